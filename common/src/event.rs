@@ -1,0 +1,195 @@
+//! What an agent or the controller says happened.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    control::{Host, Refusal, StopMode},
+    id::{AgentId, EnvironmentName, Feature, PlanId, StageName, StepName},
+    time::{ClockEpoch, ClockOffset, Mono, Nanos, RunTime, WallMillis},
+};
+
+/// Something that happened, and when on its author's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// On the author's monotonic clock.
+    pub at: Mono,
+    /// The epoch of that clock.
+    pub epoch: ClockEpoch,
+    /// For display.
+    pub wall: WallMillis,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Agent: this stage began.
+    StageStarted {
+        /// The stage.
+        stage: StageName,
+        /// The instant that was ordered, on the agent's clock.
+        planned: Mono,
+        /// When the first request went out, or the timer fired if the agent has nothing to send.
+        actual: Mono,
+    },
+    /// Agent: this stage ended and everything of it was sealed.
+    StageEnded {
+        /// The stage.
+        stage: StageName,
+        /// When its last request was due or the stop came, in run time.
+        at: RunTime,
+        /// How it ended.
+        how: StageEnd,
+    },
+    /// Agent: requests that were due were not sent.
+    Missed {
+        /// The stage.
+        stage: StageName,
+        /// The step.
+        step: StepName,
+        /// How many.
+        count: u64,
+        /// The longest time by which one was late.
+        longest: Nanos,
+    },
+    /// Agent: its clock was disturbed, and a new epoch began.
+    EpochOpened {
+        /// For how long it was suspended.
+        suspended: Nanos,
+    },
+    /// Controller: the run began.
+    RunStarted {
+        /// What is done; the plan itself is an exhibit with this digest.
+        plan: PlanId,
+        /// The controller's host.
+        host: Host,
+    },
+    /// Controller: an agent takes part.
+    AgentJoined {
+        /// Who.
+        agent: AgentId,
+        /// Where.
+        environment: EnvironmentName,
+        /// Its host.
+        host: Host,
+        /// What it can do.
+        features: Vec<Feature>,
+    },
+    /// Controller: an agent refuses.
+    AgentRefused {
+        /// Who.
+        agent: AgentId,
+        /// Why.
+        why: Refusal,
+    },
+    /// Controller: the instant of a stage's start was chosen.
+    StageOrdered {
+        /// The stage.
+        stage: StageName,
+        /// In run time.
+        at_run: RunTime,
+        /// On the controller's clock.
+        at: Mono,
+        /// For each agent that was armed.
+        agents: BTreeMap<AgentId, StartOrder>,
+    },
+    /// Controller: nothing was heard of an agent for too long.
+    AgentLost {
+        /// Who.
+        agent: AgentId,
+        /// When it was last heard of, in run time.
+        last_heard: RunTime,
+        /// When it was given up, in run time.
+        at: RunTime,
+    },
+    /// Controller: an agent that was lost is back.
+    AgentReturned {
+        /// Who.
+        agent: AgentId,
+        /// When, in run time.
+        at: RunTime,
+        /// It is another process than before, and what it did not spool is gone.
+        restarted: bool,
+    },
+    /// Controller: the collection of a stage's results is over.
+    StageCollected {
+        /// The stage.
+        stage: StageName,
+        /// Whose seal did not arrive.
+        missing: Vec<AgentId>,
+    },
+    /// Controller: a stage was not begun.
+    StageSkipped {
+        /// The stage.
+        stage: StageName,
+        /// Why.
+        why: Skip,
+    },
+    /// Controller: somebody asked for an end.
+    StopRequested {
+        /// How.
+        mode: StopMode,
+        /// Who asked.
+        by: String,
+    },
+    /// Controller: something that an agent sent could not be read, and was left out.
+    RecordRefused {
+        /// Who sent it.
+        agent: AgentId,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// Controller: the run is over; nothing but late results comes after.
+    RunEnded {
+        /// How.
+        how: RunEnd,
+    },
+}
+
+/// What an agent was told of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartOrder {
+    /// The instant on the agent's clock.
+    pub at: Mono,
+    /// Where the agent's offset lay when the instant was chosen.
+    pub offset: ClockOffset,
+    /// The shortest round trip among the exchanges behind that offset.
+    pub round_trip: Nanos,
+}
+
+/// How a stage ended on an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StageEnd {
+    /// Its time was up.
+    Completed,
+    /// Stopped or aborted by command.
+    Stopped(StopMode),
+}
+
+/// Why a stage was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skip {
+    /// A stage that it comes after did not pass.
+    After(StageName),
+    /// The run was stopped before.
+    Stopped,
+    /// Its agents could not be made ready.
+    NotReady(String),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunEnd {
+    /// Every stage was run or skipped for a reason.
+    Completed,
+    /// Stopped or aborted by command.
+    Stopped(StopMode),
+    /// It could not go on.
+    Failed(String),
+}

@@ -1,0 +1,29 @@
+//! The nouns that agent and controller both hold.
+//!
+//! This package is pure: no async, no clock, no files, no randomness, and nothing that prost or
+//! tonic generate. Whatever crosses the wire or lies in the journal has its meaning here; how it
+//! is written down is the business of `nepho-proto`.
+//!
+//! - [`id`]: who and what: environments, services, agents, runs, digests.
+//! - [`time`]: run time, monotonic instants, offsets between clocks as intervals.
+//! - [`measured`]: a value, or the reason why there is none.
+//! - [`histogram`] and [`recording`]: latency in layout 1, and the four kinds of measurement.
+//! - [`plan`]: what will be done, by whom, to what; and one agent's slice of it.
+//! - [`control`]: what controller and agent tell each other while a run is under way.
+//! - [`event`]: what an agent or the controller says happened.
+//! - [`journal`]: the append-only record of a run, and the seal that proves it complete.
+//!
+//! Deliberately absent: verdicts (the controller's), spools and sessions (bodies), encodings.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
+pub mod control;
+pub mod event;
+pub mod histogram;
+pub mod id;
+pub mod journal;
+pub mod measured;
+pub mod plan;
+pub mod recording;
+pub mod time;

@@ -1,0 +1,604 @@
+//! The plan: complete, immutable, content-hashed; and an agent's slice of it, the assignment.
+//!
+//! Nothing is left to choose at run time but what is named here as late-bound: the common start of
+//! each stage. The plan id is the digest of the canonical JSON, so the same scenario, fleet, files,
+//! agents and seed give the same id.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{
+        AgentId, Digest, EnvironmentName, Feature, GroupName, InstanceId, Operation, PlanId,
+        ScenarioName, StageName, StepName,
+    },
+    time::Nanos,
+};
+
+/// What will be done, by whom, to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Always [`Plan::SCHEMA`].
+    pub schema: String,
+    /// The scenario's name.
+    pub scenario: ScenarioName,
+    /// Its title, in any language; the name when it has none.
+    pub title: String,
+    /// Draws whatever the scenario leaves to chance.
+    pub seed: u64,
+    /// Later stages start although an earlier one failed.
+    pub keep_going: bool,
+    /// Scenario, fleet and every file they name, by the name the operator gave.
+    pub files: BTreeMap<String, Digest>,
+    /// The agents that take part.
+    pub agents: BTreeMap<AgentId, PlannedAgent>,
+    /// The instances that are measured.
+    pub instances: BTreeMap<InstanceId, PlannedInstance>,
+    /// In the order of the file; one at a time.
+    pub stages: Vec<PlannedStage>,
+}
+
+/// An agent that takes part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedAgent {
+    /// Where it is.
+    pub environment: EnvironmentName,
+    /// What it must be able to do.
+    pub features: BTreeSet<Feature>,
+}
+
+/// An instance that is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedInstance {
+    /// Its group, if it has one.
+    pub group: Option<GroupName>,
+}
+
+/// A stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStage {
+    /// Its name.
+    pub name: StageName,
+    /// Begins only if all of these passed.
+    pub after: Vec<StageName>,
+    /// From its common start.
+    pub lasts: Nanos,
+    /// What is done, in the order of the file.
+    pub steps: Vec<PlannedStep>,
+    /// What is expected, in the order of the file.
+    pub expectations: Vec<Expectation>,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStep {
+    /// Its name, unique in its stage.
+    pub name: StepName,
+    /// What is done.
+    pub act: Act<PlannedPath>,
+}
+
+/// The kinds of step, over paths (in a plan) or targets (in an assignment).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act<T> {
+    /// Asks each target again and again and notes what came back.
+    Probe(Probe<T>),
+}
+
+/// Asks each target every so often, one request at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe<T> {
+    /// From one intended instant of a target to its next.
+    pub every: Nanos,
+    /// After this a request has failed.
+    pub timeout: Nanos,
+    /// Who asks whom.
+    pub to: Vec<T>,
+}
+
+impl<T> Probe<T> {
+    /// How many requests a target with this offset gets in a stage of this length.
+    #[must_use]
+    pub fn requests(&self, offset: Nanos, lasts: Nanos) -> u64 {
+        lasts
+            .0
+            .saturating_sub(offset.0)
+            .div_ceil(self.every.0.max(1))
+    }
+}
+
+/// One agent and one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedPath {
+    /// Who asks.
+    pub agent: AgentId,
+    /// Who is asked.
+    pub to: InstanceId,
+    /// What is asked, for people and for the series.
+    pub operation: Operation,
+    /// How to get there.
+    pub route: Route,
+}
+
+/// How an agent gets to an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// This request, first at this offset from the stage's start.
+    Ask {
+        /// The request.
+        check: Check,
+        /// Spreads requests evenly, so that agents never ask in bursts.
+        offset: Nanos,
+    },
+    /// The fleet declares no address for this environment: not run.
+    NoPath,
+}
+
+/// One request, with everything it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// An HTTP/1.1 request on a new connection.
+    Http(HttpCheck),
+    /// Opens a TCP connection and closes it.
+    Tcp(TcpCheck),
+}
+
+/// An HTTP request and what makes its answer a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpCheck {
+    /// `http://host:port/path` or `https://…`.
+    pub url: String,
+    /// `GET`, `HEAD`, `POST`, `PUT`, `DELETE`, `OPTIONS`, `PATCH`.
+    pub method: String,
+    /// In the order of the file.
+    pub headers: Vec<(String, String)>,
+    /// The statuses that count as success.
+    pub status: BTreeSet<u16>,
+}
+
+/// A TCP connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TcpCheck {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Check {
+    /// What an agent must be able to do for it.
+    #[must_use]
+    pub fn feature(&self) -> Feature {
+        let name = match self {
+            Self::Http(_) => "probe.http",
+            Self::Tcp(_) => "probe.tcp",
+        };
+        name.parse().expect("these two are names")
+    }
+}
+
+/// What a step is expected to show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// The step it judges.
+    pub on: StepName,
+    /// How.
+    pub judge: Judge,
+    /// One finding for each tuple of these; one in all when empty.
+    pub by: Vec<Dimension>,
+    /// Which part of the stage counts.
+    pub during: Window,
+    /// Whether a failure stops the stages that come after.
+    pub gate: bool,
+}
+
+/// What is compared with what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Judge {
+    /// At most so many requests may fail.
+    Failures {
+        /// The most that may fail.
+        max: u64,
+    },
+    /// At least this share must succeed.
+    SuccessRate {
+        /// The least share.
+        min: Ratio,
+    },
+    /// A quantile of the latency of successes lies within bounds.
+    Latency {
+        /// Which.
+        quantile: Quantile,
+        /// The most it may be.
+        max: Option<Nanos>,
+        /// The least it may be.
+        min: Option<Nanos>,
+    },
+}
+
+impl Judge {
+    /// The word of the scenario file.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Failures { .. } => "failures",
+            Self::SuccessRate { .. } => "success-rate",
+            Self::Latency { .. } => "latency",
+        }
+    }
+}
+
+/// A quantile that can be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantile {
+    /// The median.
+    P50,
+    /// The largest value.
+    Max,
+}
+
+impl Quantile {
+    /// The word of the scenario file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::Max => "max",
+        }
+    }
+
+    /// As a fraction.
+    #[must_use]
+    pub const fn fraction(self) -> (u64, u64) {
+        match self {
+            Self::P50 => (1, 2),
+            Self::Max => (1, 1),
+        }
+    }
+
+    /// The least number of samples that lets it drive a verdict: so many that the order-statistic
+    /// interval at 95 % is finite on both sides (Hahn and Meeker, ch. 5; 6 for the median). The
+    /// maximum is a plain fact of what was seen and needs one.
+    #[must_use]
+    pub const fn samples_needed(self) -> u64 {
+        match self {
+            Self::P50 => 6,
+            Self::Max => 1,
+        }
+    }
+}
+
+/// What findings are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dimension {
+    /// The environment of the agent.
+    From,
+    /// The environment of the target.
+    Environment,
+    /// The group of the target.
+    Group,
+    /// The service of the target.
+    Service,
+    /// The instance.
+    Instance,
+}
+
+impl Dimension {
+    /// The word of the scenario file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::From => "from",
+            Self::Environment => "environment",
+            Self::Group => "group",
+            Self::Service => "service",
+            Self::Instance => "instance",
+        }
+    }
+}
+
+/// A part of a stage. Without faults, changes and warm-ups, both are the whole stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    /// All of it.
+    Stage,
+    /// The stage less warm-ups and less every active and recovery span.
+    Baseline,
+}
+
+/// A share in parts per million, so that no float lies in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ratio(pub u32);
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 10_000, self.0 % 10_000);
+        if rest == 0 {
+            return f.pad(&format!("{whole}%"));
+        }
+        f.pad(&format!(
+            "{whole}.{}%",
+            format!("{rest:04}").trim_end_matches('0')
+        ))
+    }
+}
+
+/// One agent's slice of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Of which plan.
+    pub plan: PlanId,
+    /// The agent's environment, for its series.
+    pub environment: EnvironmentName,
+    /// What the agent must be able to do.
+    pub features: BTreeSet<Feature>,
+    /// Only what concerns this agent; a stage without steps is still kept in step with the others.
+    pub stages: Vec<AssignedStage>,
+}
+
+/// A stage for one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedStage {
+    /// Its name.
+    pub name: StageName,
+    /// From its common start.
+    pub lasts: Nanos,
+    /// This agent's steps.
+    pub steps: Vec<AssignedStep>,
+}
+
+impl AssignedStage {
+    /// How long answers are waited for after the end: the longest time-out.
+    #[must_use]
+    pub fn drain(&self) -> Nanos {
+        let timeouts = self.steps.iter().map(|step| match &step.act {
+            Act::Probe(probe) => probe.timeout,
+        });
+        timeouts.max().unwrap_or_default()
+    }
+}
+
+/// A step for one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedStep {
+    /// Its name.
+    pub name: StepName,
+    /// What is done.
+    pub act: Act<Target>,
+}
+
+/// One instance to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Who is asked.
+    pub to: InstanceId,
+    /// What is asked, for the series.
+    pub operation: Operation,
+    /// The request.
+    pub check: Check,
+    /// The first request's distance from the stage's start.
+    pub offset: Nanos,
+}
+
+/// Why some bytes are not the plan they claim to be.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPlan {
+    /// Not JSON of this shape.
+    #[error("plan does not parse")]
+    Json(#[source] serde_json::Error),
+    /// A plan of another release's format.
+    #[error("plan has schema {0:?}, this release reads nepho.plan/v1")]
+    Schema(String),
+    /// The content is not what the id hashes.
+    #[error("plan {found} is not the plan {said} that it is said to be")]
+    Id {
+        /// What the content hashes to.
+        found: PlanId,
+        /// What was said.
+        said: PlanId,
+    },
+}
+
+impl Plan {
+    /// Names this format.
+    pub const SCHEMA: &'static str = "nepho.plan/v1";
+
+    /// The one way to write it down: compact JSON, fields in the order of this file, maps ordered.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a plan has only string keys and integers")
+    }
+
+    /// The digest of [`Self::canonical`].
+    #[must_use]
+    pub fn id(&self) -> PlanId {
+        PlanId(Digest::of(&self.canonical()))
+    }
+
+    /// Reads a plan back and checks that it is the one that `said` names.
+    ///
+    /// # Errors
+    /// [`BadPlan`] when it does not parse or hashes to something else.
+    pub fn read(canonical: &[u8], said: PlanId) -> Result<Self, BadPlan> {
+        let found = PlanId(Digest::of(canonical));
+        if found != said {
+            return Err(BadPlan::Id { found, said });
+        }
+        let plan: Self = serde_json::from_slice(canonical).map_err(BadPlan::Json)?;
+        if plan.schema == Self::SCHEMA {
+            Ok(plan)
+        } else {
+            Err(BadPlan::Schema(plan.schema))
+        }
+    }
+
+    /// What one agent has to do; `None` when it takes no part.
+    #[must_use]
+    pub fn slice(&self, agent: &AgentId) -> Option<Assignment> {
+        let planned = self.agents.get(agent)?;
+        let step = |step: &PlannedStep| {
+            let Act::Probe(probe) = &step.act;
+            let target = |path: &PlannedPath| match &path.route {
+                Route::Ask { check, offset } if path.agent == *agent => Some(Target {
+                    to: path.to.clone(),
+                    operation: path.operation.clone(),
+                    check: check.clone(),
+                    offset: *offset,
+                }),
+                Route::Ask { .. } | Route::NoPath => None,
+            };
+            let to: Vec<_> = probe.to.iter().filter_map(target).collect();
+            let act = Act::Probe(Probe {
+                every: probe.every,
+                timeout: probe.timeout,
+                to,
+            });
+            let Act::Probe(mine) = &act;
+            (!mine.to.is_empty()).then(|| AssignedStep {
+                name: step.name.clone(),
+                act,
+            })
+        };
+        let stage = |stage: &PlannedStage| AssignedStage {
+            name: stage.name.clone(),
+            lasts: stage.lasts,
+            steps: stage.steps.iter().filter_map(step).collect(),
+        };
+        Some(Assignment {
+            plan: self.id(),
+            environment: planned.environment.clone(),
+            features: planned.features.clone(),
+            stages: self.stages.iter().map(stage).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let path = |agent: &str, route| PlannedPath {
+            agent: agent.parse().unwrap(),
+            to: "local/db/1".parse().unwrap(),
+            operation: "connect".to_owned().try_into().unwrap(),
+            route,
+        };
+        let check = Check::Tcp(TcpCheck {
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+        });
+        let ask = Route::Ask {
+            check,
+            offset: Nanos(7),
+        };
+        let to = vec![path("a", ask), path("b", Route::NoPath)];
+        let agent = |environment: &str| PlannedAgent {
+            environment: environment.parse().unwrap(),
+            features: ["probe.tcp".parse().unwrap()].into(),
+        };
+        Plan {
+            schema: Plan::SCHEMA.to_owned(),
+            scenario: "s".parse().unwrap(),
+            title: "题".to_owned(),
+            seed: 1,
+            keep_going: false,
+            files: BTreeMap::new(),
+            agents: [
+                ("a".parse().unwrap(), agent("local")),
+                ("b".parse().unwrap(), agent("far")),
+            ]
+            .into(),
+            instances: BTreeMap::new(),
+            stages: vec![PlannedStage {
+                name: "one".parse().unwrap(),
+                after: Vec::new(),
+                lasts: Nanos::from_secs(3),
+                steps: vec![PlannedStep {
+                    name: "reach".parse().unwrap(),
+                    act: Act::Probe(Probe {
+                        every: Nanos::from_secs(1),
+                        timeout: Nanos::from_secs(2),
+                        to,
+                    }),
+                }],
+                expectations: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_back_under_its_own_id_only() {
+        let plan = plan();
+        assert_eq!(Plan::read(&plan.canonical(), plan.id()).unwrap(), plan);
+        let other = Plan {
+            seed: 2,
+            ..plan.clone()
+        };
+        assert_ne!(other.id(), plan.id());
+        assert!(matches!(
+            Plan::read(&other.canonical(), plan.id()),
+            Err(BadPlan::Id { .. })
+        ));
+    }
+
+    #[test]
+    fn a_slice_holds_what_the_agent_does_and_nothing_else() {
+        let plan = plan();
+        let a = plan.slice(&"a".parse().unwrap()).unwrap();
+        assert_eq!(
+            (a.stages[0].steps.len(), a.stages[0].drain()),
+            (1, Nanos::from_secs(2))
+        );
+        let b = plan.slice(&"b".parse().unwrap()).unwrap();
+        assert!(
+            b.stages[0].steps.is_empty(),
+            "no path, nothing to do, still in step"
+        );
+        assert!(plan.slice(&"c".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_target_is_asked_from_its_offset_until_the_end() {
+        let Act::Probe(probe) = &plan().stages[0].steps[0].act;
+        assert_eq!(probe.requests(Nanos(0), Nanos::from_secs(3)), 3);
+        assert_eq!(probe.requests(Nanos(7), Nanos::from_secs(3)), 3);
+        assert_eq!(probe.requests(Nanos(1), Nanos(3_000_000_001)), 3);
+        assert_eq!(probe.requests(Nanos(0), Nanos(3_000_000_001)), 4);
+    }
+
+    #[test]
+    fn shares_print_exactly() {
+        let shares = [
+            (990_000, "99%"),
+            (999_000, "99.9%"),
+            (0, "0%"),
+            (123_400, "12.34%"),
+        ];
+        shares
+            .iter()
+            .for_each(|(ppm, text)| assert_eq!(Ratio(*ppm).to_string(), *text));
+    }
+}
