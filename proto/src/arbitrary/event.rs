@@ -1,0 +1,147 @@
+//! Strategies for events.
+
+use nepho_common::{
+    control::{Host, Refusal, StopMode},
+    event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
+    id::PlanId,
+    time::{ClockEpoch, ClockOffset, Mono, Nanos, WallMillis},
+};
+use proptest::{
+    collection::{btree_map, btree_set, vec},
+    prelude::*,
+    sample::select,
+};
+
+use super::{digest, name, run_time, span, text};
+
+pub(crate) fn mono() -> impl Strategy<Value = Mono> {
+    span().prop_map(|Nanos(at)| Mono(at))
+}
+
+prop_compose! {
+    pub(crate) fn host()(
+        (name, os, kernel, arch, version) in (text(), text(), text(), text(), text()),
+        cpus in any::<u32>(), memory in any::<u64>(),
+    ) -> Host {
+        Host { name, os, kernel, arch, cpus, memory, version }
+    }
+}
+
+pub(crate) fn stop() -> impl Strategy<Value = StopMode> {
+    select([StopMode::Stop, StopMode::Abort].as_slice())
+}
+
+pub(crate) fn refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        name().prop_map(Refusal::Busy),
+        btree_set(name(), 0..4).prop_map(Refusal::Unsupported),
+        text().prop_map(Refusal::Invalid),
+        Just(Refusal::Fenced),
+        text().prop_map(Refusal::Policy),
+        span().prop_map(Refusal::Late),
+    ]
+}
+
+prop_compose! {
+    fn start_order()(at in mono(), a in any::<i64>(), b in any::<i64>(), round_trip in span())
+    -> StartOrder {
+        let offset = ClockOffset { lo: a.min(b), hi: a.max(b) };
+        StartOrder { at, offset, round_trip }
+    }
+}
+
+/// What an agent may say.
+pub(crate) fn of_agent() -> impl Strategy<Value = What> {
+    let how = prop_oneof![
+        Just(StageEnd::Completed),
+        stop().prop_map(StageEnd::Stopped)
+    ];
+    prop_oneof![
+        (name(), mono(), mono()).prop_map(|(stage, planned, actual)| What::StageStarted {
+            stage,
+            planned,
+            actual
+        }),
+        (name(), run_time(), how).prop_map(|(stage, at, how)| What::StageEnded { stage, at, how }),
+        (name(), name(), any::<u64>(), span()).prop_map(|(stage, step, count, longest)| {
+            What::Missed {
+                stage,
+                step,
+                count,
+                longest,
+            }
+        }),
+        span().prop_map(|suspended| What::EpochOpened { suspended }),
+    ]
+}
+
+/// What the controller may say.
+pub(crate) fn of_controller() -> impl Strategy<Value = What> {
+    let skip = prop_oneof![
+        name().prop_map(Skip::After),
+        Just(Skip::Stopped),
+        text().prop_map(Skip::NotReady),
+    ];
+    let end = prop_oneof![
+        Just(RunEnd::Completed),
+        stop().prop_map(RunEnd::Stopped),
+        text().prop_map(RunEnd::Failed),
+    ];
+    prop_oneof![
+        (digest(), host()).prop_map(|(plan, host)| What::RunStarted {
+            plan: PlanId(plan),
+            host
+        }),
+        (name(), name(), host(), vec(name(), 0..4)).prop_map(
+            |(agent, environment, host, features)| What::AgentJoined {
+                agent,
+                environment,
+                host,
+                features,
+            }
+        ),
+        (name(), refusal()).prop_map(|(agent, why)| What::AgentRefused { agent, why }),
+        (
+            name(),
+            run_time(),
+            mono(),
+            btree_map(name(), start_order(), 0..4)
+        )
+            .prop_map(|(stage, at_run, at, agents)| What::StageOrdered {
+                stage,
+                at_run,
+                at,
+                agents
+            }),
+        (name(), run_time(), run_time()).prop_map(|(agent, last_heard, at)| What::AgentLost {
+            agent,
+            last_heard,
+            at
+        }),
+        (name(), run_time(), any::<bool>()).prop_map(|(agent, at, restarted)| {
+            What::AgentReturned {
+                agent,
+                at,
+                restarted,
+            }
+        }),
+        (name(), vec(name(), 0..4))
+            .prop_map(|(stage, missing)| What::StageCollected { stage, missing }),
+        (name(), skip).prop_map(|(stage, why)| What::StageSkipped { stage, why }),
+        (stop(), text()).prop_map(|(mode, by)| What::StopRequested { mode, by }),
+        (name(), text()).prop_map(|(agent, why)| What::RecordRefused { agent, why }),
+        end.prop_map(|how| What::RunEnded { how }),
+    ]
+}
+
+prop_compose! {
+    pub(crate) fn said(what: BoxedStrategy<What>)(
+        at in mono(), epoch in any::<u32>(), wall in 0i64..253_402_300_800_000, what in what,
+    ) -> Event {
+        Event { at, epoch: ClockEpoch(epoch), wall: WallMillis(wall), what }
+    }
+}
+
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    said(prop_oneof![of_agent(), of_controller()].boxed())
+}

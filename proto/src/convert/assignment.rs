@@ -1,0 +1,192 @@
+//! One agent's slice of a plan.
+
+use nepho_common::{
+    id::PlanId,
+    plan::{Act, AssignedStage, AssignedStep, Assignment, Probe, Target},
+};
+
+use super::field::{id, list, name, set, span, within_range};
+use crate::{
+    bad::{BadMessage, Within as _, Wrong},
+    limits::{FEATURES_MAX, SPAN_MAX, STAGES_MAX, STEPS_MAX, TARGETS_MAX},
+    wire,
+};
+
+impl TryFrom<wire::Assignment> for Assignment {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Assignment) -> Result<Self, BadMessage> {
+        Ok(Self {
+            plan: PlanId(id("plan", &wire.plan)?),
+            environment: name("environment", wire.environment)?,
+            features: set("features", wire.features, FEATURES_MAX)?,
+            stages: list("stages", wire.stages, STAGES_MAX)?,
+        })
+    }
+}
+
+impl From<&Assignment> for wire::Assignment {
+    fn from(assignment: &Assignment) -> Self {
+        Self {
+            plan: assignment.plan.0.bytes().to_vec(),
+            environment: assignment.environment.to_string(),
+            features: assignment
+                .features
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            stages: assignment.stages.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::AssignedStage> for AssignedStage {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::AssignedStage) -> Result<Self, BadMessage> {
+        Ok(Self {
+            name: name("name", wire.name)?,
+            lasts: span("lasts", wire.lasts)?,
+            steps: list("steps", wire.steps, STEPS_MAX)?,
+        })
+    }
+}
+
+impl From<&AssignedStage> for wire::AssignedStage {
+    fn from(stage: &AssignedStage) -> Self {
+        Self {
+            name: stage.name.to_string(),
+            lasts: stage.lasts.0,
+            steps: stage.steps.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::AssignedStep> for AssignedStep {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::AssignedStep) -> Result<Self, BadMessage> {
+        let wire::assigned_step::Act::Probe(probe) =
+            wire.act.ok_or(Wrong::Missing).within("act")?;
+        Ok(Self {
+            name: name("name", wire.name)?,
+            act: Act::Probe(probe.try_into().within("probe")?),
+        })
+    }
+}
+
+impl From<&AssignedStep> for wire::AssignedStep {
+    fn from(step: &AssignedStep) -> Self {
+        let Act::Probe(probe) = &step.act;
+        Self {
+            name: step.name.to_string(),
+            act: Some(wire::assigned_step::Act::Probe(probe.into())),
+        }
+    }
+}
+
+impl TryFrom<wire::Probe> for Probe<Target> {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Probe) -> Result<Self, BadMessage> {
+        // Never is not a pace, and no pause at all would be a flood.
+        within_range("every", wire.every.into(), 1, SPAN_MAX.into())?;
+        Ok(Self {
+            every: span("every", wire.every)?,
+            timeout: span("timeout", wire.timeout)?,
+            to: list("to", wire.to, TARGETS_MAX)?,
+        })
+    }
+}
+
+impl From<&Probe<Target>> for wire::Probe {
+    fn from(probe: &Probe<Target>) -> Self {
+        Self {
+            every: probe.every.0,
+            timeout: probe.timeout.0,
+            to: probe.to.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Target> for Target {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Target) -> Result<Self, BadMessage> {
+        Ok(Self {
+            to: name("to", wire.to)?,
+            operation: name("operation", wire.operation)?,
+            check: wire
+                .check
+                .ok_or(Wrong::Missing)
+                .within("check")?
+                .try_into()?,
+            offset: span("offset", wire.offset)?,
+        })
+    }
+}
+
+impl From<&Target> for wire::Target {
+    fn from(target: &Target) -> Self {
+        Self {
+            to: target.to.to_string(),
+            operation: target.operation.to_string(),
+            offset: target.offset.0,
+            check: Some((&target.check).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary::{session::assignment, through};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn an_assignment_reads_back(assignment in assignment()) {
+            prop_assert_eq!(through::<wire::Assignment, _>(&assignment), Ok(assignment));
+        }
+    }
+
+    fn probe(every: u64, targets: usize) -> wire::Probe {
+        wire::Probe {
+            every,
+            timeout: 1,
+            to: vec![wire::Target::default(); targets],
+        }
+    }
+
+    #[test]
+    fn a_probe_without_pause_is_refused() {
+        assert_eq!(Probe::try_from(probe(0, 0)).unwrap_err().field, "every");
+        assert!(Probe::try_from(probe(1, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_step_that_asks_too_many_is_refused_before_any_is_read() {
+        let bad = Probe::try_from(probe(1, TARGETS_MAX + 1)).unwrap_err();
+        assert_eq!(
+            bad.wrong,
+            Wrong::TooMany {
+                found: TARGETS_MAX + 1,
+                max: TARGETS_MAX
+            }
+        );
+    }
+
+    #[test]
+    fn an_act_that_this_release_does_not_know_is_refused() {
+        let step = wire::AssignedStep {
+            name: "s".to_owned(),
+            act: None,
+        };
+        assert_eq!(
+            AssignedStep::try_from(step).unwrap_err().to_string(),
+            "act: is missing"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Enrolment.
+
+use super::{
+    check::port,
+    field::{at_most, name, said, text},
+};
+use crate::{
+    bad::{BadMessage, Within as _, Wrong},
+    limits::{CERTIFICATE_MAX, CHAIN_MAX, SECRET_MAX},
+    session::{EnrolReply, EnrolRequest},
+    wire,
+};
+
+impl TryFrom<wire::EnrolRequest> for EnrolRequest {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::EnrolRequest) -> Result<Self, BadMessage> {
+        filled("secret", &wire.secret, SECRET_MAX)?;
+        filled("csr", &wire.csr, CERTIFICATE_MAX)?;
+        Ok(Self {
+            secret: wire.secret,
+            csr: wire.csr,
+            version: text("version", wire.version)?,
+        })
+    }
+}
+
+fn filled(field: &str, bytes: &[u8], max: usize) -> Result<(), BadMessage> {
+    if bytes.is_empty() {
+        return Err(Wrong::Missing).within(field);
+    }
+    at_most(field, bytes.len(), max)
+}
+
+impl From<EnrolRequest> for wire::EnrolRequest {
+    fn from(request: EnrolRequest) -> Self {
+        Self {
+            version: said(&request.version),
+            secret: request.secret,
+            csr: request.csr,
+        }
+    }
+}
+
+impl TryFrom<wire::EnrolReply> for EnrolReply {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::EnrolReply) -> Result<Self, BadMessage> {
+        if wire.chain.is_empty() {
+            return Err(Wrong::Missing).within("chain");
+        }
+        at_most("chain", wire.chain.len(), CHAIN_MAX)?;
+        for (place, certificate) in wire.chain.iter().enumerate() {
+            filled(&format!("chain[{place}]"), certificate, CERTIFICATE_MAX)?;
+        }
+        Ok(Self {
+            chain: wire.chain,
+            agent: name("agent", wire.agent)?,
+            environment: name("environment", wire.environment)?,
+            sessions_port: port("sessions_port", wire.sessions_port)?,
+        })
+    }
+}
+
+impl From<EnrolReply> for wire::EnrolReply {
+    fn from(reply: EnrolReply) -> Self {
+        Self {
+            chain: reply.chain,
+            agent: reply.agent.to_string(),
+            environment: reply.environment.to_string(),
+            sessions_port: reply.sessions_port.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary::session::{enrol_reply, enrol_request};
+
+    proptest! {
+        #[test]
+        fn request_and_reply_read_back(request in enrol_request(), reply in enrol_reply()) {
+            let wire = wire::EnrolRequest::from(request.clone());
+            prop_assert_eq!(EnrolRequest::try_from(wire), Ok(request));
+            let wire = wire::EnrolReply::from(reply.clone());
+            prop_assert_eq!(EnrolReply::try_from(wire), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn a_reply_without_a_chain_or_with_an_endless_one_is_refused() {
+        for certificates in [0, CHAIN_MAX + 1] {
+            let chain = vec![vec![1]; certificates];
+            let wire = wire::EnrolReply {
+                chain,
+                ..Default::default()
+            };
+            assert_eq!(EnrolReply::try_from(wire).unwrap_err().field, "chain");
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_secret_or_above_its_cap_is_refused() {
+        for (secret, csr, field) in [
+            (0, 9, "secret"),
+            (SECRET_MAX + 1, 9, "secret"),
+            (9, 0, "csr"),
+            (9, CERTIFICATE_MAX + 1, "csr"),
+        ] {
+            let (secret, csr) = (vec![1; secret], vec![1; csr]);
+            let wire = wire::EnrolRequest {
+                secret,
+                csr,
+                version: String::new(),
+            };
+            assert_eq!(EnrolRequest::try_from(wire).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn the_secret_is_in_no_log() {
+        let secret = b"sesame".to_vec();
+        let request = EnrolRequest {
+            secret,
+            csr: vec![1],
+            version: "1".to_owned(),
+        };
+        let text = format!("{request:?}");
+        assert!(!text.contains("115") && !text.contains("sesame"), "{text}");
+    }
+}

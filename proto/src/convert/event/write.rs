@@ -1,0 +1,146 @@
+//! What happened, outwards.
+
+use nepho_common::{
+    event::{RunEnd, Skip, StageEnd, StartOrder, What},
+    id::AgentId,
+};
+
+use crate::{
+    convert::field::said,
+    wire::{self, event::What as Wire},
+};
+
+impl From<&What> for Wire {
+    fn from(what: &What) -> Self {
+        match what {
+            What::StageStarted {
+                stage,
+                planned,
+                actual,
+            } => Self::StageStarted(wire::StageStarted {
+                stage: stage.to_string(),
+                planned: planned.0,
+                actual: actual.0,
+            }),
+            What::StageEnded { stage, at, how } => Self::StageEnded(wire::StageEnded {
+                stage: stage.to_string(),
+                at: at.0,
+                stopped: match how {
+                    StageEnd::Completed => 0,
+                    StageEnd::Stopped(mode) => wire::StopMode::from(*mode).into(),
+                },
+            }),
+            What::Missed {
+                stage,
+                step,
+                count,
+                longest,
+            } => Self::Missed(wire::Missed {
+                stage: stage.to_string(),
+                step: step.to_string(),
+                count: *count,
+                longest: longest.0,
+            }),
+            What::EpochOpened { suspended } => Self::EpochOpened(wire::EpochOpened {
+                suspended: suspended.0,
+            }),
+            What::RunStarted { plan, host } => Self::RunStarted(wire::RunStarted {
+                plan: plan.0.bytes().to_vec(),
+                host: Some(host.into()),
+            }),
+            What::AgentJoined {
+                agent,
+                environment,
+                host,
+                features,
+            } => Self::AgentJoined(wire::AgentJoined {
+                agent: agent.to_string(),
+                environment: environment.to_string(),
+                host: Some(host.into()),
+                features: features.iter().map(ToString::to_string).collect(),
+            }),
+            What::AgentRefused { agent, why } => Self::AgentRefused(wire::AgentRefused {
+                agent: agent.to_string(),
+                why: Some(why.into()),
+            }),
+            What::StageOrdered {
+                stage,
+                at_run,
+                at,
+                agents,
+            } => Self::StageOrdered(wire::StageOrdered {
+                stage: stage.to_string(),
+                at_run: at_run.0,
+                at: at.0,
+                agents: agents.iter().map(start_order).collect(),
+            }),
+            What::AgentLost {
+                agent,
+                last_heard,
+                at,
+            } => Self::AgentLost(wire::AgentLost {
+                agent: agent.to_string(),
+                last_heard: last_heard.0,
+                at: at.0,
+            }),
+            What::AgentReturned {
+                agent,
+                at,
+                restarted,
+            } => Self::AgentReturned(wire::AgentReturned {
+                agent: agent.to_string(),
+                at: at.0,
+                restarted: *restarted,
+            }),
+            What::StageCollected { stage, missing } => Self::StageCollected(wire::StageCollected {
+                stage: stage.to_string(),
+                missing: missing.iter().map(ToString::to_string).collect(),
+            }),
+            What::StageSkipped { stage, why } => Self::StageSkipped(wire::StageSkipped {
+                stage: stage.to_string(),
+                why: Some(skip(why)),
+            }),
+            What::StopRequested { mode, by } => Self::StopRequested(wire::StopRequested {
+                mode: wire::StopMode::from(*mode).into(),
+                by: said(by),
+            }),
+            What::RecordRefused { agent, why } => Self::RecordRefused(wire::RecordRefused {
+                agent: agent.to_string(),
+                why: said(why),
+            }),
+            What::RunEnded { how } => Self::RunEnded(wire::RunEnded {
+                how: Some(run_end(how)),
+            }),
+        }
+    }
+}
+
+fn start_order((agent, order): (&AgentId, &StartOrder)) -> wire::StartOrder {
+    wire::StartOrder {
+        agent: agent.to_string(),
+        at: order.at.0,
+        offset_lo: order.offset.lo,
+        offset_hi: order.offset.hi,
+        round_trip: order.round_trip.0,
+    }
+}
+
+fn skip(why: &Skip) -> wire::stage_skipped::Why {
+    use wire::stage_skipped::Why;
+
+    match why {
+        Skip::After(stage) => Why::After(stage.to_string()),
+        Skip::Stopped => Why::Stopped(true),
+        Skip::NotReady(why) => Why::NotReady(said(why)),
+    }
+}
+
+fn run_end(how: &RunEnd) -> wire::run_ended::How {
+    use wire::run_ended::How;
+
+    match how {
+        RunEnd::Completed => How::Completed(true),
+        RunEnd::Stopped(mode) => How::Stopped(wire::StopMode::from(*mode).into()),
+        RunEnd::Failed(why) => How::Failed(said(why)),
+    }
+}
