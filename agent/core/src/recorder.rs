@@ -1,0 +1,312 @@
+//! Observations of one stage in; recordings, and the seal that proves them complete, out.
+//!
+//! Raw points are kept until they are sealed: a probe makes a point a second, and a dense
+//! histogram per series would cost 197 kB each.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    event::What,
+    histogram::Histogram,
+    id::{AgentId, EnvironmentName, RunKey},
+    journal::{RecordKind, Seal},
+    plan::{Act, AssignedStage},
+    recording::{Metric, Outcome, Recording, Series},
+    time::{Interval, Nanos, RunTime},
+};
+
+/// How often the recordings of probes are sealed: a second each would be 650 MB an hour for 600
+/// series.
+pub const SEAL_EVERY: Nanos = Nanos::from_secs(10);
+
+/// What became of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// Place of the step in the assigned stage.
+    pub step: usize,
+    /// Place of the target in the step.
+    pub target: usize,
+    /// When it was due.
+    pub intended: RunTime,
+    /// When it was sent.
+    pub sent: RunTime,
+    /// When the answer was complete, or the failure known.
+    pub done: RunTime,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Collects one stage.
+#[derive(Debug)]
+pub struct Recorder {
+    key: RunKey,
+    agent: AgentId,
+    environment: EnvironmentName,
+    stage: AssignedStage,
+    began: RunTime,
+    points: Vec<Observation>,
+    missed: BTreeMap<usize, (u64, Nanos)>,
+    records: BTreeMap<RecordKind, u64>,
+    samples: BTreeMap<Series, u64>,
+}
+
+impl Recorder {
+    /// A recorder of `stage`, which begins at `began` in run time.
+    #[must_use]
+    pub fn new(
+        key: RunKey,
+        agent: AgentId,
+        environment: EnvironmentName,
+        stage: AssignedStage,
+        began: RunTime,
+    ) -> Self {
+        Self {
+            key,
+            agent,
+            environment,
+            stage,
+            began,
+            points: Vec::new(),
+            missed: BTreeMap::new(),
+            records: BTreeMap::new(),
+            samples: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what became of a request. One for a step or target that the stage does not have is
+    /// dropped: only a bug of the body could make it.
+    pub fn observe(&mut self, observation: Observation) {
+        debug_assert!(self.series(&observation, Metric::ResponseTime).is_some());
+        self.points.push(observation);
+    }
+
+    /// Notes that a request that was due was not sent, when it was already late by `late`.
+    pub fn missed(&mut self, step: usize, late: Nanos) {
+        let (count, longest) = self.missed.entry(step).or_default();
+        *count += 1;
+        *longest = (*longest).max(late);
+    }
+
+    /// Everything observed since the last call, as recordings in order of series and interval.
+    ///
+    /// An answer that comes after its interval was sealed makes another recording of the same
+    /// interval; merging is addition, so nothing is lost.
+    pub fn flush(&mut self) -> Vec<Recording> {
+        let mut sealed: BTreeMap<(Series, RunTime), Histogram> = BTreeMap::new();
+        for point in std::mem::take(&mut self.points) {
+            let from = self.interval_start(point.intended);
+            for (metric, value) in [
+                (Metric::ResponseTime, point.done.since(point.intended)),
+                (Metric::ServiceTime, point.done.since(point.sent)),
+                (Metric::SendLag, point.sent.since(point.intended)),
+            ] {
+                let Some(series) = self.series(&point, metric) else {
+                    continue;
+                };
+                sealed.entry((series, from)).or_default().record(value);
+            }
+        }
+        for ((series, _), histogram) in &sealed {
+            *self.samples.entry(series.clone()).or_default() += histogram.count();
+        }
+        let recording = |((series, from), histogram)| Recording {
+            series,
+            interval: Interval {
+                from,
+                to: from.plus(SEAL_EVERY),
+            },
+            histogram,
+        };
+        sealed.into_iter().map(recording).collect()
+    }
+
+    /// The events of requests that were due and not sent, one for each step; each once.
+    pub fn misses(&mut self) -> Vec<What> {
+        let what = |(step, (count, longest)): (usize, (u64, Nanos))| {
+            let step = self.stage.steps.get(step)?.name.clone();
+            Some(What::Missed {
+                stage: self.stage.name.clone(),
+                step,
+                count,
+                longest,
+            })
+        };
+        std::mem::take(&mut self.missed)
+            .into_iter()
+            .filter_map(what)
+            .collect()
+    }
+
+    /// A record of this kind was written to the spool for this stage.
+    pub fn wrote(&mut self, kind: RecordKind) {
+        *self.records.entry(kind).or_default() += 1;
+    }
+
+    /// What the stage amounts to. After the last [`Self::flush`] and [`Self::wrote`].
+    #[must_use]
+    pub fn seal(&self) -> Seal {
+        debug_assert!(self.points.is_empty(), "flush comes before the seal");
+        Seal {
+            stage: self.stage.name.clone(),
+            records: self.records.clone(),
+            samples: self.samples.clone(),
+        }
+    }
+
+    fn interval_start(&self, at: RunTime) -> RunTime {
+        let into = at.since(self.began);
+        self.began.plus(Nanos(into.0 - into.0 % SEAL_EVERY.0))
+    }
+
+    fn series(&self, point: &Observation, metric: Metric) -> Option<Series> {
+        let step = self.stage.steps.get(point.step)?;
+        let Act::Probe(probe) = &step.act;
+        let target = probe.to.get(point.target)?;
+        Some(Series {
+            run: self.key.run.clone(),
+            attempt: self.key.attempt,
+            stage: self.stage.name.clone(),
+            step: step.name.clone(),
+            operation: target.operation.clone(),
+            from: self.environment.clone(),
+            agent: self.agent.clone(),
+            to: target.to.clone(),
+            outcome: point.outcome,
+            metric,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nepho_common::{
+        id::{Attempt, Fence},
+        plan::{AssignedStep, Check, Probe, Target, TcpCheck},
+    };
+
+    use super::*;
+
+    fn recorder(began: i64) -> Recorder {
+        let target = Target {
+            to: "local/a/1".parse().unwrap(),
+            operation: "connect".to_owned().try_into().unwrap(),
+            check: Check::Tcp(TcpCheck {
+                host: "h".to_owned(),
+                port: 1,
+            }),
+            offset: Nanos(0),
+        };
+        let probe = Probe {
+            every: Nanos(1),
+            timeout: Nanos(1),
+            to: vec![target],
+        };
+        let step = AssignedStep {
+            name: "p".parse().unwrap(),
+            act: Act::Probe(probe),
+        };
+        let stage = AssignedStage {
+            name: "s".parse().unwrap(),
+            lasts: Nanos::from_secs(30),
+            steps: vec![step],
+        };
+        let key = RunKey {
+            run: "r".parse().unwrap(),
+            attempt: Attempt(1),
+            fence: Fence(1),
+        };
+        let [agent, environment] = ["a", "local"];
+        Recorder::new(
+            key,
+            agent.parse().unwrap(),
+            environment.parse().unwrap(),
+            stage,
+            RunTime(began),
+        )
+    }
+
+    fn point(intended: i64, outcome: Outcome) -> Observation {
+        let [intended, sent, done] = [intended, intended + 10, intended + 1000].map(RunTime);
+        Observation {
+            step: 0,
+            target: 0,
+            intended,
+            sent,
+            done,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn edges_are_aligned_to_the_start_and_late_answers_join_their_interval() {
+        let second = 1_000_000_000;
+        let mut recorder = recorder(5 * second);
+        recorder.observe(point(5 * second, Outcome::Success));
+        recorder.observe(point(16 * second, Outcome::Success));
+        let first = recorder.flush();
+        let starts: Vec<_> = first.iter().map(|r| r.interval.from.0 / second).collect();
+        assert_eq!(
+            starts,
+            [5, 15, 5, 15, 5, 15],
+            "three metrics, two intervals"
+        );
+        recorder.observe(point(6 * second, Outcome::Success));
+        let late = recorder.flush();
+        assert_eq!((late.len(), late[0].interval), (3, first[0].interval));
+    }
+
+    #[test]
+    fn the_seal_counts_what_was_flushed_and_written() {
+        let mut recorder = recorder(0);
+        for i in 0..25 {
+            let outcome = if i < 5 {
+                Outcome::Refused
+            } else {
+                Outcome::Success
+            };
+            recorder.observe(point(i * 1_000_000_000, outcome));
+        }
+        let counted: u64 = recorder.flush().iter().map(|r| r.histogram.count()).sum();
+        recorder.wrote(RecordKind::Recordings);
+        let seal = recorder.seal();
+        assert_eq!(seal.samples.values().sum::<u64>(), counted);
+        assert_eq!(seal.records, [(RecordKind::Recordings, 1)].into());
+        let refused = seal
+            .samples
+            .iter()
+            .find(|(s, _)| s.outcome == Outcome::Refused);
+        assert_eq!(refused.map(|(_, &n)| n), Some(5));
+    }
+
+    #[test]
+    fn response_is_lag_plus_service() {
+        let mut recorder = recorder(0);
+        recorder.observe(point(0, Outcome::Success));
+        let sums: BTreeMap<_, _> = recorder
+            .flush()
+            .iter()
+            .map(|r| (r.series.metric, r.histogram.sum()))
+            .collect();
+        assert_eq!(
+            sums[&Metric::ResponseTime],
+            sums[&Metric::ServiceTime] + sums[&Metric::SendLag]
+        );
+    }
+
+    #[test]
+    fn what_was_not_sent_is_said_once_with_the_longest_delay() {
+        let mut recorder = recorder(0);
+        recorder.missed(0, Nanos(5));
+        recorder.missed(0, Nanos(3));
+        let said = recorder.misses();
+        assert!(matches!(
+            said[..],
+            [What::Missed {
+                count: 2,
+                longest: Nanos(5),
+                ..
+            }]
+        ));
+        assert!(recorder.misses().is_empty());
+    }
+}

@@ -1,0 +1,146 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{address::Address, identity::DataDir, join::Join};
+
+/// Measures services from where it stands, as a controller tells it to.
+///
+/// The agent dials its controller and listens on nothing.
+#[derive(Debug, Parser)]
+#[command(name = "nepho-agent", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nepho-agent join --controller controller.example:7443 --token-file ./token
+  nepho agents token local | nepho-agent join --controller localhost:7443 --token-file -
+  nepho-agent run";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Trade a join token for an identity; once for each agent.
+    #[command(after_help = "\
+Example:
+  nepho-agent join --controller controller.example:7443 --token-file ./token \\
+      --data-dir /var/lib/nepho-agent")]
+    Join {
+        /// The controller's address for enrolment.
+        #[arg(long, value_name = "HOST:PORT")]
+        controller: Address,
+        /// A file with the join token, or - for standard input. A token on the command line would
+        /// be seen by everybody on this host.
+        #[arg(long, value_name = "FILE|-")]
+        token_file: PathBuf,
+        /// The controller's address for sessions, if not the host of --controller with the port
+        /// that the controller tells.
+        #[arg(long, value_name = "HOST:PORT")]
+        sessions: Option<Address>,
+        /// Replace an identity that is there already.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Keep in touch with the controller and do what it asks, until SIGTERM.
+    #[command(after_help = "\
+Example:
+  NEPHO_LOG=nepho_agent=debug nepho-agent run --data-dir /var/lib/nepho-agent")]
+    Run {
+        /// End when the process that started this one ends.
+        #[arg(long)]
+        die_with_parent: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// Where the agent keeps what it needs.
+#[derive(Debug, clap::Args)]
+pub struct Data {
+    /// Identity and spool.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "NEPHO_AGENT_DATA",
+        default_value = "/var/lib/nepho-agent"
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// A verb, ready to be done.
+#[derive(Debug)]
+pub enum Task {
+    /// Join.
+    Join(Join),
+    /// Run.
+    Run {
+        /// From where.
+        dir: DataDir,
+        /// End with the parent.
+        die_with_parent: bool,
+    },
+}
+
+impl From<Verb> for Task {
+    fn from(verb: Verb) -> Self {
+        match verb {
+            Verb::Join {
+                controller,
+                token_file,
+                sessions,
+                force,
+                data,
+            } => Self::Join(Join {
+                controller,
+                sessions,
+                token: token_file,
+                dir: DataDir(data.data_dir),
+                force,
+            }),
+            Verb::Run {
+                die_with_parent,
+                data,
+            } => Self::Run {
+                dir: DataDir(data.data_dir),
+                die_with_parent,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_names_its_version() {
+        Cli::command().debug_assert();
+        let version = Cli::command().render_version();
+        assert_eq!(version.trim(), "nepho-agent 0.1.0");
+    }
+
+    #[test]
+    fn a_join_is_read_as_written() {
+        let line = "nepho-agent join --controller h:1 --token-file - --data-dir d --sessions s:2";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Task::Join(join) = cli.verb.into() else {
+            panic!("a join was asked for");
+        };
+        assert_eq!(join.controller.to_string(), "h:1");
+        assert_eq!(join.sessions.unwrap().to_string(), "s:2");
+        assert_eq!(
+            (join.token, join.dir, join.force),
+            ("-".into(), DataDir("d".into()), false)
+        );
+    }
+}

@@ -1,0 +1,436 @@
+//! The one loop that owns the engine and the recorders: select, classify, `handle`, perform.
+//!
+//! It never waits for the disk: writes are promised by the spool's thread and come back as inputs,
+//! so that a stop gets through while an fsync takes its time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    time::Duration,
+};
+
+use nepho_agent_core::{
+    engine::{Action, Engine, Input},
+    recorder::{Recorder, SEAL_EVERY},
+};
+use nepho_common::{
+    control::{Command, Status},
+    event::{Event, StageEnd, What},
+    id::{AgentId, EnvironmentName, RunId, RunKey, Seq, StageName},
+    journal::{Body, RecordKind},
+    plan::AssignedStage,
+    time::{Mono, RunTime},
+};
+use nepho_proto::journal;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    clock::{self, Alarm, Epochs},
+    hold,
+    session::{Standing, told_to},
+    spool::{Draft, Spool, SpoolError, Written},
+    work::{
+        Seen, Sighting,
+        pacer::{self, Job, Mode},
+    },
+};
+
+/// A fifth of a second of the highest rate that the budget allows. A full queue delays only the
+/// handing over: stamps are taken before.
+const SIGHTINGS: usize = 1024;
+/// How often to look whether the host slept.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the disk may take for what is left when the agent is stopped.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// Why the agent can't go on. A new start finds out what is on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The spool failed.
+    #[error("write results")]
+    Spool(#[from] SpoolError),
+    /// The kernel gives no timer.
+    #[error("set an alarm")]
+    Alarm(#[source] io::Error),
+}
+
+/// The ends that lead to the connections.
+#[derive(Debug)]
+pub struct Ports {
+    /// From the control session.
+    pub commands: mpsc::Receiver<Command>,
+    /// To the control session: at once.
+    pub told: mpsc::Sender<Status>,
+    /// To the control session.
+    pub standing: watch::Sender<Standing>,
+    /// To the courier and the control session: what is on disk.
+    pub written: watch::Sender<Seq>,
+}
+
+/// Who this agent is.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// By its certificate.
+    pub agent: AgentId,
+    /// Where it is.
+    pub environment: EnvironmentName,
+}
+
+/// The loop and its state.
+#[derive(Debug)]
+pub struct Driver {
+    author: Author,
+    engine: Engine,
+    epochs: Epochs,
+    spool: Spool,
+    ports: Ports,
+    stages: BTreeMap<RunId, Active>,
+    workers: JoinSet<io::Result<()>>,
+    sightings: (mpsc::Sender<Sighting>, mpsc::Receiver<Sighting>),
+    /// Writes come back in the order in which they were promised.
+    promised: VecDeque<(Meaning, Written)>,
+}
+
+/// A stage under way.
+#[derive(Debug)]
+struct Active {
+    key: RunKey,
+    stage: StageName,
+    recorder: Recorder,
+    /// When what was observed is sealed next: a whole number of intervals after the start.
+    flush: Mono,
+    mode: watch::Sender<Mode>,
+}
+
+/// What it means that a write is on disk.
+#[derive(Debug)]
+enum Meaning {
+    Progress,
+    Sealed(RunId, StageName),
+}
+
+impl Driver {
+    /// A driver without runs.
+    #[must_use]
+    pub fn new(author: Author, engine: Engine, spool: Spool, ports: Ports) -> Self {
+        Self {
+            author,
+            engine,
+            epochs: Epochs::new(),
+            spool,
+            ports,
+            stages: BTreeMap::new(),
+            workers: JoinSet::new(),
+            sightings: mpsc::channel(SIGHTINGS),
+            promised: VecDeque::new(),
+        }
+    }
+
+    /// Runs until `stop`, then writes what there is.
+    ///
+    /// # Errors
+    /// The agent can't keep what it measures.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+        let mut alarm = Alarm::new().map_err(DriverError::Alarm)?;
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wake = self.wake();
+            let rings = async {
+                match wake {
+                    Some(at) => alarm.until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(command) = self.ports.commands.recv() => {
+                    self.handle(Input::Command(command)).await;
+                }
+                Some(sighting) = self.sightings.1.recv() => self.see(sighting).await,
+                (meaning, last) = on_disk(&mut self.promised) => {
+                    self.is_on_disk(meaning, last?).await;
+                }
+                rang = rings => {
+                    rang.map_err(DriverError::Alarm)?;
+                    self.flush_due().await;
+                    self.handle(Input::Tick).await;
+                }
+                _ = look.tick() => self.look_at_clock().await,
+                Some(ended) = self.workers.join_next() => worker_ended(ended),
+                () = told_to(&mut stop) => break,
+            }
+        }
+        self.leave().await
+    }
+
+    fn wake(&self) -> Option<Mono> {
+        let flushes = self.stages.values().map(|active| active.flush);
+        flushes.chain(self.engine.wake()).min()
+    }
+
+    async fn handle(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for action in self.engine.handle(input, clock::now()) {
+                self.perform(action).await;
+            }
+        }
+        self.publish();
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Begin {
+                key,
+                stage,
+                at,
+                at_run,
+            } => {
+                hold::at("run.before-begin").await;
+                self.begin(key, stage, at, at_run);
+            }
+            Action::StopSending(run) => self.set_mode(&run, Mode::Drain),
+            Action::Cut(run) => self.set_mode(&run, Mode::Cut),
+            Action::Seal {
+                key,
+                stage,
+                at,
+                how,
+            } => {
+                hold::at("seal.before-write").await;
+                self.seal(key, stage, at, how).await;
+            }
+            // A full queue means that nobody listens; the next pong says it again.
+            Action::Tell(status) => drop(self.ports.told.try_send(status)),
+        }
+    }
+
+    fn begin(&mut self, key: RunKey, stage: AssignedStage, at: Mono, at_run: RunTime) {
+        let (run, name) = (key.run.clone(), stage.name.clone());
+        tracing::info!(%run, stage = %name, at = at.0, "stage begins");
+        let (mode, watched) = watch::channel(Mode::Send);
+        let Author { agent, environment } = self.author.clone();
+        let recorder = Recorder::new(key.clone(), agent, environment, stage.clone(), at_run);
+        let active = Active {
+            key,
+            stage: name,
+            recorder,
+            flush: at.plus(SEAL_EVERY),
+            mode,
+        };
+        self.stages.insert(run.clone(), active);
+        let job = Job {
+            run,
+            stage,
+            at,
+            at_run,
+        };
+        self.workers
+            .spawn(pacer::run(job, watched, self.sightings.0.clone()));
+    }
+
+    fn set_mode(&self, run: &RunId, mode: Mode) {
+        if let Some(active) = self.stages.get(run) {
+            // A cut is not taken back by an end that comes after it.
+            active.mode.send_modify(|old| *old = mode.max(*old));
+        }
+    }
+
+    async fn see(&mut self, Sighting { run, stage, seen }: Sighting) {
+        // A stage that was sealed already is not spoken of any more.
+        let active = self.stages.get_mut(&run);
+        let Some(active) = active.filter(|active| active.stage == stage) else {
+            return;
+        };
+        match seen {
+            Seen::Started { planned, actual } => {
+                let what = What::StageStarted {
+                    stage,
+                    planned,
+                    actual,
+                };
+                let event = stamp(&self.epochs, what);
+                let draft = active.draft(Body::Events(vec![event]));
+                active.recorder.wrote(RecordKind::Events);
+                self.promise(Meaning::Progress, vec![draft]).await;
+            }
+            Seen::Ended(observation) => active.recorder.observe(observation),
+            Seen::Missed(missed) => {
+                for (step, late) in missed {
+                    active.recorder.missed(step, late);
+                }
+            }
+            Seen::Idle => self.handle(Input::WorkersIdle(run)).await,
+        }
+    }
+
+    async fn flush_due(&mut self) {
+        let now = clock::now();
+        let mut drafts = Vec::new();
+        for active in self.stages.values_mut().filter(|a| a.flush <= now) {
+            drafts.extend(active.flushed());
+            while active.flush <= now {
+                active.flush = active.flush.plus(SEAL_EVERY);
+            }
+        }
+        if !drafts.is_empty() {
+            self.promise(Meaning::Progress, drafts).await;
+        }
+    }
+
+    async fn seal(&mut self, key: RunKey, stage: StageName, at: RunTime, how: StageEnd) {
+        let Some(mut active) = self.stages.remove(&key.run) else {
+            return;
+        };
+        let mut drafts = active.flushed();
+        let mut what = active.recorder.misses();
+        what.push(What::StageEnded {
+            stage: stage.clone(),
+            at,
+            how,
+        });
+        let events = what.into_iter().map(|what| stamp(&self.epochs, what));
+        drafts.push(active.draft(Body::Events(events.collect())));
+        active.recorder.wrote(RecordKind::Events);
+        drafts.push(active.draft(Body::Seal(active.recorder.seal())));
+        self.promise(Meaning::Sealed(key.run, stage), drafts).await;
+    }
+
+    async fn promise(&mut self, meaning: Meaning, drafts: Vec<Draft>) {
+        let written = self.spool.write(drafts).await;
+        self.promised.push_back((meaning, written));
+    }
+
+    async fn is_on_disk(&mut self, meaning: Meaning, last: Seq) {
+        match meaning {
+            Meaning::Progress => {
+                self.ports.written.send_replace(last);
+            }
+            Meaning::Sealed(run, stage) => {
+                hold::at("seal.after-sync").await;
+                self.ports.written.send_replace(last);
+                tracing::info!(%run, %stage, seal = %last, "stage sealed");
+                let spool = self.spool.id();
+                let seal = last;
+                self.handle(Input::SealWritten {
+                    run,
+                    stage,
+                    spool,
+                    seal,
+                })
+                .await;
+            }
+        }
+    }
+
+    /// A sleep of the host is told in every run that was under way. Such a record speaks of no
+    /// stage, so no seal counts it.
+    async fn look_at_clock(&mut self) {
+        let Some(suspended) = self.epochs.look() else {
+            return;
+        };
+        tracing::warn!(%suspended, "the host slept; a new clock epoch begins");
+        let event = stamp(&self.epochs, What::EpochOpened { suspended });
+        let told = |active: &Active| active.draft(Body::Events(vec![event.clone()]));
+        let drafts: Vec<_> = self.stages.values().map(told).collect();
+        if !drafts.is_empty() {
+            self.promise(Meaning::Progress, drafts).await;
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.ports.standing.send_replace(Standing {
+            epoch: self.epochs.epoch(),
+            runs: self.engine.statuses(),
+        });
+    }
+
+    /// No command is taken any more. What was observed is kept; a stage that is under way stays
+    /// without its seal, which says that it is not complete.
+    async fn leave(mut self) -> Result<(), DriverError> {
+        let mut drafts = Vec::new();
+        for (run, active) in &mut self.stages {
+            tracing::warn!(%run, stage = %active.stage, "stopped in the middle of a stage");
+            active.mode.send_replace(Mode::Cut);
+        }
+        while let Ok(sighting) = self.sightings.1.try_recv() {
+            self.see(sighting).await;
+        }
+        for active in self.stages.values_mut() {
+            drafts.extend(active.flushed());
+        }
+        if !drafts.is_empty() {
+            self.promise(Meaning::Progress, drafts).await;
+        }
+        let rest = async {
+            while !self.promised.is_empty() {
+                let (_, last) = on_disk(&mut self.promised).await;
+                self.ports.written.send_replace(last?);
+            }
+            Ok(())
+        };
+        timeout(FLUSH_MAX, rest).await.unwrap_or_else(|_| {
+            tracing::error!("the disk did not take the last results within {FLUSH_MAX:?}");
+            Ok(())
+        })
+    }
+}
+
+impl Active {
+    fn draft(&self, body: Body) -> Draft {
+        let RunKey { run, attempt, .. } = &self.key;
+        Draft {
+            kind: body.kind(),
+            version: journal::version(body.kind()),
+            run: run.clone(),
+            payload: journal::payload(run, *attempt, &body),
+        }
+    }
+
+    fn flushed(&mut self) -> Vec<Draft> {
+        let recordings = self.recorder.flush();
+        let portions = journal::fit(recordings);
+        let mut drafts = Vec::with_capacity(portions.len());
+        for portion in portions {
+            drafts.push(self.draft(Body::Recordings(portion)));
+            self.recorder.wrote(RecordKind::Recordings);
+        }
+        drafts
+    }
+}
+
+fn stamp(epochs: &Epochs, what: What) -> Event {
+    Event {
+        at: clock::now(),
+        epoch: epochs.epoch(),
+        wall: clock::wall(),
+        what,
+    }
+}
+
+/// The first promise, once it is kept. May be dropped and called again.
+async fn on_disk(
+    promised: &mut VecDeque<(Meaning, Written)>,
+) -> (Meaning, Result<Seq, SpoolError>) {
+    let Some((_, written)) = promised.front_mut() else {
+        return std::future::pending().await;
+    };
+    let last = written.await.unwrap_or(Err(SpoolError::Gone));
+    let (meaning, _) = promised.pop_front().expect("its front was waited for");
+    (meaning, last)
+}
+
+/// Without an alarm a stage sends nothing; the engine ends it when its time is up, and its seal
+/// shows that nothing was measured.
+fn worker_ended(ended: Result<io::Result<()>, tokio::task::JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a stage has no alarm"),
+        Err(error) => tracing::error!(%error, "the task of a stage broke"),
+    }
+}

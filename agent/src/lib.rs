@@ -1,0 +1,43 @@
+//! The agent's body: it probes what the controller names, keeps what it saw on disk until the
+//! controller has it, and dials out for all of that.
+//!
+//! ```text
+//! session --Command--> driver --Action--> pacer --one task per request--> Observation
+//!    ^                 |  ^                                                    |
+//!    +---- Status -----+  +----------------------- Sighting -------------------+
+//!                      |
+//!                      +--Draft--> spool thread --on disk--> courier ==results==> controller
+//! ```
+//! The decisions are `nepho-agent-core`'s; this package has sockets, files and clocks.
+//!
+//! - [`config`], [`join`], [`identity`], [`address`]: the command line, and how an agent gets its
+//!   identity.
+//! - [`agent`]: everything wired, and its end in order.
+//! - [`driver`]: the one loop that owns engine and recorders.
+//! - [`dial`], [`backoff`], [`session`], [`results`]: the two connections to the controller.
+//! - [`spool`], [`durable`]: results on disk.
+//! - [`work`]: the workers of a stage.
+//! - [`clock`], [`host`], [`random`]: what the host gives.
+//! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
+//!
+//! Deliberately absent: a listener of any kind, and any decision about a run.
+
+pub mod address;
+pub mod agent;
+pub mod backoff;
+pub mod chain;
+pub mod clock;
+pub mod config;
+pub mod dial;
+pub mod driver;
+pub mod durable;
+pub mod hold;
+pub mod host;
+pub mod identity;
+pub mod join;
+pub mod log;
+pub mod random;
+pub mod results;
+pub mod session;
+pub mod spool;
+pub mod work;

@@ -1,0 +1,80 @@
+//! `nepho-agent`: see `nepho-agent --help`.
+
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+use nepho_agent::{
+    agent::Agent,
+    chain::Chain,
+    config::{Cli, Task},
+    host,
+    identity::DataDir,
+    join, log,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{oneshot, watch},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::start();
+    let done = match cli.verb.into() {
+        Task::Join(join) => joined(join).await,
+        Task::Run {
+            dir,
+            die_with_parent,
+        } => run(dir, die_with_parent).await,
+    };
+    let Err(error) = done else {
+        return ExitCode::SUCCESS;
+    };
+    // Nothing is left to be told if standard error is closed.
+    drop(writeln!(io::stderr(), "error: {}", Chain(&*error)));
+    ExitCode::FAILURE
+}
+
+async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
+    let dir = join.dir.clone();
+    let about = join::join(join).await?;
+    let (agent, environment) = (about.agent, about.environment);
+    let dir = dir.0.display();
+    Ok(writeln!(
+        io::stdout(),
+        "joined as {agent} in {environment}; identity in {dir}"
+    )?)
+}
+
+async fn run(dir: DataDir, die_with_parent: bool) -> Result<(), Box<dyn Error>> {
+    if die_with_parent && !host::end_with_parent()? {
+        return Ok(());
+    }
+    let agent = Agent::open(&dir)?;
+    let ready_line = serde_json::json!({ "schema": "nepho.agent-ready/v1", "agent": agent.name() });
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let (stop, stopped) = watch::channel(false);
+    let (ready, welcomed) = oneshot::channel();
+    let running = agent.run(stopped, ready);
+    tokio::pin!(running, welcomed);
+    let mut is_ready = false;
+    loop {
+        tokio::select! {
+            ended = &mut running => return Ok(ended?),
+            answer = &mut welcomed, if !is_ready => {
+                is_ready = true;
+                if answer.is_ok() {
+                    // Whoever started us may have closed our output.
+                    drop(writeln!(io::stdout(), "{ready_line}"));
+                }
+            }
+            Some(()) = term.recv() => { stop.send_replace(true); }
+            Some(()) = int.recv() => { stop.send_replace(true); }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The workers of a stage.
+//!
+//! A stage has one task, the pacer: one alarm for everything that is due, one task for each
+//! request, so that a slow answer never delays the next request. What they see goes to the driver
+//! as [`Seen`].
+//!
+//! - [`slots`]: what is due when, as a value.
+//! - [`pacer`]: the task of a stage.
+//! - [`probe`]: one request and what became of it.
+
+pub mod pacer;
+pub mod probe;
+pub mod slots;
+
+use nepho_agent_core::recorder::Observation;
+use nepho_common::{
+    id::{RunId, StageName},
+    time::{Mono, Nanos},
+};
+
+/// What workers hand to the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The stage began.
+    Started {
+        /// The instant that was ordered.
+        planned: Mono,
+        /// When it came.
+        actual: Mono,
+    },
+    /// A request ended.
+    Ended(Observation),
+    /// Requests that were due were not sent: the step, and by how much each was late.
+    Missed(Vec<(usize, Nanos)>),
+    /// Nothing is sent any more, and every answer came or timed out.
+    Idle,
+}
+
+/// Something seen, and of which stage: what a stage that was cut off still says must not be taken
+/// for the next one's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The run.
+    pub run: RunId,
+    /// The stage.
+    pub stage: StageName,
+    /// What.
+    pub seen: Seen,
+}

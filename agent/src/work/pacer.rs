@@ -1,0 +1,373 @@
+//! The task of a stage: fires what is due, waits for what is open.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use nepho_agent_core::recorder::Observation;
+use nepho_common::{
+    id::{RunId, StageName},
+    plan::{Act, AssignedStage},
+    recording::Outcome,
+    time::{Mono, Nanos, RunTime},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Seen, Sighting,
+    probe::{Asker, Question},
+    slots::{Due, Slot, Slots},
+};
+use crate::{clock, clock::Alarm, hold};
+
+/// What the workers of a stage are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Send what is due.
+    Send,
+    /// Send nothing new, wait for answers.
+    Drain,
+    /// Cut what is open.
+    Cut,
+}
+
+/// A stage and its start.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The run.
+    pub run: RunId,
+    /// What is asked.
+    pub stage: AssignedStage,
+    /// Its start on this host's clock.
+    pub at: Mono,
+    /// The same instant in run time.
+    pub at_run: RunTime,
+}
+
+/// Which stage a sighting is of.
+#[derive(Clone)]
+struct Whose {
+    run: RunId,
+    stage: StageName,
+}
+
+impl Whose {
+    fn saw(self, seen: Seen) -> Sighting {
+        let Self { run, stage } = self;
+        Sighting { run, stage, seen }
+    }
+}
+
+/// Runs a stage until it was told to end and everything that is open has ended.
+///
+/// # Errors
+/// The process is out of file handles: there is no alarm.
+pub async fn run(
+    job: Job,
+    mut mode: watch::Receiver<Mode>,
+    seen: mpsc::Sender<Sighting>,
+) -> io::Result<()> {
+    let mut alarm = Alarm::new()?;
+    let mut pacer = Pacer::new(job, mode.clone(), seen).await;
+    let (at, mut is_begun) = (pacer.at, false);
+    loop {
+        let next = if is_begun {
+            pacer.slots.next()
+        } else {
+            Some(at)
+        };
+        let rings = async {
+            match next {
+                Some(next) => alarm.until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // An end that has come beats a request that is due at the same instant.
+            biased;
+            now = ended(&mut mode) => {
+                pacer.last(now).await;
+                break;
+            }
+            rang = rings => rang?,
+        }
+        let now = clock::now();
+        let due = pacer.slots.due(now);
+        if !is_begun {
+            is_begun = true;
+            pacer.begin(now).await;
+        }
+        pacer.fire(due).await;
+    }
+    while pacer.open.join_next().await.is_some() {}
+    pacer.tell(Seen::Idle).await;
+    Ok(())
+}
+
+/// Comes back when nothing new is to be sent any more; a driver that is gone wants that too.
+async fn ended(mode: &mut watch::Receiver<Mode>) -> Mode {
+    mode.wait_for(|mode| *mode > Mode::Send)
+        .await
+        .map_or(Mode::Cut, |mode| *mode)
+}
+
+struct Pacer {
+    from: Whose,
+    at: Mono,
+    at_run: RunTime,
+    slots: Slots,
+    asker: Asker,
+    steps: Vec<Step>,
+    /// How many requests of a target are open.
+    in_flight: BTreeMap<(usize, usize), usize>,
+    open: JoinSet<(usize, usize)>,
+    mode: watch::Receiver<Mode>,
+    seen: mpsc::Sender<Sighting>,
+}
+
+struct Step {
+    timeout: Nanos,
+    /// More requests of one target than this are open only if our own deadlines fail.
+    in_flight_max: usize,
+    questions: Vec<Arc<Question>>,
+}
+
+impl Pacer {
+    async fn new(job: Job, mode: watch::Receiver<Mode>, seen: mpsc::Sender<Sighting>) -> Self {
+        let steps: Vec<_> = job
+            .stage
+            .steps
+            .iter()
+            .map(|step| {
+                let Act::Probe(probe) = &step.act;
+                let ask = |check| Arc::new(Question::new(check));
+                let overlapping = probe.timeout.0.div_ceil(probe.every.0.max(1));
+                Step {
+                    timeout: probe.timeout,
+                    // One that has just begun, and one that was sent late by up to `every`.
+                    in_flight_max: usize::try_from(overlapping + 2).unwrap_or(usize::MAX),
+                    questions: probe.to.iter().map(|target| ask(&target.check)).collect(),
+                }
+            })
+            .collect();
+        let questions = || steps.iter().flat_map(|step| &step.questions);
+        for why in questions().filter_map(|question| question.unusable()) {
+            tracing::error!(run = %job.run, stage = %job.stage.name, why, "a request can't be made");
+        }
+        let asker = Asker::ready_for(questions().map(AsRef::as_ref)).await;
+        Self {
+            slots: Slots::new(&job.stage, job.at),
+            from: Whose {
+                run: job.run,
+                stage: job.stage.name,
+            },
+            at: job.at,
+            at_run: job.at_run,
+            asker,
+            steps,
+            in_flight: BTreeMap::new(),
+            open: JoinSet::new(),
+            mode,
+            seen,
+        }
+    }
+
+    /// Says when the stage began: when the alarm of its start rang. A first request that is due
+    /// later, by its offset, says nothing of the start.
+    async fn begin(&self, actual: Mono) {
+        let planned = self.at;
+        self.tell(Seen::Started { planned, actual }).await;
+    }
+
+    async fn fire(&mut self, due: Due) {
+        while let Some(done) = self.open.try_join_next() {
+            self.is_over(done);
+        }
+        let Due { send, mut missed } = due;
+        let is_first = !send.is_empty();
+        for slot in send {
+            let step = &self.steps[slot.step];
+            let open = self.in_flight.entry((slot.step, slot.target)).or_default();
+            if *open >= step.in_flight_max {
+                missed.push((slot.step, clock::now().since(slot.intended)));
+                continue;
+            }
+            *open += 1;
+            let request = Request {
+                slot,
+                from: self.from.clone(),
+                since: (self.at, self.at_run),
+                timeout: step.timeout,
+                question: Arc::clone(&step.questions[slot.target]),
+                asker: self.asker.clone(),
+            };
+            self.open
+                .spawn(request.make(self.mode.clone(), self.seen.clone()));
+        }
+        if is_first {
+            hold::at("stage.running").await;
+        }
+        if !missed.is_empty() {
+            self.tell(Seen::Missed(missed)).await;
+        }
+    }
+
+    /// The end came: what was due before it is still sent, or counted when it is cut.
+    async fn last(&mut self, mode: Mode) {
+        let mut due = self.slots.due(clock::now());
+        if mode == Mode::Cut {
+            let cut = due.send.drain(..);
+            let late = |slot: Slot| (slot.step, clock::now().since(slot.intended));
+            due.missed.extend(cut.map(late));
+        }
+        self.fire(due).await;
+    }
+
+    fn is_over(&mut self, done: Result<(usize, usize), tokio::task::JoinError>) {
+        // A task that panicked keeps its place: that can only be a bug, and the bound holds.
+        if let Some(open) = done.ok().and_then(|place| self.in_flight.get_mut(&place)) {
+            *open -= 1;
+        }
+    }
+
+    async fn tell(&self, seen: Seen) {
+        // Nobody listens only when the agent ends.
+        drop(self.seen.send(self.from.clone().saw(seen)).await);
+    }
+}
+
+/// One request on its way.
+struct Request {
+    slot: Slot,
+    from: Whose,
+    since: (Mono, RunTime),
+    timeout: Nanos,
+    question: Arc<Question>,
+    asker: Asker,
+}
+
+impl Request {
+    async fn make(
+        self,
+        mut mode: watch::Receiver<Mode>,
+        seen: mpsc::Sender<Sighting>,
+    ) -> (usize, usize) {
+        let sent = clock::now();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.asker.ask(&self.question, self.timeout) => outcome,
+            // Cut by us, so it says nothing of the target.
+            _ = mode.wait_for(|mode| *mode == Mode::Cut) => Outcome::OurSide,
+        };
+        let done = clock::now();
+        let run_time = |at: Mono| {
+            let (start, start_run) = self.since;
+            RunTime(start_run.0.saturating_add(at.minus(start)))
+        };
+        let observation = Observation {
+            step: self.slot.step,
+            target: self.slot.target,
+            intended: run_time(self.slot.intended),
+            sent: run_time(sent),
+            done: run_time(done),
+            outcome,
+        };
+        // Nobody listens only when the agent ends.
+        drop(seen.send(self.from.saw(Seen::Ended(observation))).await);
+        (self.slot.step, self.slot.target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::work::slots::tests::{http, stage};
+
+    struct Stage {
+        mode: watch::Sender<Mode>,
+        seen: mpsc::Receiver<Sighting>,
+        at: Mono,
+        /// Takes connections and never answers.
+        _target: TcpListener,
+    }
+
+    async fn start(lasts: u64, every: u64) -> Stage {
+        let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let check = http(target.local_addr().unwrap().port());
+        let [lasts, every] = [lasts, every].map(Nanos::from_millis);
+        let at = clock::now().plus(Nanos::from_millis(20));
+        let job = Job {
+            run: "r".parse().unwrap(),
+            stage: stage(lasts, every, vec![(check, Nanos(0))]),
+            at,
+            at_run: RunTime(0),
+        };
+        let (mode, watched) = watch::channel(Mode::Send);
+        let (sender, seen) = mpsc::channel(64);
+        tokio::spawn(run(job, watched, sender));
+        Stage {
+            mode,
+            seen,
+            at,
+            _target: target,
+        }
+    }
+
+    impl Stage {
+        async fn until_idle(&mut self) -> Vec<Observation> {
+            let mut ended = Vec::new();
+            loop {
+                match self.seen.recv().await.unwrap().seen {
+                    Seen::Started { planned, actual } => {
+                        assert!(planned == self.at && actual >= planned);
+                    }
+                    Seen::Ended(observation) => ended.push(observation),
+                    Seen::Missed(missed) => panic!("missed {missed:?}"),
+                    Seen::Idle => return ended,
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_that_never_come_delay_no_request() {
+        let mut stage = start(300, 50).await;
+        let mut alarm = Alarm::new().unwrap();
+        alarm
+            .until(stage.at.plus(Nanos::from_millis(320)))
+            .await
+            .unwrap();
+        stage.mode.send_replace(Mode::Drain);
+        let mut ended = stage.until_idle().await;
+        ended.sort_by_key(|observation| observation.intended);
+        let intended: Vec<_> = ended.iter().map(|o| o.intended.0 / 1_000_000).collect();
+        assert_eq!(intended, [0, 50, 100, 150, 200, 250]);
+        for observation in ended {
+            assert_eq!(observation.outcome, Outcome::Timeout);
+            let lag = observation.sent.since(observation.intended);
+            println!("send lag {lag}");
+            assert!(observation.done.since(observation.sent) >= Nanos::from_secs(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_ends_what_is_open_at_once_and_says_that_it_was_us() {
+        let mut stage = start(60_000, 30_000).await;
+        let first = stage.seen.recv().await.unwrap();
+        assert!(matches!(first.seen, Seen::Started { .. }));
+        // The request is on its way when the stage has begun and this task runs again.
+        let mut alarm = Alarm::new().unwrap();
+        alarm
+            .until(stage.at.plus(Nanos::from_millis(50)))
+            .await
+            .unwrap();
+        stage.mode.send_replace(Mode::Cut);
+        let ended = stage.until_idle().await;
+        let outcomes: Vec<_> = ended.iter().map(|o| o.outcome).collect();
+        assert_eq!(outcomes, [Outcome::OurSide]);
+        assert!(ended[0].done.since(ended[0].sent) < Nanos::from_secs(1));
+    }
+}
