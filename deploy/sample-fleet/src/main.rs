@@ -1,0 +1,61 @@
+//! `nepho-sample-fleet`: the services that demo and tests measure, and the distance between them.
+//!
+//! `service` is one service of the fleet in a process of its own, `proxy` gives a set of addresses
+//! their distance. Both say on one line of stdout where they listen, and nothing else there.
+//!
+//! Deliberately absent: real databases. A service of kind `mysql` only holds the port open.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+mod child;
+mod counts;
+mod listener;
+mod pages;
+mod proxy;
+mod service;
+mod switches;
+
+const EXAMPLES: &str = r#"Examples:
+  nepho-sample-fleet service --environment local --name api-gateway --listen 127.0.0.1:4000
+  nepho-sample-fleet service --environment local --name orders-db --kind mysql
+  nepho-sample-fleet service --environment local --name billing --switch '{"delay_ms":200}'
+  curl -X POST http://127.0.0.1:4000/admin/switch -d '{"status":500}'
+  nepho-sample-fleet proxy --config proxy.json"#;
+
+/// The services that Nephoscope's demo and tests measure.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    /// How much to log on stderr: off, error, warn, info, debug or trace.
+    #[arg(long, global = true, default_value = "warn")]
+    log: LevelFilter,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Be one service: HTTP, or a port that accepts and stays silent.
+    Service(service::Arguments),
+    /// Be the distance between environments: forward TCP with a fixed delay per direction.
+    Proxy(proxy::Arguments),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(cli.log)
+        .with_writer(std::io::stderr)
+        .init();
+    let ended = match cli.role {
+        Role::Service(arguments) => service::run(arguments).map_err(child::Failure::from_error),
+        Role::Proxy(arguments) => proxy::run(arguments).map_err(child::Failure::from_error),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit(),
+    }
+}
