@@ -1,0 +1,359 @@
+//! Scenario, fleet, inventory and seed to a plan that leaves nothing to choose.
+//!
+//! - [`plan`]: the plan, or every reason why there can be none.
+//! - [`Planned`]: the plan with what a person wants to know before nodding: [`render`].
+//! - `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
+//!   can decide what is expected.
+//!
+//! The same scenario, fleet, files, agents and seed give the same plan id.
+
+mod estimate;
+mod judge;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    id::{AgentId, Digest, EnvironmentName, Feature, InstanceId, Operation, PlanId, StageName, StepName},
+    plan::{
+        Act, Check, HttpCheck, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage,
+        PlannedStep, Probe, Route, TcpCheck,
+    },
+    time::Nanos,
+};
+use serde::{Deserialize, Serialize};
+
+pub use self::{estimate::Estimate, text::render};
+use crate::{
+    fleet::{Address, Fleet, HeaderPart, Headers, Instance, Kind, Method, RequestPath, Scheme, Statuses},
+    scenario::{self, Agents, Loaded, ProbeKind, Scenario, Step},
+};
+
+/// Names the JSON form of [`Planned`].
+pub const SCHEMA: &str = "nepho.planned/v1";
+
+/// Who is connected and what each can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// By name.
+    pub agents: BTreeMap<AgentId, Available>,
+}
+
+/// An agent that could take part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Available {
+    /// Where it is.
+    pub environment: EnvironmentName,
+    /// What it can do.
+    pub features: BTreeSet<Feature>,
+}
+
+/// What the operator decides beside the scenario.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// Draws whatever the scenario leaves to chance.
+    pub seed: u64,
+    /// Later stages start although an earlier one failed.
+    pub keep_going: bool,
+}
+
+/// A plan and what a person wants to know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Names the plan for ever.
+    pub id: PlanId,
+    /// What will be done.
+    pub plan: Plan,
+    /// How long the stages last in all.
+    pub lasts: Nanos,
+    /// Requests in all.
+    pub requests: u64,
+    /// For each expectation, whether what is planned can decide it.
+    pub estimates: Vec<Estimate>,
+    /// What deserves a look: paths that are not declared, agents that have nothing to do.
+    pub notes: Vec<String>,
+}
+
+/// Why there can be no plan; a sentence each, with what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Impossible(pub Vec<String>);
+
+/// Plans.
+///
+/// # Errors
+/// Every reason why it can't be done with these agents, at once.
+pub fn plan(
+    loaded: &Loaded,
+    files: BTreeMap<String, Digest>,
+    inventory: &Inventory,
+    choices: Choices,
+) -> Result<Planned, Impossible> {
+    let Loaded { scenario, fleet } = loaded;
+    let mut draft = Draft {
+        scenario,
+        fleet,
+        inventory,
+        problems: Vec::new(),
+        unattended: BTreeMap::new(),
+        notes: Vec::new(),
+    };
+    let stages: Vec<_> = scenario.stages.iter().map(|stage| draft.stage(stage)).collect();
+    let Draft { notes, mut problems, unattended, .. } = draft;
+    problems.extend(unattended.iter().map(|(environment, places)| {
+        format!(
+            "no agent is connected in environment {environment}, which {} asks from; start one \
+             there, or leave the environment out of `from`",
+            places.join(", ")
+        )
+    }));
+    if !problems.is_empty() {
+        return Err(Impossible(problems));
+    }
+    let (agents, instances) = taking_part(&stages, fleet, inventory);
+    let plan = Plan {
+        schema: Plan::SCHEMA.to_owned(),
+        scenario: scenario.name.clone(),
+        title: scenario.title.as_ref().map_or_else(|| scenario.name.to_string(), |t| t.as_str().to_owned()),
+        seed: choices.seed,
+        keep_going: choices.keep_going,
+        files,
+        agents,
+        instances,
+        stages,
+    };
+    Ok(Planned {
+        schema: SCHEMA.to_owned(),
+        id: plan.id(),
+        lasts: Nanos(plan.stages.iter().map(|stage| stage.lasts.0).sum()),
+        requests: plan.stages.iter().map(requests).sum(),
+        estimates: estimate::estimates(&plan),
+        notes,
+        plan,
+    })
+}
+
+struct Draft<'a> {
+    scenario: &'a Scenario,
+    fleet: &'a Fleet,
+    inventory: &'a Inventory,
+    problems: Vec<String>,
+    /// Environments without an agent, and the steps that need one there.
+    unattended: BTreeMap<EnvironmentName, Vec<String>>,
+    notes: Vec<String>,
+}
+
+impl Draft<'_> {
+    fn stage(&mut self, stage: &scenario::Stage) -> PlannedStage {
+        let steps = stage.steps.iter().map(|(name, step)| {
+            let Step::Probe(probe) = step;
+            let act = Act::Probe(self.probe(&stage.name, name, probe));
+            PlannedStep { name: name.clone(), act }
+        });
+        PlannedStage {
+            name: stage.name.clone(),
+            after: stage.after.clone(),
+            lasts: stage.lasts,
+            steps: steps.collect(),
+            expectations: stage.expect.iter().flat_map(judge::expectations).collect(),
+        }
+    }
+
+    fn probe(&mut self, stage: &StageName, step: &StepName, probe: &scenario::Probe) -> Probe<PlannedPath> {
+        let place = format!("stage {stage}, step {step}");
+        let matches = |(id, instance): &(&InstanceId, &Instance)| probe.to.matches(id, instance);
+        let targets: Vec<_> = self.fleet.instances.iter().filter(matches).collect();
+        if targets.is_empty() {
+            self.problems.push(format!("{place}: `to` selects no instance of the fleet"));
+        }
+        let asking = self.asking(&place, stage, step, probe);
+        let mut to = Vec::new();
+        for (rank, (agent, environment)) in asking.iter().enumerate() {
+            let mut paths = Vec::new();
+            for (id, instance) in &targets {
+                match self.ask(environment, instance, &probe.kind) {
+                    Ok((operation, route)) => {
+                        let (agent, to) = (agent.clone(), (*id).clone());
+                        paths.push(PlannedPath { agent, to, operation, route });
+                    }
+                    Err(why) => self.problems.push(format!("{place}: {id}: {why}")),
+                }
+            }
+            let missing = paths.iter().filter(|path| path.route == Route::NoPath).count();
+            if missing > 0 {
+                let note = format!(
+                    "{place}: the fleet declares no path from {environment} to {missing} of {} instances; those are not run",
+                    paths.len()
+                );
+                self.notes.push(note);
+            }
+            spread(&mut paths, probe.every, rank, asking.len());
+            to.append(&mut paths);
+        }
+        Probe { every: probe.every, timeout: probe.timeout, to }
+    }
+
+    /// The agents that ask: of each environment one, so many or all, by rendezvous hash, so that
+    /// one agent more or less moves no other.
+    fn asking(
+        &mut self,
+        place: &str,
+        stage: &StageName,
+        step: &StepName,
+        probe: &scenario::Probe,
+    ) -> Vec<(AgentId, EnvironmentName)> {
+        let everywhere = || self.fleet.environments.keys().cloned().collect();
+        let from = if probe.from.is_empty() { everywhere() } else { probe.from.clone() };
+        let mut asking = Vec::new();
+        for environment in from {
+            let here = self.inventory.agents.iter().filter(|(_, a)| a.environment == environment);
+            let mut here: Vec<_> = here.map(|(agent, _)| agent.clone()).collect();
+            if here.is_empty() {
+                self.unattended.entry(environment.clone()).or_default().push(place.to_owned());
+            }
+            if let Agents::AtMost(most) = probe.agents {
+                let name = &self.scenario.name;
+                let weight = |agent: &AgentId| {
+                    Digest::of(format!("{name}/{stage}/{step}/{environment}/{agent}").as_bytes())
+                };
+                here.sort_by_key(weight);
+                here.truncate(usize::try_from(most.get()).unwrap_or(usize::MAX));
+                here.sort();
+            }
+            asking.extend(here.into_iter().map(|agent| (agent, environment.clone())));
+        }
+        asking
+    }
+
+    fn ask(
+        &self,
+        from: &EnvironmentName,
+        to: &Instance,
+        kind: &ProbeKind,
+    ) -> Result<(Operation, Route), String> {
+        let address = self.fleet.path(from, to);
+        let get = Method::Get;
+        match (kind, &to.kind) {
+            (ProbeKind::Health, Kind::Http { health, ok, headers }) => {
+                http(address, get, health, headers, ok)
+            }
+            (ProbeKind::Http(asked), Kind::Http { .. }) => {
+                http(address, asked.method, &asked.path, &asked.headers, &asked.ok)
+            }
+            (ProbeKind::Http(_), Kind::Tcp) => {
+                Err("it does not speak HTTP; select other instances, or ask it by `tcp`".to_owned())
+            }
+            (ProbeKind::Health, Kind::Tcp) | (ProbeKind::Tcp, Kind::Http { .. } | Kind::Tcp) => {
+                let check = |address: &Address| {
+                    Check::Tcp(TcpCheck { host: address.host().to_string(), port: address.port() })
+                };
+                Ok((operation("connect"), route(address.map(check))))
+            }
+        }
+    }
+}
+
+fn http(
+    address: Option<&Address>,
+    method: Method,
+    path: &RequestPath,
+    headers: &Headers,
+    ok: &Statuses,
+) -> Result<(Operation, Route), String> {
+    let mut sent = Vec::new();
+    for (name, value) in headers {
+        let mut text = String::new();
+        for part in value.parts() {
+            match part {
+                HeaderPart::Text(part) => text.push_str(part),
+                HeaderPart::Env(_) | HeaderPart::File(_) => {
+                    return Err(format!(
+                        "header {} refers to a secret; this release has no agent policy yet that \
+                         could allow an agent to read one",
+                        name.as_str()
+                    ));
+                }
+            }
+        }
+        sent.push((name.as_str().to_owned(), text));
+    }
+    let check = |address: &Address| {
+        debug_assert!(address.scheme() != Scheme::Tcp, "parse gave HTTP services a scheme");
+        Check::Http(HttpCheck {
+            url: format!("{address}{}", path.as_str()),
+            method: method.as_str().to_owned(),
+            headers: sent.clone(),
+            status: ok.clone(),
+        })
+    };
+    let what: String = format!("{method} {}", path.as_str()).chars().take(120).collect();
+    Ok((operation(&what), route(address.map(check))))
+}
+
+fn operation(text: &str) -> Operation {
+    let checked = Operation::try_from(text.to_owned());
+    checked.expect("methods and paths hold no control characters, and it was cut to 120")
+}
+
+fn route(check: Option<Check>) -> Route {
+    check.map_or(Route::NoPath, |check| Route::Ask { check, offset: Nanos(0) })
+}
+
+/// Spreads an agent's first requests evenly over the interval, and turns the order by the agent's
+/// rank, so that neither an agent asks in bursts nor all agents ask one target at one instant.
+fn spread(paths: &mut [PlannedPath], every: Nanos, rank: usize, agents: usize) {
+    let asked = |path: &&mut PlannedPath| matches!(path.route, Route::Ask { .. });
+    let count = paths.iter_mut().filter(asked).count() as u64;
+    let turn = rank as u64 * count / (agents as u64).max(1);
+    for (place, path) in (0u64..).zip(paths.iter_mut().filter(asked)) {
+        if let Route::Ask { offset, .. } = &mut path.route {
+            let slot = u128::from((place + turn) % count);
+            let into = u128::from(every.0) * slot / u128::from(count);
+            *offset = Nanos(u64::try_from(into).expect("less than `every`"));
+        }
+    }
+}
+
+/// The agents and instances that the stages name.
+fn taking_part(
+    stages: &[PlannedStage],
+    fleet: &Fleet,
+    inventory: &Inventory,
+) -> (BTreeMap<AgentId, PlannedAgent>, BTreeMap<InstanceId, PlannedInstance>) {
+    let mut agents: BTreeMap<AgentId, PlannedAgent> = BTreeMap::new();
+    let mut instances = BTreeMap::new();
+    for step in stages.iter().flat_map(|stage| &stage.steps) {
+        let Act::Probe(probe) = &step.act;
+        for path in &probe.to {
+            let instance = fleet.instances.get(&path.to).expect("targets come from the fleet");
+            instances.insert(path.to.clone(), PlannedInstance { group: instance.group.clone() });
+            let available = inventory.agents.get(&path.agent).expect("agents come from there");
+            let agent = agents.entry(path.agent.clone()).or_insert_with(|| PlannedAgent {
+                environment: available.environment.clone(),
+                features: BTreeSet::new(),
+            });
+            if let Route::Ask { check, .. } = &path.route {
+                agent.features.insert(check.feature());
+            }
+        }
+    }
+    (agents, instances)
+}
+
+/// Requests of a stage in all.
+fn requests(stage: &PlannedStage) -> u64 {
+    let of_step = |step: &PlannedStep| {
+        let Act::Probe(probe) = &step.act;
+        let of_path = |path: &PlannedPath| match &path.route {
+            Route::Ask { offset, .. } => probe.requests(*offset, stage.lasts),
+            Route::NoPath => 0,
+        };
+        probe.to.iter().map(of_path).sum::<u64>()
+    };
+    stage.steps.iter().map(of_step).sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! A plan for a person who is about to nod.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use nepho_common::plan::{Act, Plan, PlannedStage, PlannedStep, Route};
+
+use super::{Estimate, Planned};
+
+/// What `nepho plan` prints.
+#[must_use]
+pub fn render(planned: &Planned) -> String {
+    let Planned { plan, id, .. } = planned;
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let mut line = |text: String| writeln!(out, "{text}").unwrap_or_default();
+    let title = if plan.title == plan.scenario.as_str() { String::new() } else { format!("  {}", plan.title) };
+    line(format!("Plan {} for {}{title}", id.0.short(), plan.scenario));
+    line(format!(
+        "  {} in {}, {}, {}, {} ({}/min)",
+        planned.lasts,
+        counted(plan.stages.len() as u64, "stage"),
+        counted(plan.agents.len() as u64, "agent"),
+        counted(plan.instances.len() as u64, "instance"),
+        counted(planned.requests, "request"),
+        per_minute(planned)
+    ));
+    for stage in &plan.stages {
+        line(String::new());
+        let after: Vec<_> = stage.after.iter().map(ToString::to_string).collect();
+        let after = if after.is_empty() { String::new() } else { format!("  after {}", after.join(", ")) };
+        line(format!("stage {}  {}{after}", stage.name, stage.lasts));
+        stage.steps.iter().for_each(|step| line(format!("  {}", describe(plan, step))));
+        for estimate in planned.estimates.iter().filter(|e| e.stage == stage.name) {
+            line(format!("  {}", expects(stage, estimate)));
+        }
+    }
+    if !planned.notes.is_empty() {
+        line(String::new());
+        planned.notes.iter().for_each(|note| line(format!("note: {note}")));
+    }
+    line(String::new());
+    line(format!("plan id {id}"));
+    out
+}
+
+fn counted(n: u64, what: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {what}{plural}")
+}
+
+fn per_minute(planned: &Planned) -> u64 {
+    let wide = u128::from(planned.requests) * 60_000_000_000 / u128::from(planned.lasts.0.max(1));
+    u64::try_from(wide).unwrap_or(u64::MAX)
+}
+
+fn describe(plan: &Plan, step: &PlannedStep) -> String {
+    let Act::Probe(probe) = &step.act;
+    let mut operations: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut from: BTreeMap<String, u64> = BTreeMap::new();
+    for path in probe.to.iter().filter(|path| path.route != Route::NoPath) {
+        *operations.entry(path.operation.as_str()).or_default() += 1;
+        let environment = plan.agents.get(&path.agent).map(|agent| agent.environment.to_string());
+        *from.entry(environment.unwrap_or_default()).or_default() += 1;
+    }
+    let counts = |counted: Vec<(String, u64)>| {
+        let each: Vec<_> = counted.iter().map(|(what, n)| format!("{what} ×{n}")).collect();
+        each.join(", ")
+    };
+    let operations = counts(operations.into_iter().map(|(o, n)| (o.to_owned(), n)).collect());
+    let from = counts(from.into_iter().collect());
+    format!(
+        "{:12} probe every {}, time-out {}: {operations}; from {from}",
+        step.name, probe.every, probe.timeout
+    )
+}
+
+fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
+    let Estimate { on, expected, findings, without_path, needed, planned, would_need, .. } = estimate;
+    let findings = counted(*findings, "finding");
+    let mut text = format!("  expect {on}: {expected}: {findings}");
+    if *without_path > 0 {
+        text += &format!(", {without_path} of them without a path");
+    }
+    let needs = counted(*needed, "sample");
+    text += &format!("; each needs {needs}, the poorest gets {planned}");
+    if let Some(would_need) = would_need {
+        text += &format!(
+            "\n    TOO FEW: it can't be decided in {}; {would_need} would do",
+            stage.lasts
+        );
+    }
+    text
+}

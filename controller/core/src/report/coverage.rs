@@ -1,0 +1,174 @@
+//! Seals against what is stored: the proof that nothing was lost between agent and journal.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    event::{Event, What},
+    id::{AgentId, SpoolId, StageName},
+    journal::{Body, Entry, RecordKey, RecordKind, Seal},
+    recording::Series,
+};
+
+/// What is stored of each stage, agent and spool, and what the seal says there should be.
+#[derive(Debug, Default)]
+pub(super) struct Coverages(BTreeMap<(AgentId, StageName), BTreeMap<SpoolId, Coverage>>);
+
+#[derive(Debug, Default)]
+struct Coverage {
+    records: BTreeMap<RecordKind, u64>,
+    samples: BTreeMap<Series, u64>,
+    seals: Vec<Seal>,
+}
+
+/// Whether the results of one stage of one agent are all here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Everything that was sealed is stored.
+    Complete,
+    /// The agent never said that it is complete.
+    NoSeal,
+    /// The seal and the store contradict each other.
+    Differs(String),
+}
+
+impl Coverages {
+    /// Counts a stored record for the stages that it speaks of.
+    pub(super) fn count(&mut self, entry: &Entry) {
+        let mut stages: Vec<&StageName> = match &entry.body {
+            Body::Events(events) => events.iter().filter_map(stage_of).collect(),
+            Body::Recordings(all) => all.iter().map(|one| &one.series.stage).collect(),
+            Body::Gauges(all) => all.iter().map(|one| &one.stage).collect(),
+            Body::Traces(all) => all.iter().map(|one| &one.stage).collect(),
+            // An exhibit belongs to a run, and a seal does not count itself.
+            Body::Exhibits(_) | Body::Seal(_) => Vec::new(),
+        };
+        stages.sort();
+        stages.dedup();
+        for stage in stages {
+            let coverage = self.at(&entry.key, stage);
+            *coverage.records.entry(entry.body.kind()).or_default() += 1;
+        }
+        if let Body::Recordings(all) = &entry.body {
+            for one in all {
+                let coverage = self.at(&entry.key, &one.series.stage);
+                let sum = coverage.samples.entry(one.series.clone()).or_default();
+                *sum = sum.saturating_add(one.histogram.count());
+            }
+        }
+    }
+
+    pub(super) fn seal(&mut self, key: &RecordKey, seal: Seal) {
+        let stage = seal.stage.clone();
+        self.at(key, &stage).seals.push(seal);
+    }
+
+    fn at(&mut self, key: &RecordKey, stage: &StageName) -> &mut Coverage {
+        let spools = self
+            .0
+            .entry((key.agent.clone(), stage.clone()))
+            .or_default();
+        spools.entry(key.spool).or_default()
+    }
+
+    /// Compares once, for many findings rest on the same proof.
+    pub(super) fn settle(self) -> Proofs {
+        let settled = self.0.into_iter();
+        Proofs(settled.map(|(key, spools)| (key, proof(&spools))).collect())
+    }
+}
+
+/// Whether everything is here, by agent and stage.
+#[derive(Debug, Default)]
+pub(super) struct Proofs(BTreeMap<(AgentId, StageName), Proof>);
+
+impl Proofs {
+    /// Whether everything of this stage of this agent is here.
+    pub(super) fn of(&self, agent: &AgentId, stage: &StageName) -> Proof {
+        let known = self.0.get(&(agent.clone(), stage.clone()));
+        known.cloned().unwrap_or(Proof::NoSeal)
+    }
+}
+
+fn proof(spools: &BTreeMap<SpoolId, Coverage>) -> Proof {
+    let mut sealed = true;
+    for coverage in spools.values() {
+        match coverage.seals.as_slice() {
+            [] => sealed = false,
+            [seal] => {
+                if let Some(why) = coverage.contradicts(seal) {
+                    return Proof::Differs(why);
+                }
+            }
+            [_, _, ..] => return Proof::Differs(format!("{} seals", coverage.seals.len())),
+        }
+    }
+    if sealed {
+        Proof::Complete
+    } else {
+        Proof::NoSeal
+    }
+}
+
+impl Coverage {
+    fn contradicts(&self, seal: &Seal) -> Option<String> {
+        for kind in RecordKind::ALL {
+            if matches!(kind, RecordKind::Exhibits | RecordKind::Seal) {
+                continue;
+            }
+            let said = seal.records.get(&kind).copied().unwrap_or_default();
+            let found = self.records.get(&kind).copied().unwrap_or_default();
+            // What an agent says after its seal, for example that the stage ended, is not in it.
+            if found < said {
+                let kind = kind_word(kind);
+                return Some(format!("{found} of {said} records of {kind} are stored"));
+            }
+        }
+        let said = |series| seal.samples.get(series).copied().unwrap_or_default();
+        let found = |series| self.samples.get(series).copied().unwrap_or_default();
+        let mut all = seal.samples.keys().chain(self.samples.keys());
+        all.find(|series| said(*series) != found(*series))
+            .map(|series| {
+                format!(
+                    "{} of {} values of {} ({}, {}) are stored",
+                    found(series),
+                    said(series),
+                    series.to,
+                    series.outcome.word(),
+                    series.metric.word()
+                )
+            })
+    }
+}
+
+/// The stage that an agent's event speaks of.
+fn stage_of(event: &Event) -> Option<&StageName> {
+    match &event.what {
+        What::StageStarted { stage, .. }
+        | What::StageEnded { stage, .. }
+        | What::Missed { stage, .. }
+        | What::StageOrdered { stage, .. }
+        | What::StageCollected { stage, .. }
+        | What::StageSkipped { stage, .. } => Some(stage),
+        What::EpochOpened { .. }
+        | What::RunStarted { .. }
+        | What::AgentJoined { .. }
+        | What::AgentRefused { .. }
+        | What::AgentLost { .. }
+        | What::AgentReturned { .. }
+        | What::StopRequested { .. }
+        | What::RecordRefused { .. }
+        | What::RunEnded { .. } => None,
+    }
+}
+
+/// The word for people.
+pub(super) const fn kind_word(kind: RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Events => "events",
+        RecordKind::Recordings => "recordings",
+        RecordKind::Gauges => "gauges",
+        RecordKind::Traces => "traces",
+        RecordKind::Exhibits => "exhibits",
+        RecordKind::Seal => "seals",
+    }
+}

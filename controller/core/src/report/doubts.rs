@@ -1,0 +1,193 @@
+//! Doubts are gathered by kind and subject, so that a hostile agent can't flood a report.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Doubt, Verdict};
+
+/// The kinds of doubt. The first ones decide the run's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// There is no start of a run in the journal.
+    NoStart,
+    /// The plan is not in the journal, or not the one that was run.
+    NoPlan,
+    /// The run could not go on.
+    RunFailed,
+    /// The plan expects nothing.
+    NothingExpected,
+    /// The journal has no end of the run.
+    Unfinished,
+    /// Somebody stopped the run.
+    Stopped,
+    /// One record exists with two contents.
+    Conflict,
+    /// The controller's own records contradict each other.
+    Contradiction,
+    /// A record could not be read.
+    Unreadable,
+    /// An agent said something that it may not say.
+    NotItsOwn,
+    /// An agent reported something that the plan did not ask of it.
+    NotPlanned,
+    /// Records of another run or of an earlier try.
+    OtherRun,
+    /// An agent reported more requests than were planned.
+    TooMany,
+    /// What is stored contradicts the seal.
+    SealDiffers,
+    /// The agent did not say that its results are complete.
+    NoSeal,
+    /// An agent refused.
+    Refused,
+    /// An agent was not heard of for a while.
+    Lost,
+    /// An agent's clock was disturbed.
+    Suspended,
+    /// Requests that were due were not sent.
+    NotSent,
+    /// A finding passed although something of it is missing.
+    PassedWithout,
+    /// A finding was judged without the instances that have no path.
+    NoPath,
+    /// Several versions of our programs took part.
+    Versions,
+}
+
+impl Code {
+    /// The word of the JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoStart => "no-start",
+            Self::NoPlan => "no-plan",
+            Self::RunFailed => "run-failed",
+            Self::NothingExpected => "nothing-expected",
+            Self::Unfinished => "unfinished",
+            Self::Stopped => "stopped",
+            Self::Conflict => "conflict",
+            Self::Contradiction => "contradiction",
+            Self::Unreadable => "unreadable",
+            Self::NotItsOwn => "not-its-own",
+            Self::NotPlanned => "not-planned",
+            Self::OtherRun => "other-run",
+            Self::TooMany => "too-many",
+            Self::SealDiffers => "seal-differs",
+            Self::NoSeal => "no-seal",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+            Self::Suspended => "suspended",
+            Self::NotSent => "not-sent",
+            Self::PassedWithout => "passed-without",
+            Self::NoPath => "no-path",
+            Self::Versions => "versions",
+        }
+    }
+
+    /// The best verdict that a run with this doubt can have.
+    #[must_use]
+    pub const fn at_best(self) -> Verdict {
+        match self {
+            Self::NoStart | Self::NoPlan | Self::RunFailed => Verdict::Error,
+            Self::NothingExpected | Self::Unfinished | Self::Contradiction => Verdict::Inconclusive,
+            Self::Stopped
+            | Self::Conflict
+            | Self::Unreadable
+            | Self::NotItsOwn
+            | Self::NotPlanned
+            | Self::OtherRun
+            | Self::TooMany
+            | Self::SealDiffers
+            | Self::NoSeal
+            | Self::Refused
+            | Self::Lost
+            | Self::Suspended
+            | Self::NotSent
+            | Self::PassedWithout
+            | Self::NoPath
+            | Self::Versions => Verdict::Pass,
+        }
+    }
+}
+
+/// Doubts under way: for each kind and subject how often, and one example.
+#[derive(Debug, Default)]
+pub(super) struct Doubts(BTreeMap<(Code, String), (u64, String)>);
+
+impl Doubts {
+    /// Adds one. Of several texts on one subject the smallest is shown, so that order is nothing.
+    pub(super) fn add(&mut self, code: Code, about: impl ToString, text: impl Into<String>) {
+        let text = text.into();
+        let (times, example) = self
+            .0
+            .entry((code, about.to_string()))
+            .or_insert_with(|| (0, text.clone()));
+        *times = times.saturating_add(1);
+        if text < *example {
+            *example = text;
+        }
+    }
+
+    /// The best verdict that the run can have.
+    pub(super) fn at_best(&self) -> Verdict {
+        let best = self.0.keys().map(|(code, _)| code.at_best());
+        best.max().unwrap_or(Verdict::Pass)
+    }
+
+    pub(super) fn list(self) -> Vec<Doubt> {
+        let doubt = |((code, about), (times, example)): ((Code, String), (u64, String))| Doubt {
+            code,
+            text: match times {
+                0 | 1 => example,
+                _ => format!("{example} (and {} more like it)", times - 1),
+            },
+            about,
+        };
+        self.0.into_iter().map(doubt).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_one_kind_is_one_line_whatever_its_order() {
+        let of = |order: &[&str]| {
+            let mut doubts = Doubts::default();
+            order
+                .iter()
+                .for_each(|text| doubts.add(Code::NotPlanned, "a", *text));
+            doubts.list()
+        };
+        let one = of(&["x", "b", "z"]);
+        assert_eq!(one, of(&["b", "z", "x"]));
+        assert_eq!(one.len(), 1);
+        assert_eq!(one[0].text, "b (and 2 more like it)");
+    }
+
+    #[test]
+    fn only_some_doubts_decide() {
+        let mut doubts = Doubts::default();
+        doubts.add(Code::Lost, "a", "x");
+        assert_eq!(doubts.at_best(), Verdict::Pass);
+        doubts.add(Code::Unfinished, "", "x");
+        assert_eq!(doubts.at_best(), Verdict::Inconclusive);
+        doubts.add(Code::NoPlan, "", "x");
+        assert_eq!(doubts.at_best(), Verdict::Error);
+    }
+
+    #[test]
+    fn the_word_is_the_one_of_the_json() {
+        for code in [
+            Code::NoStart,
+            Code::PassedWithout,
+            Code::SealDiffers,
+            Code::NotItsOwn,
+        ] {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.word());
+        }
+    }
+}

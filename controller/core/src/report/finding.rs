@@ -1,0 +1,340 @@
+//! One finding for each tuple of each expectation of the plan, whatever was seen.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    event::{RunEnd, Skip},
+    plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep},
+};
+
+use super::{
+    cause::{Cause, Failures, slowest},
+    coverage::Proof,
+    doubts::{Code, Doubts},
+    fold::Folded,
+    missing,
+    model::{Finding, Observed, Priority, Verdict},
+    sample::Sample,
+    tuple::{Tuple, from, tuples},
+    verdict::{self, Ground, Judged},
+};
+
+/// A finding, and whether it holds later stages back.
+#[derive(Debug)]
+pub(super) struct JudgedFinding {
+    pub(super) finding: Finding,
+    pub(super) gate: bool,
+}
+
+/// Everything the plan expects, judged, in the order of the plan.
+pub(super) fn findings(folded: &Folded, doubts: &mut Doubts) -> Vec<JudgedFinding> {
+    let Some(plan) = &folded.plan else {
+        return Vec::new();
+    };
+    let mut all: Vec<JudgedFinding> = Vec::new();
+    let mut ids: BTreeMap<String, u64> = BTreeMap::new();
+    for stage in &plan.stages {
+        for expectation in &stage.expectations {
+            let place = Place {
+                folded,
+                plan,
+                stage,
+                expectation,
+            };
+            for mut finding in place.judge(doubts) {
+                // Two expectations of one kind on one step, for example a soft and a hard bound.
+                let times = ids.entry(finding.id.clone()).or_default();
+                *times += 1;
+                if *times > 1 {
+                    finding.id.push_str(&format!("#{times}"));
+                }
+                let gate = expectation.gate;
+                all.push(JudgedFinding { finding, gate });
+            }
+        }
+    }
+    all
+}
+
+/// Why a stage was not begun, and how soon to look into it. `None` when it was begun.
+pub(super) fn not_begun(folded: &Folded, stage: &PlannedStage) -> Option<Cause> {
+    let (low, medium) = (Priority::Low, Priority::Medium);
+    let again = "Run it again.";
+    Some(match folded.story.skipped.get(&stage.name) {
+        Some(Skip::After(before)) => Cause::new(
+            low,
+            format!("The stage was skipped, because stage {before} did not pass."),
+            format!("Mend stage {before} first, or run with --keep-going."),
+        ),
+        Some(Skip::Stopped) => {
+            Cause::new(low, "The run was stopped before the stage began.", again)
+        }
+        Some(Skip::NotReady(why)) => Cause::new(
+            medium,
+            format!("The agents of the stage could not be made ready: {why}."),
+            "Look at the agents with nepho agents ls, then run it again.",
+        ),
+        None if folded.story.ordered.contains_key(&stage.name) => return None,
+        // The journal may have lost the order but not the results.
+        None if folded.measurements.knows(&stage.name) => return None,
+        None => {
+            let why = match &folded.story.ended {
+                Some((RunEnd::Completed, _)) => "The run ended without this stage.",
+                Some((RunEnd::Stopped(_), _)) => "The run was stopped before the stage began.",
+                Some((RunEnd::Failed(_), _)) => "The run broke before the stage began.",
+                None => "The journal ends before the stage began.",
+            };
+            Cause::new(low, why, again)
+        }
+    })
+}
+
+/// Where in the plan we are.
+struct Place<'a> {
+    folded: &'a Folded,
+    plan: &'a Plan,
+    stage: &'a PlannedStage,
+    expectation: &'a Expectation,
+}
+
+impl Place<'_> {
+    fn judge(&self, doubts: &mut Doubts) -> Vec<Finding> {
+        let step = self
+            .stage
+            .steps
+            .iter()
+            .find(|step| step.name == self.expectation.on);
+        let Some(step) = step else {
+            let text = format!(
+                "The plan judges step {}, but has none.",
+                self.expectation.on
+            );
+            let cause = Cause::new(
+                Priority::High,
+                text,
+                "This is a mistake of ours: report it.",
+            );
+            let nobody = Tuple {
+                values: Vec::new(),
+                paths: Vec::new(),
+            };
+            return vec![self.unmeasured(&nobody, Verdict::Error, Some(cause))];
+        };
+        let tuples = tuples(self.plan, step, &self.expectation.by);
+        if let Some(cause) = not_begun(self.folded, self.stage) {
+            let not_run = |tuple| self.unmeasured(tuple, Verdict::NotRun, Some(cause.clone()));
+            return tuples.iter().map(not_run).collect();
+        }
+        tuples
+            .iter()
+            .map(|tuple| self.judge_tuple(step, tuple, doubts))
+            .collect()
+    }
+
+    fn judge_tuple(&self, step: &PlannedStep, tuple: &Tuple<'_>, doubts: &mut Doubts) -> Finding {
+        let measurements = &self.folded.measurements;
+        let paths = tuple.paths.iter().copied();
+        let sample = Sample::of(measurements, self.stage, step, paths);
+        if sample.samples().planned == 0 {
+            return self.unmeasured(tuple, Verdict::NotRun, Some(self.nothing_planned(&sample)));
+        }
+        let mut judged = verdict::judge(&self.expectation.judge, &sample);
+        let spoiled = self.spoiled(&sample);
+        let mut finding = self.unmeasured(tuple, judged.verdict, None);
+        if judged.verdict == Verdict::Pass && !spoiled.is_empty() {
+            judged.verdict = Verdict::Inconclusive;
+            let remedy = "Look at the journal of that agent, then run it again.";
+            put(
+                &mut finding,
+                Some(Cause::new(Priority::Medium, spoiled, remedy)),
+            );
+        } else {
+            put(&mut finding, self.cause(step, &sample, &judged));
+        }
+        finding.verdict = judged.verdict;
+        finding.samples = sample.samples();
+        finding.observed = judged.observed;
+        finding.uncertainty = judged.uncertainty;
+        finding.agents = sample.agents();
+        finding.evidence = sample.evidence();
+        self.doubt(&finding, step, &sample, doubts);
+        finding
+    }
+
+    fn unmeasured(&self, tuple: &Tuple<'_>, verdict: Verdict, cause: Option<Cause>) -> Finding {
+        let kind = match &self.expectation.judge {
+            Judge::Latency { quantile, .. } => format!("latency.{}", quantile.word()),
+            judge @ (Judge::Failures { .. } | Judge::SuccessRate { .. }) => judge.kind().to_owned(),
+        };
+        let (stage, step) = (&self.stage.name, &self.expectation.on);
+        let mut id = format!("{stage}/{step}/{kind}");
+        for (_, value) in &tuple.values {
+            id.push('/');
+            id.push_str(value);
+        }
+        let mut finding = Finding {
+            id,
+            stage: stage.clone(),
+            step: step.clone(),
+            kind,
+            on: tuple.values.iter().cloned().collect(),
+            verdict,
+            expected: verdict::expected(&self.expectation.judge),
+            observed: Observed {
+                text: "nothing was measured".to_owned(),
+                ..Observed::default()
+            },
+            uncertainty: None,
+            samples: Sample::default().samples(),
+            agents: Vec::new(),
+            cause: None,
+            remedy: None,
+            priority: None,
+            evidence: Vec::new(),
+        };
+        put(&mut finding, cause);
+        finding
+    }
+
+    fn nothing_planned(&self, sample: &Sample<'_>) -> Cause {
+        let Some(first) = sample.no_path.first() else {
+            let text = "The plan holds no request for it.";
+            return Cause::new(Priority::Low, text, "Let the stage last longer.");
+        };
+        let mut here: Vec<_> = sample
+            .no_path
+            .iter()
+            .map(|path| from(self.plan, &path.agent))
+            .collect();
+        here.sort();
+        here.dedup();
+        let here = here.join(", ");
+        Cause::new(
+            Priority::Low,
+            format!(
+                "No path from {here}: the fleet declares no address of {} for it.",
+                first.to
+            ),
+            format!("Declare an address for {here} in the fleet file, if there is one."),
+        )
+    }
+
+    /// What takes away the right to a pass: somebody's records can't be believed.
+    fn spoiled(&self, sample: &Sample<'_>) -> String {
+        let mut why = Vec::new();
+        for agent in sample.agents() {
+            if self.folded.contested.contains(&agent) {
+                why.push(format!("One record of {agent} exists with two contents."));
+            }
+            match self.folded.proofs.of(&agent, &self.stage.name) {
+                Proof::Differs(how) => {
+                    why.push(format!(
+                        "What is stored of {agent} is not what it sealed: {how}."
+                    ));
+                }
+                Proof::Complete | Proof::NoSeal => {}
+            }
+        }
+        if let Some(path) = sample.surplus().next() {
+            let (agent, to) = (&path.path.agent, &path.path.to);
+            why.push(format!(
+                "{agent} reported more requests to {to} than were planned."
+            ));
+        }
+        why.join(" ")
+    }
+
+    fn cause(&self, step: &PlannedStep, sample: &Sample<'_>, judged: &Judged) -> Option<Cause> {
+        let folded = self.folded;
+        let medium = Priority::Medium;
+        Some(match judged.ground {
+            Ground::Met => return None,
+            Ground::Failures | Ground::NothingSucceeded => {
+                let mut cause = Failures {
+                    plan: self.plan,
+                    measurements: &folded.measurements,
+                    stage: self.stage,
+                    step,
+                }
+                .cause(sample);
+                if judged.ground == Ground::NothingSucceeded {
+                    cause.cause = format!("No request succeeded. {}", cause.cause);
+                }
+                cause
+            }
+            Ground::Slow | Ground::Fast => {
+                let word = if judged.ground == Ground::Slow {
+                    "slower"
+                } else {
+                    "faster"
+                };
+                let slowest = slowest(self.plan, &folded.measurements, self.stage, step, sample);
+                Cause::new(
+                    medium,
+                    format!("It is {word} than expected. {slowest}."),
+                    "Compare with the distance between the environments in the matrix: if only one \
+                     service is out of line look there, if all are, look at the network.",
+                )
+            }
+            Ground::Missing => Cause::new(
+                medium,
+                missing::sentence(folded, self.stage, &step.name, sample),
+                format!(
+                    "Find out what became of {}, then run it again.",
+                    missing::whose(sample).join(" and ")
+                ),
+            ),
+            Ground::TooFew { had, needed } => Cause::new(
+                medium,
+                format!("{had} successes say too little: this figure needs {needed}."),
+                "Let the stage last longer, or ask more often.",
+            ),
+            Ground::LateSender { lag } => Cause::new(
+                medium,
+                format!(
+                    "The measuring side was late: p99 of its send lag is {lag}. From the actual \
+                     sending on, the answers came in time."
+                ),
+                "Give the agent's host more room, then run it again.",
+            ),
+            Ground::LagHidesMin { lag } => Cause::new(
+                medium,
+                format!(
+                    "The measuring side was late: p99 of its send lag is {lag}, which makes \
+                     answers look slower than they are."
+                ),
+                "Give the agent's host more room, then run it again.",
+            ),
+        })
+    }
+
+    fn doubt(
+        &self,
+        finding: &Finding,
+        step: &PlannedStep,
+        sample: &Sample<'_>,
+        doubts: &mut Doubts,
+    ) {
+        if let Some(path) = sample.no_path.first() {
+            let text = format!(
+                "{} of {} paths were left out, because the fleet declares no address of {} for {}",
+                sample.no_path.len(),
+                sample.no_path.len() + sample.paths.len(),
+                path.to,
+                from(self.plan, &path.agent)
+            );
+            doubts.add(Code::NoPath, &finding.id, text);
+        }
+        if finding.verdict == Verdict::Pass && finding.samples.missing > 0 {
+            let why = missing::sentence(self.folded, self.stage, &step.name, sample);
+            let text = format!("it would pass even if all that is missing were bad. {why}");
+            doubts.add(Code::PassedWithout, &finding.id, text);
+        }
+    }
+}
+
+fn put(finding: &mut Finding, cause: Option<Cause>) {
+    finding.priority = cause.as_ref().map(|cause| cause.priority);
+    finding.remedy = cause.as_ref().map(|cause| cause.remedy.clone());
+    finding.cause = cause.map(|cause| cause.cause);
+}

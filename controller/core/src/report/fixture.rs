@@ -1,0 +1,496 @@
+//! A plan of three environments and a journal of it, for tests. What targets answer is an argument.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    control::Host,
+    event::{Event, RunEnd, StageEnd, StartOrder, What},
+    histogram::Histogram,
+    id::{AgentId, Attempt, InstanceId, Operation, Seq, SpoolId, StageName},
+    journal::{Body, Entry, RecordKey, RecordKind, Seal},
+    plan::{
+        Act, Check, Dimension, Expectation, HttpCheck, Judge, Plan, PlannedAgent, PlannedInstance,
+        PlannedPath, PlannedStage, PlannedStep, Probe, Quantile, Ratio, Route, TcpCheck, Window,
+    },
+    recording::{Exhibit, Metric, Outcome, Recording, Series},
+    time::{ClockEpoch, ClockOffset, Interval, Mono, Nanos, RunTime, WallMillis},
+};
+
+use super::{
+    model::{Code, Finding, Report},
+    report,
+};
+
+pub(super) const ENVIRONMENTS: [&str; 3] = ["local", "tencent", "aliyun"];
+/// Address, group, instance.
+const SERVICES: [(&str, Option<&str>, &str); 6] = [
+    ("127.0.1.1:8303", Some("blockchain"), "local/dao-api/1"),
+    ("127.0.1.1:9091", Some("cluster-manager"), "local/gateway/1"),
+    ("127.0.1.1:3307", None, "local/mysql/1"),
+    ("127.0.2.1:8303", Some("blockchain"), "tencent/dao-api/1"),
+    ("127.0.2.1:7500", Some("loomacrm"), "tencent/crm/1"),
+    ("127.0.3.1:8303", Some("blockchain"), "aliyun/dao-api/1"),
+];
+
+pub(super) fn text(text: &str) -> Operation {
+    text.to_owned().try_into().unwrap()
+}
+
+pub(super) fn agent(environment: &str) -> AgentId {
+    format!("agent-{environment}").parse().unwrap()
+}
+
+fn expectation(judge: Judge, by: &[Dimension]) -> Expectation {
+    Expectation {
+        on: "reach".parse().unwrap(),
+        judge,
+        by: by.to_vec(),
+        during: Window::Baseline,
+        gate: true,
+    }
+}
+
+fn path(from: &str, place: u64, service: (&str, Option<&str>, &str)) -> PlannedPath {
+    let (address, _, to) = service;
+    let tcp = to.contains("mysql");
+    let check = if tcp {
+        let (host, port) = address.split_once(':').unwrap();
+        Check::Tcp(TcpCheck {
+            host: host.to_owned(),
+            port: port.parse().unwrap(),
+        })
+    } else {
+        Check::Http(HttpCheck {
+            url: format!("http://{address}/health"),
+            method: "GET".to_owned(),
+            headers: Vec::new(),
+            status: [200].into(),
+        })
+    };
+    let route = if tcp && from != "local" {
+        Route::NoPath
+    } else {
+        let offset = Nanos::from_millis(100 * place);
+        Route::Ask { check, offset }
+    };
+    PlannedPath {
+        agent: agent(from),
+        to: to.parse().unwrap(),
+        operation: text(if tcp { "connect" } else { "GET /health" }),
+        route,
+    }
+}
+
+fn stage(name: &str, secs: u64, from: &[&str], expectations: Vec<Expectation>) -> PlannedStage {
+    let near = |to: &str| from.len() > 1 || to.starts_with(from[0]);
+    let services: Vec<_> = SERVICES
+        .into_iter()
+        .filter(|service| near(service.2))
+        .collect();
+    let paths = |from: &&str| {
+        let from = (*from).to_owned();
+        let numbered = (0..).zip(services.clone());
+        numbered.map(move |(place, service)| path(&from, place, service))
+    };
+    PlannedStage {
+        name: name.parse().unwrap(),
+        after: Vec::new(),
+        lasts: Nanos::from_secs(secs),
+        steps: vec![PlannedStep {
+            name: "reach".parse().unwrap(),
+            act: Act::Probe(Probe {
+                every: Nanos::from_secs(1),
+                timeout: Nanos::from_secs(2),
+                to: from.iter().flat_map(paths).collect(),
+            }),
+        }],
+        expectations,
+    }
+}
+
+/// Stage `local` of 6 s within one environment, stage `hybrid` of 10 s from everywhere.
+pub(super) fn plan() -> Plan {
+    let failures = Judge::Failures { max: 0 };
+    let rate = Judge::SuccessRate {
+        min: Ratio(900_000),
+    };
+    let latency = Judge::Latency {
+        quantile: Quantile::P50,
+        max: Some(Nanos::from_millis(50)),
+        min: None,
+    };
+    let by = [Dimension::From, Dimension::Environment, Dimension::Service];
+    let stages = vec![
+        stage(
+            "local",
+            6,
+            &["local"],
+            vec![expectation(failures.clone(), &[Dimension::Service])],
+        ),
+        stage(
+            "hybrid",
+            10,
+            &ENVIRONMENTS,
+            vec![
+                expectation(failures, &by),
+                expectation(rate, &[]),
+                expectation(latency, &by[..2]),
+            ],
+        ),
+    ];
+    let planned = |environment: &str| PlannedAgent {
+        environment: environment.parse().unwrap(),
+        features: ["probe.http".parse().unwrap()].into(),
+    };
+    Plan {
+        schema: Plan::SCHEMA.to_owned(),
+        scenario: "three-environments".parse().unwrap(),
+        title: "三环境集群测试".to_owned(),
+        seed: 7,
+        keep_going: false,
+        files: BTreeMap::new(),
+        agents: ENVIRONMENTS.map(|name| (agent(name), planned(name))).into(),
+        instances: SERVICES
+            .map(|(_, group, to)| {
+                let group = group.map(|group| group.parse().unwrap());
+                (to.parse().unwrap(), PlannedInstance { group })
+            })
+            .into(),
+        stages,
+    }
+}
+
+/// One request.
+pub(super) struct Ask<'a> {
+    pub(super) stage: &'a str,
+    pub(super) from: &'a str,
+    pub(super) to: &'a InstanceId,
+    /// Which of its path, from 0.
+    pub(super) n: u64,
+}
+
+impl Ask<'_> {
+    pub(super) fn is(&self, from: &str, to: &str) -> bool {
+        self.from == from && self.to.to_string() == to
+    }
+}
+
+/// How one request ended.
+#[derive(Clone, Copy)]
+pub(super) struct Reply {
+    pub(super) outcome: Outcome,
+    pub(super) service: Nanos,
+    pub(super) lag: Nanos,
+}
+
+pub(super) fn ended(outcome: Outcome, millis: u64) -> Option<Reply> {
+    Some(Reply {
+        outcome,
+        service: Nanos::from_millis(millis),
+        lag: Nanos(50_000),
+    })
+}
+
+/// A success after as long as the distance takes.
+pub(super) fn good(ask: &Ask<'_>) -> Option<Reply> {
+    let there = ask.to.environment.as_str();
+    let far = match (ask.from, there) {
+        (a, b) if a == b => 1,
+        ("aliyun", _) | (_, "aliyun") => 30,
+        _ => 15,
+    };
+    ended(Outcome::Success, far + ask.n % 3)
+}
+
+/// Who writes records.
+pub(super) struct Author {
+    agent: AgentId,
+    spool: SpoolId,
+    seq: Seq,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Author {
+    pub(super) fn new(agent: AgentId, spool: u8) -> Self {
+        Self {
+            agent,
+            spool: SpoolId::new([spool; 16]),
+            seq: Seq(0),
+            entries: Vec::new(),
+        }
+    }
+
+    pub(super) fn write(&mut self, body: Body) {
+        self.seq = self.seq.next();
+        self.entries.push(Entry {
+            key: RecordKey {
+                agent: self.agent.clone(),
+                spool: self.spool,
+                seq: self.seq,
+            },
+            run: "r-1".parse().unwrap(),
+            attempt: Attempt(1),
+            body,
+        });
+    }
+
+    pub(super) fn say(&mut self, what: What) {
+        self.write(Body::Events(vec![Event {
+            at: Mono(self.seq.0),
+            epoch: ClockEpoch(0),
+            wall: WallMillis(1_795_393_620_000),
+            what,
+        }]));
+    }
+}
+
+pub(super) fn host(name: &str) -> Host {
+    Host {
+        name: name.to_owned(),
+        os: "Debian 13".to_owned(),
+        kernel: "6.12.1".to_owned(),
+        arch: "x86_64".to_owned(),
+        cpus: 2,
+        memory: 4 << 30,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+/// When a stage of the fixture starts, in run time.
+fn start_of(plan: &Plan, stage: &StageName) -> RunTime {
+    let mut at = RunTime(0);
+    for planned in plan
+        .stages
+        .iter()
+        .take_while(|planned| planned.name != *stage)
+    {
+        at = at.plus(planned.lasts).plus(Nanos::from_secs(4));
+    }
+    at
+}
+
+/// A whole run in which targets answer so; `None` is a request of which nothing was recorded.
+pub(super) fn journal(plan: &Plan, answer: impl Fn(&Ask<'_>) -> Option<Reply>) -> Vec<Entry> {
+    let mut entries = controller(plan, Some(RunEnd::Completed));
+    for (number, environment) in (1..).zip(ENVIRONMENTS) {
+        let mut author = Author::new(agent(environment), number);
+        for stage in &plan.stages {
+            measure(plan, stage, environment, &mut author, &answer);
+        }
+        entries.extend(author.entries);
+    }
+    entries
+}
+
+/// What the controller writes of a run in which every stage was begun.
+pub(super) fn controller(plan: &Plan, end: Option<RunEnd>) -> Vec<Entry> {
+    let mut author = Author::new(AgentId::controller(), 0);
+    let exhibit = Exhibit::new(text("plan"), plan.canonical()).unwrap();
+    author.write(Body::Exhibits(vec![exhibit]));
+    author.say(What::RunStarted {
+        plan: plan.id(),
+        host: host("control"),
+    });
+    for environment in ENVIRONMENTS {
+        author.say(What::AgentJoined {
+            agent: agent(environment),
+            environment: environment.parse().unwrap(),
+            host: host(environment),
+            features: vec!["probe.http".parse().unwrap()],
+        });
+    }
+    for stage in &plan.stages {
+        let order = StartOrder {
+            at: Mono(1_000_000),
+            offset: ClockOffset {
+                lo: -40_000,
+                hi: 40_000,
+            },
+            round_trip: Nanos(80_000),
+        };
+        author.say(What::StageOrdered {
+            stage: stage.name.clone(),
+            at_run: start_of(plan, &stage.name),
+            at: Mono(1_000_000),
+            agents: ENVIRONMENTS.map(|name| (agent(name), order)).into(),
+        });
+        author.say(What::StageCollected {
+            stage: stage.name.clone(),
+            missing: Vec::new(),
+        });
+    }
+    if let Some(how) = end {
+        author.say(What::RunEnded { how });
+    }
+    author.entries
+}
+
+fn measure(
+    plan: &Plan,
+    stage: &PlannedStage,
+    environment: &str,
+    author: &mut Author,
+    answer: &impl Fn(&Ask<'_>) -> Option<Reply>,
+) {
+    let began = author.entries.len();
+    let start = start_of(plan, &stage.name);
+    author.say(What::StageStarted {
+        stage: stage.name.clone(),
+        planned: Mono(1_000_000),
+        actual: Mono(1_120_000),
+    });
+    let Act::Probe(probe) = &stage.steps[0].act;
+    let half = Nanos(stage.lasts.0 / 2);
+    let mut samples: BTreeMap<Series, u64> = BTreeMap::new();
+    for part in [0, 1] {
+        let mut series: BTreeMap<Series, Histogram> = BTreeMap::new();
+        for path in probe
+            .to
+            .iter()
+            .filter(|path| path.agent == agent(environment))
+        {
+            let Route::Ask { offset, .. } = &path.route else {
+                continue;
+            };
+            for n in 0..probe.requests(*offset, stage.lasts) {
+                let second_half = offset.0 + n * probe.every.0 >= half.0;
+                let ask = Ask {
+                    stage: stage.name.as_str(),
+                    from: environment,
+                    to: &path.to,
+                    n,
+                };
+                let Some(reply) = answer(&ask).filter(|_| second_half == (part == 1)) else {
+                    continue;
+                };
+                let values = [
+                    (Metric::ResponseTime, Nanos(reply.service.0 + reply.lag.0)),
+                    (Metric::ServiceTime, reply.service),
+                    (Metric::SendLag, reply.lag),
+                ];
+                for (metric, value) in values {
+                    let series_of = series_of(stage, environment, path, reply.outcome, metric);
+                    series.entry(series_of).or_default().record(value);
+                }
+            }
+        }
+        let interval = Interval {
+            from: start.plus(Nanos(half.0 * part)),
+            to: start.plus(Nanos(half.0 * (part + 1))),
+        };
+        for (series, histogram) in &series {
+            *samples.entry(series.clone()).or_default() += histogram.count();
+        }
+        let recording = |(series, histogram)| Recording {
+            series,
+            interval,
+            histogram,
+        };
+        author.write(Body::Recordings(
+            series.into_iter().map(recording).collect(),
+        ));
+    }
+    author.say(What::StageEnded {
+        stage: stage.name.clone(),
+        at: start.plus(stage.lasts),
+        how: StageEnd::Completed,
+    });
+    let mut records: BTreeMap<RecordKind, u64> = BTreeMap::new();
+    for entry in &author.entries[began..] {
+        let speaks = match &entry.body {
+            Body::Recordings(all) => !all.is_empty(),
+            _ => true,
+        };
+        *records.entry(entry.body.kind()).or_default() += u64::from(speaks);
+    }
+    author.write(Body::Seal(Seal {
+        stage: stage.name.clone(),
+        records,
+        samples,
+    }));
+}
+
+fn series_of(
+    stage: &PlannedStage,
+    environment: &str,
+    path: &PlannedPath,
+    outcome: Outcome,
+    metric: Metric,
+) -> Series {
+    Series {
+        run: "r-1".parse().unwrap(),
+        attempt: Attempt(1),
+        stage: stage.name.clone(),
+        step: stage.steps[0].name.clone(),
+        operation: path.operation.clone(),
+        from: environment.parse().unwrap(),
+        agent: path.agent.clone(),
+        to: path.to.clone(),
+        outcome,
+        metric,
+    }
+}
+
+/// Recordings of one author, by its environment, in a stage.
+pub(super) fn is_recording(entry: &Entry, environment: &str, stage: &str) -> bool {
+    entry.key.agent == agent(environment)
+        && match &entry.body {
+            Body::Recordings(all) => all.iter().any(|one| one.series.stage.as_str() == stage),
+            _ => false,
+        }
+}
+
+/// The last record of the agent that is lost: the first half of its second stage.
+const LAST_HEARD: u64 = 7;
+
+/// A run with something of everything: a target that refuses, missing answers, a lost agent.
+pub(super) fn eventful() -> Vec<Entry> {
+    let mut entries = journal(&plan(), |ask| {
+        if ask.is("local", "tencent/dao-api/1") {
+            return ended(Outcome::Refused, 1);
+        }
+        if ask.is("tencent", "aliyun/dao-api/1") && ask.n > 6 {
+            return None;
+        }
+        good(ask)
+    });
+    entries.retain(|entry| {
+        let late = entry.key.agent == agent("aliyun") && entry.key.seq.0 > LAST_HEARD;
+        !late
+    });
+    let mut author = Author::new(AgentId::controller(), 99);
+    author.say(What::AgentLost {
+        agent: agent("aliyun"),
+        last_heard: RunTime(12_000_000_000),
+        at: RunTime(27_000_000_000),
+    });
+    entries.extend(author.entries);
+    entries
+}
+
+pub(super) fn of(entries: Vec<Entry>) -> Report {
+    report(entries, Vec::new())
+}
+
+pub(super) fn find<'a>(report: &'a Report, id: &str) -> &'a Finding {
+    let found = report.findings.iter().find(|finding| finding.id == id);
+    found.unwrap_or_else(|| panic!("no finding {id} in {:#?}", ids(report)))
+}
+
+pub(super) fn ids(report: &Report) -> Vec<&str> {
+    report
+        .findings
+        .iter()
+        .map(|finding| finding.id.as_str())
+        .collect()
+}
+
+pub(super) fn has(report: &Report, code: Code) -> bool {
+    report.doubts.iter().any(|doubt| doubt.code == code)
+}
+
+pub(super) fn told(what: What) -> Vec<Entry> {
+    let mut author = Author::new(AgentId::controller(), 99);
+    author.say(what);
+    author.entries
+}

@@ -1,0 +1,207 @@
+//! The set of records of a run, and what they say. Order and repetition mean nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    event::{RunEnd, What},
+    id::{AgentId, Attempt, RunId},
+    journal::{Body, Entry, RecordKey, RecordKind},
+    plan::Plan,
+    recording::Exhibit,
+};
+
+use super::{
+    coverage::{Coverages, Proofs},
+    doubts::{Code, Doubts},
+    measured::Measurements,
+    story::{Story, span_text},
+};
+
+/// What the records of a run say, before anything is judged.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    pub(super) run: Option<RunId>,
+    attempt: Option<Attempt>,
+    pub(super) plan: Option<Plan>,
+    pub(super) story: Story,
+    pub(super) measurements: Measurements,
+    pub(super) proofs: Proofs,
+    /// How many records of each kind each author has.
+    pub(super) records: BTreeMap<AgentId, BTreeMap<RecordKind, u64>>,
+    /// Authors of whom one record exists with two contents.
+    pub(super) contested: BTreeSet<AgentId>,
+    pub(super) doubts: Doubts,
+}
+
+pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String>) -> Folded {
+    let mut folded = Folded::default();
+    // An export may hold a record twice, so reasons are a set like the records themselves.
+    for why in refused.into_iter().collect::<BTreeSet<_>>() {
+        let text = format!("a record could not be read: {why}");
+        folded.doubts.add(Code::Unreadable, "", text);
+    }
+    let set = unique(entries, &mut folded);
+    let mine = of_one_run(set, &mut folded);
+
+    let mut coverages = Coverages::default();
+    let mut exhibits = Vec::new();
+    let mut rest = Vec::new();
+    for entry in mine {
+        let records = folded.records.entry(entry.key.agent.clone()).or_default();
+        *records.entry(entry.body.kind()).or_default() += 1;
+        coverages.count(&entry);
+        match entry.body {
+            Body::Events(events) => {
+                for event in events {
+                    folded
+                        .story
+                        .tell(&entry.key.agent, event, &mut folded.doubts);
+                }
+            }
+            // A plan from anybody but the controller would let an agent judge itself.
+            Body::Exhibits(found) if entry.key.agent.is_controller() => exhibits.extend(found),
+            Body::Recordings(found) => rest.push((entry.key, found)),
+            // Nothing is judged by these yet.
+            Body::Exhibits(_) | Body::Gauges(_) | Body::Traces(_) => {}
+            Body::Seal(seal) => coverages.seal(&entry.key, seal),
+        }
+    }
+    folded.proofs = coverages.settle();
+    folded.plan = plan(&exhibits, &mut folded);
+    if let Some(plan) = &folded.plan {
+        let identity = folded.run.as_ref().zip(folded.attempt);
+        folded.measurements = Measurements::gather(plan, identity, rest, &mut folded.doubts);
+    }
+    unfinished(&mut folded);
+    folded
+}
+
+/// One entry for each key. Of two contents under one key the smaller is kept.
+fn unique(
+    entries: impl IntoIterator<Item = Entry>,
+    folded: &mut Folded,
+) -> BTreeMap<RecordKey, Entry> {
+    let mut set: BTreeMap<RecordKey, Entry> = BTreeMap::new();
+    let mut conflicts = BTreeSet::new();
+    for entry in entries {
+        let Some(known) = set.get_mut(&entry.key) else {
+            set.insert(entry.key.clone(), entry);
+            continue;
+        };
+        if *known == entry {
+            continue;
+        }
+        // Gauges hold floats, so entries have no order of their own; how they print has one.
+        let (ours, theirs) = (format!("{known:?}"), format!("{entry:?}"));
+        if ours == theirs {
+            continue;
+        }
+        conflicts.insert(entry.key.clone());
+        if theirs < ours {
+            *known = entry;
+        }
+    }
+    for key in conflicts {
+        let RecordKey { agent, spool, seq } = key;
+        let text = format!("record {seq} of {agent} in spool {spool} exists with two contents");
+        folded.doubts.add(Code::Conflict, &agent, text);
+        folded.contested.insert(agent);
+    }
+    set
+}
+
+/// The records of the run that the controller started, of its last try.
+fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Folded) -> Vec<Entry> {
+    let mut starts: BTreeMap<RunId, Attempt> = BTreeMap::new();
+    for entry in set.values().filter(|entry| starts_run(entry)) {
+        let last = starts.entry(entry.run.clone()).or_insert(entry.attempt);
+        *last = entry.attempt.max(*last);
+    }
+    let Some((run, attempt)) = starts.first_key_value() else {
+        let text = "the journal does not say that a run began";
+        folded.doubts.add(Code::NoStart, "", text);
+        folded.run = set.values().map(|entry| entry.run.clone()).min();
+        return set.into_values().collect();
+    };
+    if starts.len() > 1 {
+        let text = format!("the journal holds several runs; this is the report of {run}");
+        folded.doubts.add(Code::Contradiction, "", text);
+    }
+    folded.run = Some(run.clone());
+    folded.attempt = Some(*attempt);
+    let mut mine = Vec::new();
+    for entry in set.into_values() {
+        if entry.run == *run && entry.attempt == *attempt {
+            mine.push(entry);
+        } else {
+            let agent = &entry.key.agent;
+            let text = format!(
+                "a record of {agent} belongs to run {}, try {}, and was left out",
+                entry.run, entry.attempt.0
+            );
+            folded.doubts.add(Code::OtherRun, agent, text);
+        }
+    }
+    mine
+}
+
+fn starts_run(entry: &Entry) -> bool {
+    let Body::Events(events) = &entry.body else {
+        return false;
+    };
+    entry.key.agent.is_controller()
+        && events
+            .iter()
+            .any(|event| matches!(event.what, What::RunStarted { .. }))
+}
+
+/// The plan that was run, if it is there and is what it is said to be.
+fn plan(exhibits: &[Exhibit], folded: &mut Folded) -> Option<Plan> {
+    let said = folded.story.started.as_ref()?.plan;
+    let exhibit = exhibits
+        .iter()
+        .find(|exhibit| exhibit.name.as_str() == "plan" && exhibit.digest == said.0);
+    let Some(exhibit) = exhibit else {
+        let text = format!("plan {} is not in the journal", said.0.short());
+        folded.doubts.add(Code::NoPlan, "", text);
+        return None;
+    };
+    Plan::read(&exhibit.content, said)
+        .map_err(|why| {
+            let text = format!("plan {} can't be read: {why}", said.0.short());
+            folded.doubts.add(Code::NoPlan, "", text);
+        })
+        .ok()
+}
+
+fn unfinished(folded: &mut Folded) {
+    let doubts = &mut folded.doubts;
+    match &folded.story.ended {
+        Some((RunEnd::Completed, _)) => {}
+        Some((RunEnd::Stopped(_), _)) => {
+            doubts.add(Code::Stopped, "", "the run was stopped before its end");
+        }
+        Some((RunEnd::Failed(why), _)) => {
+            doubts.add(
+                Code::RunFailed,
+                "",
+                format!("the run could not go on: {why}"),
+            );
+        }
+        None => {
+            let text = "the journal has no end of the run: it is still under way, or was cut off";
+            doubts.add(Code::Unfinished, "", text);
+        }
+    }
+    let lost = folded.story.named();
+    for agent in lost {
+        for span in folded.story.lost(&agent) {
+            let text = format!("{agent} was {}", span_text(&span));
+            folded.doubts.add(Code::Lost, &agent, text);
+        }
+    }
+    if folded.contested.iter().any(AgentId::is_controller) {
+        let text = "the controller's own records contradict each other";
+        folded.doubts.add(Code::Contradiction, "", text);
+    }
+}

@@ -1,0 +1,181 @@
+//! Counts and latencies per planned path. An agent may report only what the plan asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    histogram::Histogram,
+    id::{AgentId, Attempt, InstanceId, Operation, RunId, Seq, SpoolId, StageName, StepName},
+    journal::RecordKey,
+    plan::{Act, Plan, PlannedPath, Route},
+    recording::{Metric, Outcome, Recording, Series},
+};
+
+use super::doubts::{Code, Doubts};
+
+/// One path of one step of one stage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PathKey {
+    stage: StageName,
+    step: StepName,
+    agent: AgentId,
+    to: InstanceId,
+    operation: Operation,
+}
+
+impl PathKey {
+    pub(super) fn new(stage: &StageName, step: &StepName, path: &PlannedPath) -> Self {
+        Self {
+            stage: stage.clone(),
+            step: step.clone(),
+            agent: path.agent.clone(),
+            to: path.to.clone(),
+            operation: path.operation.clone(),
+        }
+    }
+
+    fn of(series: &Series) -> Self {
+        Self {
+            stage: series.stage.clone(),
+            step: series.step.clone(),
+            agent: series.agent.clone(),
+            to: series.to.clone(),
+            operation: series.operation.clone(),
+        }
+    }
+}
+
+/// What was measured on one path.
+#[derive(Debug, Default)]
+pub(super) struct OnPath {
+    /// How many requests ended how, our own failures among them.
+    pub(super) outcomes: BTreeMap<Outcome, u64>,
+    /// Response times of successes.
+    pub(super) response: Histogram,
+    /// Service times of successes.
+    pub(super) service: Histogram,
+    /// How late requests were sent, whatever became of them.
+    pub(super) lag: Histogram,
+    /// The records that say so.
+    pub(super) records: BTreeSet<(SpoolId, Seq)>,
+}
+
+/// What was measured, by path. A path of which nothing is known is not in it.
+#[derive(Debug, Default)]
+pub(super) struct Measurements(BTreeMap<PathKey, OnPath>);
+
+impl Measurements {
+    /// Merges what the plan asked for and doubts the rest.
+    pub(super) fn gather(
+        plan: &Plan,
+        identity: Option<(&RunId, Attempt)>,
+        records: Vec<(RecordKey, Vec<Recording>)>,
+        doubts: &mut Doubts,
+    ) -> Self {
+        let asked = asked(plan);
+        let mut all: BTreeMap<PathKey, OnPath> = BTreeMap::new();
+        for (key, recordings) in records {
+            for recording in recordings {
+                let series = &recording.series;
+                if let Err((code, why)) = check(plan, &asked, identity, &key.agent, series) {
+                    let text = format!(
+                        "{} reported {}/{} to {}, and it was left out: {why}",
+                        key.agent, series.stage, series.step, series.to
+                    );
+                    doubts.add(code, &key.agent, text);
+                    continue;
+                }
+                let on_path = all.entry(PathKey::of(series)).or_default();
+                on_path.records.insert((key.spool, key.seq));
+                on_path.take(&recording);
+            }
+        }
+        Self(all)
+    }
+
+    pub(super) fn on(&self, key: &PathKey) -> Option<&OnPath> {
+        self.0.get(key)
+    }
+
+    /// Whether anything of `stage` was measured.
+    pub(super) fn knows(&self, stage: &StageName) -> bool {
+        self.0.keys().any(|key| key.stage == *stage)
+    }
+
+    /// How many requests `agent` reported.
+    pub(super) fn requests_of(&self, agent: &AgentId) -> u64 {
+        let mine = self.0.iter().filter(|(key, _)| key.agent == *agent);
+        mine.flat_map(|(_, on)| on.outcomes.values())
+            .fold(0, |sum, n| sum.saturating_add(*n))
+    }
+}
+
+impl OnPath {
+    fn take(&mut self, recording: &Recording) {
+        let Series {
+            outcome, metric, ..
+        } = recording.series;
+        let histogram = &recording.histogram;
+        match metric {
+            Metric::ResponseTime => {
+                let count = self.outcomes.entry(outcome).or_default();
+                *count = count.saturating_add(histogram.count());
+                if outcome == Outcome::Success {
+                    self.response.merge(histogram);
+                }
+            }
+            Metric::ServiceTime if outcome == Outcome::Success => self.service.merge(histogram),
+            Metric::SendLag => self.lag.merge(histogram),
+            // Parts of the whole: for diagnosis, not for verdicts.
+            Metric::ServiceTime
+            | Metric::PoolWait
+            | Metric::Resolve
+            | Metric::Connect
+            | Metric::Handshake
+            | Metric::FirstByte => {}
+        }
+    }
+}
+
+/// Every path that has a request.
+fn asked(plan: &Plan) -> BTreeSet<PathKey> {
+    let mut asked = BTreeSet::new();
+    for stage in &plan.stages {
+        for step in &stage.steps {
+            let Act::Probe(probe) = &step.act;
+            for path in &probe.to {
+                match path.route {
+                    Route::Ask { .. } => {
+                        asked.insert(PathKey::new(&stage.name, &step.name, path));
+                    }
+                    Route::NoPath => {}
+                }
+            }
+        }
+    }
+    asked
+}
+
+fn check(
+    plan: &Plan,
+    asked: &BTreeSet<PathKey>,
+    identity: Option<(&RunId, Attempt)>,
+    author: &AgentId,
+    series: &Series,
+) -> Result<(), (Code, &'static str)> {
+    if series.agent != *author {
+        return Err((Code::NotItsOwn, "it speaks for another agent"));
+    }
+    if Some((&series.run, series.attempt)) != identity {
+        return Err((Code::NotItsOwn, "it speaks of another run"));
+    }
+    let Some(planned) = plan.agents.get(author) else {
+        return Err((Code::NotPlanned, "the agent has no part in the plan"));
+    };
+    if planned.environment != series.from {
+        return Err((Code::NotItsOwn, "it speaks for another environment"));
+    }
+    if !asked.contains(&PathKey::of(series)) {
+        return Err((Code::NotPlanned, "the plan does not ask that of it"));
+    }
+    Ok(())
+}

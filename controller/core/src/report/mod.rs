@@ -1,0 +1,100 @@
+//! The report: a pure fold over the set of a run's records.
+//!
+//! ```text
+//! entries --fold--> Folded --judge--> findings --summary--> Report --render--> json, markdown, terminal
+//! ```
+//!
+//! Neither the order of the records nor how often one arrives changes a byte of it, and nothing is
+//! in it that is not in the journal: the report of a live run and the one refolded from an export
+//! years later are the same. Everything that comes from an agent is taken as said by a stranger:
+//! what it may not say is left out and becomes a [`model::Doubt`].
+//!
+//! - [`model`]: what a report holds, `nepho.report/v1`.
+//! - `fold`: the set of records, the run they belong to, and its plan.
+//! - `story`: what controller and agents say happened.
+//! - `measured`: counts and latencies per planned path; what nobody was asked for is left out.
+//! - `coverage`: seals against what is stored; `missing`: how much is missing, from whom, why.
+//! - `tuple` and `sample`: which findings the plan asks for, and the figures of each.
+//! - `verdict` and `stats`: the rules; `cause`: what is likely behind a verdict that is not a pass.
+//! - `finding`, `matrix`, `summary`: everything put together.
+//! - [`render`]: for machines, for managers, for the terminal. Total: an empty report renders.
+//!
+//! Deliberately absent: decoding (nepho-proto's), clocks, files.
+
+use nepho_common::{id::StageName, journal::Entry};
+
+mod cause;
+mod coverage;
+mod doubts;
+mod finding;
+#[cfg(test)]
+mod fixture;
+mod fold;
+#[cfg(test)]
+mod laws;
+mod matrix;
+mod measured;
+mod missing;
+pub mod model;
+pub mod render;
+#[cfg(test)]
+mod rules;
+mod sample;
+mod stats;
+mod story;
+mod summary;
+pub(crate) mod tuple;
+mod verdict;
+
+pub use model::{Report, Verdict};
+
+/// The report of one run.
+///
+/// `refused` says of each record that could not be decoded which it was and what was wrong with it;
+/// equal texts count once.
+#[must_use]
+pub fn report(entries: impl IntoIterator<Item = Entry>, refused: Vec<String>) -> Report {
+    summary::report(fold::fold(entries, refused))
+}
+
+/// The gate: the verdict over the findings of one stage whose expectation gates.
+///
+/// What can't be run from where no path is declared holds nothing back while anything else was
+/// judged; it would hold for ever. A stage in which nothing gates passes, for there is nothing to
+/// wait for. Without a readable plan, or if the plan has no such stage, it is [`Verdict::Error`].
+#[must_use]
+pub fn judge_stage(entries: impl IntoIterator<Item = Entry>, stage: &StageName) -> Verdict {
+    let folded = fold::fold(entries, Vec::new());
+    let planned = folded
+        .plan
+        .as_ref()
+        .is_some_and(|plan| plan.stages.iter().any(|planned| planned.name == *stage));
+    if !planned {
+        return Verdict::Error;
+    }
+    let judged = finding::findings(&folded, &mut doubts::Doubts::default());
+    let gating = judged
+        .iter()
+        .filter(|judged| judged.gate && judged.finding.stage == *stage)
+        .map(|judged| judged.finding.verdict);
+    let (not_run, run): (Vec<_>, Vec<_>) = gating.partition(|one| *one == Verdict::NotRun);
+    let worst = run.into_iter().max().or(not_run.into_iter().max());
+    worst.unwrap_or(Verdict::Pass)
+}
+
+/// The exit code that a run's report ends a command with; the worst verdict wins.
+#[must_use]
+pub const fn exit_code(report: &Report) -> u8 {
+    exit_code_of(report.verdict)
+}
+
+/// The exit code that goes with a run's verdict.
+#[must_use]
+pub const fn exit_code_of(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Error => 1,
+        Verdict::Fail => 10,
+        Verdict::Inconclusive | Verdict::NotRun => 11,
+    }
+}

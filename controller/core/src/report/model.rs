@@ -1,0 +1,441 @@
+//! What a report holds: `nepho.report/v1`. Figures are integers, times are nanoseconds, and beside
+//! them stands a `text` for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    control::Host,
+    id::{
+        AgentId, Digest, EnvironmentName, Feature, GroupName, PlanId, RunId, ScenarioName, Seq,
+        ServiceName, SpoolId, StageName, StepName,
+    },
+    journal::RecordKind,
+    plan::{Dimension, Quantile},
+    time::{Nanos, RunTime},
+};
+use serde::{Deserialize, Serialize};
+
+pub use super::doubts::Code;
+
+/// Everything that is known of a run, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`Report::SCHEMA`].
+    pub schema: String,
+    /// The run; absent when no record names one.
+    pub run: Option<RunId>,
+    /// The scenario; absent when there is no readable plan.
+    pub scenario: Option<ScenarioName>,
+    /// The worst of everything in it.
+    pub verdict: Verdict,
+    /// How many findings have which verdict.
+    pub counts: Counts,
+    /// In the order of the plan.
+    pub stages: Vec<StageReport>,
+    /// In the order of the plan.
+    pub findings: Vec<Finding>,
+    /// Everybody who was planned or took part.
+    pub agents: Vec<AgentReport>,
+    /// Under which it was measured.
+    pub conditions: Conditions,
+    /// What keeps a reader from believing all of it.
+    pub doubts: Vec<Doubt>,
+}
+
+impl Report {
+    /// Names this format.
+    pub const SCHEMA: &'static str = "nepho.report/v1";
+}
+
+/// Five verdicts, from good to bad: the worst wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It is as expected.
+    Pass,
+    /// It was never tried.
+    NotRun,
+    /// It was tried, but the evidence is too thin or the measuring side was at fault.
+    Inconclusive,
+    /// It is not as expected.
+    Fail,
+    /// The test itself broke.
+    Error,
+}
+
+impl Verdict {
+    /// The word for people and JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::NotRun => "not-run",
+            Self::Inconclusive => "inconclusive",
+            Self::Fail => "fail",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How many findings have which verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counts {
+    /// As expected.
+    pub pass: u64,
+    /// Not as expected.
+    pub fail: u64,
+    /// Not to be decided.
+    pub inconclusive: u64,
+    /// Never tried.
+    pub not_run: u64,
+    /// Broken on our side.
+    pub error: u64,
+}
+
+impl Counts {
+    /// Counts one more.
+    pub fn add(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Pass => &mut self.pass,
+            Verdict::Fail => &mut self.fail,
+            Verdict::Inconclusive => &mut self.inconclusive,
+            Verdict::NotRun => &mut self.not_run,
+            Verdict::Error => &mut self.error,
+        } += 1;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.pass + self.fail + self.inconclusive + self.not_run + self.error
+    }
+}
+
+/// One expectation judged for one tuple.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// stage/step/kind/tuple.
+    pub id: String,
+    /// The stage.
+    pub stage: StageName,
+    /// The step.
+    pub step: StepName,
+    /// `failures`, `success-rate`, `latency.p50`…
+    pub kind: String,
+    /// The tuple: which part of the step is judged.
+    pub on: BTreeMap<Dimension, String>,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What the scenario asked for.
+    pub expected: Expected,
+    /// What was seen.
+    pub observed: Observed,
+    /// How sure the figure is; absent for a plain count.
+    pub uncertainty: Option<Uncertainty>,
+    /// How much there is of what was planned.
+    pub samples: Samples,
+    /// Who measured.
+    pub agents: Vec<AgentId>,
+    /// What is likely behind it; always there unless it passed.
+    pub cause: Option<String>,
+    /// What to do about it; always there unless it passed.
+    pub remedy: Option<String>,
+    /// How soon; always there unless it passed.
+    pub priority: Option<Priority>,
+    /// The records that it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What the scenario asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// For people.
+    pub text: String,
+    /// The most requests that may fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u64>,
+    /// The least share that must succeed, in parts per million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_success_ppm: Option<u32>,
+    /// Which quantile of latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<Quantile>,
+    /// The most it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<Nanos>,
+    /// The least it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ns: Option<Nanos>,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// For people.
+    pub text: String,
+    /// How many requests ended how. Those that failed on our side are shown, but count as missing.
+    pub outcomes: BTreeMap<String, u64>,
+    /// The share of successes, in parts per million, rounded down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_ppm: Option<u32>,
+    /// The quantile of the latency of successes: upper edge of its bin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ns: Option<Nanos>,
+    /// The same if failures took for ever; absent when that makes it infinite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_with_failures_ns: Option<Nanos>,
+}
+
+/// An interval that holds the true figure with 95 % confidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uncertainty {
+    /// For people.
+    pub text: String,
+    /// `wilson` or `order-statistic`.
+    pub method: String,
+    /// Lower end of a share, parts per million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_ppm: Option<u32>,
+    /// Upper end of a share, parts per million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_ppm: Option<u32>,
+    /// Lower end of a latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_ns: Option<Nanos>,
+    /// Upper end of a latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_ns: Option<Nanos>,
+}
+
+/// How much there is of what was planned, in requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Samples {
+    /// How many the plan holds.
+    pub planned: u64,
+    /// How many say something of the target.
+    pub observed: u64,
+    /// How many are missing, path by path: too many of one don't make up for another.
+    pub missing: u64,
+}
+
+/// How soon to look into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// First.
+    High,
+    /// Then.
+    Medium,
+    /// When there is time.
+    Low,
+}
+
+impl Priority {
+    /// The word for people and JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+}
+
+/// Records of one spool that a finding rests on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Who wrote them.
+    pub agent: AgentId,
+    /// Where.
+    pub spool: SpoolId,
+    /// The first one's number.
+    pub from: Seq,
+    /// The last one's number.
+    pub to: Seq,
+    /// How many of those between belong to it.
+    pub records: u64,
+}
+
+/// A stage of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Its name.
+    pub name: StageName,
+    /// The worst of its findings.
+    pub verdict: Verdict,
+    /// Its common start in run time; absent when it was not begun.
+    pub began_ns: Option<RunTime>,
+    /// How long it was to last.
+    pub planned_ns: Nanos,
+    /// How long it lasted, by the agent that ended last; absent when none said so.
+    pub lasted_ns: Option<Nanos>,
+    /// Its findings.
+    pub counts: Counts,
+    /// Why it was not begun.
+    pub skipped: Option<String>,
+    /// How well the agents kept the common start.
+    pub starts: Vec<StartQuality>,
+    /// From where to where: a table for each step.
+    pub matrix: Vec<Matrix>,
+}
+
+/// How well one agent kept the common start of a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartQuality {
+    /// The stage.
+    pub stage: StageName,
+    /// Who.
+    pub agent: AgentId,
+    /// How late it began by its own clock; negative when early.
+    pub late_ns: i64,
+    /// How far its clock may be off beyond that, to either side; absent when the order is not
+    /// in the journal.
+    pub bound_ns: Option<Nanos>,
+    /// The shortest round trip behind that bound.
+    pub round_trip_ns: Option<Nanos>,
+}
+
+/// From where to where, for one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// The step.
+    pub step: StepName,
+    /// Environment by environment.
+    pub cells: Vec<Cell>,
+    /// Service by service, from each environment.
+    pub services: Vec<ServiceRow>,
+}
+
+/// All requests from one environment to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// From where.
+    pub from: EnvironmentName,
+    /// To where.
+    pub to: EnvironmentName,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// All requests from one environment to one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRow {
+    /// From where.
+    pub from: EnvironmentName,
+    /// Where the service is.
+    pub environment: EnvironmentName,
+    /// Its group; absent when the plan doesn't say.
+    pub group: Option<GroupName>,
+    /// The service.
+    pub service: ServiceName,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// Counts and latency of some requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// How many the plan holds.
+    pub planned: u64,
+    /// How many say something of the target.
+    pub requests: u64,
+    /// How many of those failed.
+    pub failures: u64,
+    /// The median latency of successes.
+    pub p50_ns: Option<Nanos>,
+    /// The largest latency of successes.
+    pub max_ns: Option<Nanos>,
+    /// How many instances have no declared address from there.
+    pub no_path: u64,
+}
+
+/// One agent's part in the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// Who.
+    pub agent: AgentId,
+    /// Where; absent when neither plan nor controller says.
+    pub environment: Option<EnvironmentName>,
+    /// Its host; absent when it never joined.
+    pub host: Option<Host>,
+    /// What it can do.
+    pub features: Vec<Feature>,
+    /// Why it refused.
+    pub refused: Option<String>,
+    /// How many records of each kind are stored.
+    pub records: BTreeMap<RecordKind, u64>,
+    /// How many requests it reported.
+    pub samples: u64,
+    /// When it was not heard of.
+    pub lost: Vec<LostSpan>,
+    /// The stages that are proven complete.
+    pub sealed: Vec<StageName>,
+    /// What is missing, stage by stage; empty when nothing is.
+    pub missing: Vec<Missing>,
+}
+
+/// A span in which nothing was heard of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LostSpan {
+    /// When it was last heard of.
+    pub from_ns: RunTime,
+    /// When it was given up.
+    pub given_up_ns: RunTime,
+    /// When it was back; absent when it never was.
+    pub to_ns: Option<RunTime>,
+    /// It came back as another process.
+    pub restarted: bool,
+}
+
+/// What is missing of one stage of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The stage.
+    pub stage: StageName,
+    /// How many requests were planned.
+    pub planned: u64,
+    /// How many of them are missing.
+    pub requests: u64,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// Under which conditions it was measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// The plan.
+    pub plan: Option<PlanId>,
+    /// The scenario's title.
+    pub title: Option<String>,
+    /// When the run began, wall time of the controller.
+    pub began: Option<String>,
+    /// When the run ended, wall time of the controller.
+    pub ended: Option<String>,
+    /// How it ended.
+    pub end: Option<String>,
+    /// What the plan was made from.
+    pub files: BTreeMap<String, Digest>,
+    /// The controller's host.
+    pub controller: Option<Host>,
+    /// The agents' hosts.
+    pub hosts: BTreeMap<AgentId, Host>,
+    /// The versions of our programs that took part.
+    pub versions: BTreeSet<String>,
+    /// The worst start of all, by lateness and bound together.
+    pub worst_start: Option<StartQuality>,
+}
+
+/// Something that keeps a reader from believing all of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Which kind.
+    pub code: Code,
+    /// For people.
+    pub text: String,
+    /// Whom or what it concerns: an agent, a stage, a finding; empty for the run.
+    pub about: String,
+}

@@ -1,0 +1,259 @@
+//! The short summary at the end of a run: what failed in full, what passed in one line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{
+    super::model::{Code, Doubt, Finding, Matrix, Report, Verdict},
+    escape::plain as safe,
+    words,
+};
+
+/// Whether the summary may use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// ANSI colours.
+    Ansi,
+    /// Text only; it says the same.
+    None,
+}
+
+/// The most findings that are shown in full; the rest is counted.
+const SHOWN: usize = 20;
+
+/// How many findings that are alike are named.
+const NAMED: usize = 3;
+
+/// The summary.
+#[must_use]
+pub fn render(report: &Report, colour: Colour) -> String {
+    let mut out = Summary {
+        text: String::new(),
+        colour,
+    };
+    out.head(report);
+    out.open_findings(report);
+    for stage in &report.stages {
+        let tables = stage
+            .matrix
+            .iter()
+            .filter(|matrix| !matrix.cells.is_empty());
+        for matrix in tables {
+            out.line("");
+            out.line(format!(
+                "{} / {}: median response time",
+                stage.name, matrix.step
+            ));
+            out.table(matrix);
+        }
+    }
+    out.remarks(report);
+    out.text
+}
+
+struct Summary {
+    text: String,
+    colour: Colour,
+}
+
+impl Summary {
+    fn line(&mut self, text: impl AsRef<str>) {
+        self.text.push_str(text.as_ref());
+        self.text.push('\n');
+    }
+
+    fn painted(&self, verdict: Verdict, text: &str) -> String {
+        let code = match verdict {
+            Verdict::Pass => "32",
+            Verdict::Fail | Verdict::Error => "31",
+            Verdict::Inconclusive => "33",
+            Verdict::NotRun => "2",
+        };
+        match self.colour {
+            Colour::Ansi => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            Colour::None => text.to_owned(),
+        }
+    }
+
+    fn head(&mut self, report: &Report) {
+        let title = report.conditions.title.as_deref();
+        let scenario = report.scenario.as_ref().map(|name| name.as_str());
+        let name = title
+            .or(scenario)
+            .unwrap_or("a run without a readable plan");
+        let verdict = report.verdict;
+        let word = format!("{} {}", words::mark(verdict), verdict.word().to_uppercase());
+        let word = self.painted(verdict, &word);
+        self.line(format!(
+            "{word}  {}: {}",
+            safe(name),
+            words::counts(&report.counts)
+        ));
+        for doubt in words::deciding(report) {
+            self.line(format!("  {}", safe(&doubt.text)));
+        }
+        for stage in &report.stages {
+            let mark = self.painted(stage.verdict, words::mark(stage.verdict));
+            let remark = match &stage.skipped {
+                Some(why) => safe(why),
+                None => words::counts(&stage.counts),
+            };
+            self.line(format!("  {mark} {}: {remark}", stage.name));
+        }
+    }
+
+    fn open_findings(&mut self, report: &Report) {
+        // Findings of a stage that was not begun are told by the stage.
+        let begun = |finding: &&Finding| {
+            let stage = report
+                .stages
+                .iter()
+                .find(|stage| stage.name == finding.stage);
+            stage.is_none_or(|stage| stage.skipped.is_none())
+        };
+        let open = words::urgent(report);
+        let open = words::alike(open.into_iter().filter(begun));
+        for (finding, more) in open.iter().take(SHOWN) {
+            self.finding(finding, more);
+        }
+        if open.len() > SHOWN {
+            self.line("");
+            self.line(format!("and {} more that did not pass", open.len() - SHOWN));
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding, more: &[&Finding]) {
+        let mark = self.painted(finding.verdict, words::mark(finding.verdict));
+        let priority = finding.priority.map_or("none", |priority| priority.word());
+        self.line("");
+        self.line(format!(
+            "{mark} {} (priority {priority})",
+            safe(&finding.id)
+        ));
+        self.line(format!(
+            "  {}: expected {}; observed {}",
+            finding.verdict.word(),
+            safe(&finding.expected.text),
+            safe(&finding.observed.text)
+        ));
+        for (word, text) in [("cause", &finding.cause), ("remedy", &finding.remedy)] {
+            if let Some(text) = text {
+                self.line(format!("  {word}: {}", safe(text)));
+            }
+        }
+        let named = more.iter().take(NAMED).map(|finding| safe(&finding.id));
+        let mut named: Vec<_> = named.collect();
+        if more.len() > NAMED {
+            named.push(format!("{} more", more.len() - NAMED));
+        }
+        if !named.is_empty() {
+            self.line(format!("  the same: {}", named.join(", ")));
+        }
+    }
+
+    fn table(&mut self, matrix: &Matrix) {
+        let to: BTreeSet<_> = matrix.cells.iter().map(|cell| &cell.to).collect();
+        let from: BTreeSet<_> = matrix.cells.iter().map(|cell| &cell.from).collect();
+        let mut rows = vec![vec!["from \\ to".to_owned()]];
+        rows[0].extend(to.iter().map(|name| name.to_string()));
+        for from in from {
+            let cell = |to: &&_| {
+                let mut cells = matrix.cells.iter();
+                let found = cells.find(|cell| cell.from == *from && cell.to == **to);
+                found.map_or(String::new(), |cell| words::cell(&cell.figures))
+            };
+            let mut row = vec![from.to_string()];
+            row.extend(to.iter().map(cell));
+            rows.push(row);
+        }
+        let widest = |column: usize| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.width())
+                .max()
+        };
+        let widths: Vec<_> = (0..=to.len())
+            .map(|column| widest(column).unwrap_or(0))
+            .collect();
+        for row in &rows {
+            let cells = row.iter().zip(&widths);
+            let padded = cells.map(|(cell, width)| {
+                format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
+            });
+            let line = padded.collect::<Vec<_>>().join("  ");
+            self.line(format!("  {}", line.trim_end()));
+        }
+    }
+
+    fn remarks(&mut self, report: &Report) {
+        let gaps: Vec<_> = report
+            .agents
+            .iter()
+            .flat_map(|agent| {
+                words::gaps(agent)
+                    .into_iter()
+                    .map(move |gap| (&agent.agent, gap))
+            })
+            .collect();
+        if !gaps.is_empty() {
+            self.line("");
+        }
+        for (agent, gap) in gaps {
+            self.line(format!("agent {agent}: {}", safe(&gap)));
+        }
+        // One line for each kind: the first of it, and how many more there are.
+        let mut doubts: BTreeMap<Code, (&Doubt, usize)> = BTreeMap::new();
+        for doubt in &report.doubts {
+            if doubt.code.at_best() == Verdict::Pass {
+                doubts.entry(doubt.code).or_insert((doubt, 0)).1 += 1;
+            }
+        }
+        if !doubts.is_empty() {
+            self.line("");
+        }
+        for (doubt, times) in doubts.into_values() {
+            let more = match times {
+                1 => String::new(),
+                _ => format!(" (and {} more of this kind)", times - 1),
+            };
+            self.line(format!(
+                "doubt ({}): {}{more}",
+                doubt.code.word(),
+                safe(&doubt.text)
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::super::{
+            fixture::{eventful, good, journal, plan},
+            report,
+        },
+        *,
+    };
+
+    #[test]
+    fn a_run_with_something_of_everything() {
+        let report = report(eventful(), vec!["record 9: unknown kind 12".to_owned()]);
+        insta::assert_snapshot!(render(&report, Colour::None));
+    }
+
+    #[test]
+    fn a_run_in_which_all_is_well() {
+        let mut plan = plan();
+        // Leaves out what has no path, so that everything can pass.
+        plan.stages.truncate(1);
+        let report = report(journal(&plan, good), Vec::new());
+        insta::assert_snapshot!(render(&report, Colour::None));
+    }
+
+    #[test]
+    fn nothing_at_all() {
+        let report = report(Vec::new(), Vec::new());
+        insta::assert_snapshot!(render(&report, Colour::None));
+    }
+}

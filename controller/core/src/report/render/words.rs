@@ -1,0 +1,151 @@
+//! What Markdown and terminal say alike. Everything returned is raw: the caller escapes it.
+
+use nepho_common::time::{Nanos, RunTime};
+
+use super::super::model::{
+    AgentReport, Counts, Doubt, Figures, Finding, LostSpan, Report, StartQuality, Verdict,
+};
+
+/// `PASS`, with the mark that goes before it.
+pub(super) const fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "✓",
+        Verdict::Fail => "✗",
+        Verdict::Inconclusive => "?",
+        Verdict::NotRun => "–",
+        Verdict::Error => "!",
+    }
+}
+
+/// `12 passed, 1 failed, 2 not run`.
+pub(super) fn counts(counts: &Counts) -> String {
+    let all = [
+        (counts.error, "broken"),
+        (counts.fail, "failed"),
+        (counts.inconclusive, "inconclusive"),
+        (counts.not_run, "not run"),
+        (counts.pass, "passed"),
+    ];
+    let said: Vec<_> = all
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    if said.is_empty() {
+        "no findings".to_owned()
+    } else {
+        said.join(", ")
+    }
+}
+
+/// The doubts that alone keep the run from passing.
+pub(super) fn deciding(report: &Report) -> impl Iterator<Item = &Doubt> {
+    let decides = |doubt: &&Doubt| doubt.code.at_best() > Verdict::Pass;
+    report.doubts.iter().filter(decides)
+}
+
+/// Findings that did not pass, the most urgent first.
+pub(super) fn urgent(report: &Report) -> Vec<&Finding> {
+    let open = report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict != Verdict::Pass);
+    let mut open: Vec<_> = open.collect();
+    open.sort_by_key(|finding| (finding.priority, std::cmp::Reverse(finding.verdict)));
+    open
+}
+
+/// Findings that differ in nothing but where, as all of a skipped stage: the first, and the others.
+pub(super) fn alike<'a>(
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Vec<(&'a Finding, Vec<&'a Finding>)> {
+    let mut told: Vec<(&Finding, Vec<&Finding>)> = Vec::new();
+    for finding in findings {
+        let same = told.iter_mut().find(|(first, _)| {
+            (&first.stage, first.verdict, &first.cause)
+                == (&finding.stage, finding.verdict, &finding.cause)
+        });
+        match same {
+            Some((_, more)) => more.push(finding),
+            None => told.push((finding, Vec::new())),
+        }
+    }
+    told
+}
+
+/// Run time, with `0s` for the start.
+pub(super) fn at(time: RunTime) -> String {
+    if time == RunTime(0) {
+        "0s".to_owned()
+    } else {
+        time.to_string()
+    }
+}
+
+/// `15ms`, `no path`, `3 of 40 failed, 15ms`: a cell of the matrix.
+pub(super) fn cell(figures: &Figures) -> String {
+    if figures.planned == 0 {
+        return if figures.no_path > 0 { "no path" } else { "" }.to_owned();
+    }
+    let mut said = Vec::new();
+    if figures.failures > 0 {
+        said.push(format!(
+            "{} of {} failed",
+            figures.failures, figures.requests
+        ));
+    }
+    let missing = figures.planned.saturating_sub(figures.requests);
+    if missing > 0 {
+        said.push(format!("{missing} missing"));
+    }
+    if let Some(p50) = figures.p50_ns {
+        said.push(p50.to_string());
+    }
+    said.join(", ")
+}
+
+/// Whether everything went well there.
+pub(super) const fn is_clean(figures: &Figures) -> bool {
+    figures.failures == 0 && figures.no_path == 0 && figures.requests >= figures.planned
+}
+
+/// `+120µs ± 40µs`.
+pub(super) fn start(start: &StartQuality) -> String {
+    let sign = if start.late_ns < 0 { "-" } else { "+" };
+    let late = Nanos(start.late_ns.unsigned_abs());
+    match start.bound_ns {
+        Some(bound) => format!("{sign}{late} ± {bound}"),
+        None => format!("{sign}{late}, clock bound unknown"),
+    }
+}
+
+/// `12s to 27s (15s)`.
+pub(super) fn lost(span: &LostSpan) -> String {
+    match span.to_ns {
+        Some(to) => {
+            let restarted = if span.restarted { ", restarted" } else { "" };
+            format!(
+                "{} to {to} ({}{restarted})",
+                span.from_ns,
+                to.since(span.from_ns)
+            )
+        }
+        None => format!("{} to the end", span.from_ns),
+    }
+}
+
+/// What is missing of an agent, for how long; empty when nothing is.
+pub(super) fn gaps(agent: &AgentReport) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(why) = &agent.refused {
+        said.push(format!("refused: {why}"));
+    }
+    said.extend(agent.lost.iter().map(|span| format!("lost {}", lost(span))));
+    for missing in &agent.missing {
+        said.push(format!(
+            "{} of {} requests of {} missing: {}",
+            missing.requests, missing.planned, missing.stage, missing.why
+        ));
+    }
+    said
+}

@@ -1,0 +1,189 @@
+//! The figures of one tuple: what was planned, what was seen, what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    histogram::Histogram,
+    id::{AgentId, Seq, SpoolId},
+    plan::{Act, PlannedPath, PlannedStage, PlannedStep, Route},
+    recording::Outcome,
+};
+
+use super::{
+    measured::{Measurements, PathKey},
+    model::{Evidence, Figures, Samples},
+};
+
+/// Everything that is known of some paths of a step.
+#[derive(Debug, Default)]
+pub(super) struct Sample<'a> {
+    /// Paths with a request.
+    pub(super) paths: Vec<PathSample<'a>>,
+    /// Paths for which the fleet declares no address.
+    pub(super) no_path: Vec<&'a PlannedPath>,
+    /// How many requests ended how, our own failures among them.
+    pub(super) outcomes: BTreeMap<Outcome, u64>,
+    /// Response times of successes.
+    pub(super) response: Histogram,
+    /// Service times of successes.
+    pub(super) service: Histogram,
+    /// How late requests were sent.
+    pub(super) lag: Histogram,
+    records: BTreeMap<(AgentId, SpoolId), BTreeSet<Seq>>,
+}
+
+/// What is known of one path.
+#[derive(Debug)]
+pub(super) struct PathSample<'a> {
+    pub(super) path: &'a PlannedPath,
+    pub(super) planned: u64,
+    pub(super) outcomes: BTreeMap<Outcome, u64>,
+}
+
+impl<'a> Sample<'a> {
+    pub(super) fn of(
+        measurements: &Measurements,
+        stage: &PlannedStage,
+        step: &PlannedStep,
+        paths: impl IntoIterator<Item = &'a PlannedPath>,
+    ) -> Self {
+        let Act::Probe(probe) = &step.act;
+        let mut sample = Self::default();
+        for path in paths {
+            let offset = match &path.route {
+                Route::Ask { offset, .. } => *offset,
+                Route::NoPath => {
+                    sample.no_path.push(path);
+                    continue;
+                }
+            };
+            let key = PathKey::new(&stage.name, &step.name, path);
+            let mut outcomes = BTreeMap::new();
+            if let Some(on) = measurements.on(&key) {
+                outcomes.clone_from(&on.outcomes);
+                for (&outcome, &n) in &on.outcomes {
+                    let sum = sample.outcomes.entry(outcome).or_default();
+                    *sum = sum.saturating_add(n);
+                }
+                sample.response.merge(&on.response);
+                sample.service.merge(&on.service);
+                sample.lag.merge(&on.lag);
+                for &(spool, seq) in &on.records {
+                    let of_spool = (path.agent.clone(), spool);
+                    sample.records.entry(of_spool).or_default().insert(seq);
+                }
+            }
+            sample.paths.push(PathSample {
+                path,
+                planned: probe.requests(offset, stage.lasts),
+                outcomes,
+            });
+        }
+        sample
+    }
+
+    pub(super) fn samples(&self) -> Samples {
+        let sum = |figure: fn(&PathSample<'a>) -> u64| {
+            self.paths.iter().map(figure).fold(0, u64::saturating_add)
+        };
+        Samples {
+            planned: sum(|path| path.planned),
+            observed: sum(PathSample::observed),
+            missing: sum(PathSample::missing),
+        }
+    }
+
+    pub(super) fn successes(&self) -> u64 {
+        let successes = self.outcomes.get(&Outcome::Success);
+        successes.copied().unwrap_or_default()
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        count(&self.outcomes, is_failure)
+    }
+
+    /// Paths on which more was reported than planned.
+    pub(super) fn surplus(&self) -> impl Iterator<Item = &PathSample<'a>> {
+        self.paths.iter().filter(|path| path.total() > path.planned)
+    }
+
+    /// Who was to measure.
+    pub(super) fn agents(&self) -> Vec<AgentId> {
+        let asking = self.paths.iter().map(|path| path.path.agent.clone());
+        asking.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    pub(super) fn evidence(&self) -> Vec<Evidence> {
+        let evidence = |((agent, spool), seqs): (&(AgentId, SpoolId), &BTreeSet<Seq>)| {
+            Some(Evidence {
+                agent: agent.clone(),
+                spool: *spool,
+                from: *seqs.first()?,
+                to: *seqs.last()?,
+                records: seqs.len() as u64,
+            })
+        };
+        self.records.iter().filter_map(evidence).collect()
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let Samples {
+            planned, observed, ..
+        } = self.samples();
+        Figures {
+            planned,
+            requests: observed,
+            failures: self.failures(),
+            p50_ns: self.response.quantile(1, 2),
+            max_ns: self.response.max(),
+            no_path: self.no_path.len() as u64,
+        }
+    }
+}
+
+impl PathSample<'_> {
+    /// How many requests say something of the target.
+    pub(super) fn observed(&self) -> u64 {
+        count(&self.outcomes, |outcome| outcome != Outcome::OurSide)
+    }
+
+    /// How many of those failed.
+    pub(super) fn failures(&self) -> u64 {
+        count(&self.outcomes, is_failure)
+    }
+
+    /// How many were planned and say nothing of the target.
+    pub(super) fn missing(&self) -> u64 {
+        self.planned.saturating_sub(self.observed())
+    }
+
+    /// How many failed on our side.
+    pub(super) fn our_side(&self) -> u64 {
+        count(&self.outcomes, |outcome| outcome == Outcome::OurSide)
+    }
+
+    fn total(&self) -> u64 {
+        count(&self.outcomes, |_| true)
+    }
+}
+
+/// Whether an outcome is the target's failure.
+pub(super) const fn is_failure(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Success | Outcome::OurSide => false,
+        Outcome::Status
+        | Outcome::Content
+        | Outcome::Refused
+        | Outcome::Reset
+        | Outcome::Timeout
+        | Outcome::Unreachable
+        | Outcome::Resolve
+        | Outcome::Tls
+        | Outcome::Protocol => true,
+    }
+}
+
+fn count(outcomes: &BTreeMap<Outcome, u64>, which: impl Fn(Outcome) -> bool) -> u64 {
+    let counted = outcomes.iter().filter(|(outcome, _)| which(**outcome));
+    counted.fold(0, |sum, (_, n)| sum.saturating_add(*n))
+}

@@ -1,0 +1,239 @@
+//! What controller and agents say happened. Each may only say what is its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    control::Host,
+    event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
+    id::{AgentId, EnvironmentName, Feature, PlanId, StageName, StepName},
+    time::{Mono, Nanos, RunTime, WallMillis},
+};
+
+use super::{
+    doubts::{Code, Doubts},
+    model::LostSpan,
+};
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    pub(super) started: Option<Started>,
+    pub(super) joined: BTreeMap<AgentId, Joined>,
+    pub(super) refused: BTreeMap<AgentId, String>,
+    pub(super) ordered: BTreeMap<StageName, Ordered>,
+    pub(super) skipped: BTreeMap<StageName, Skip>,
+    pub(super) ended: Option<(RunEnd, WallMillis)>,
+    /// What agents say of their stages.
+    pub(super) told: BTreeMap<(AgentId, StageName), Told>,
+    lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
+    returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) plan: PlanId,
+    pub(super) host: Host,
+    pub(super) wall: WallMillis,
+}
+
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) environment: EnvironmentName,
+    pub(super) host: Host,
+    pub(super) features: Vec<Feature>,
+}
+
+#[derive(Debug)]
+pub(super) struct Ordered {
+    pub(super) at_run: RunTime,
+    pub(super) agents: BTreeMap<AgentId, StartOrder>,
+}
+
+/// What one agent says of one stage.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The instant that was ordered, and the one that was kept.
+    pub(super) started: Option<(Mono, Mono)>,
+    pub(super) ended: Option<(RunTime, StageEnd)>,
+    /// How many requests of each step were not sent, and how late the latest was.
+    pub(super) missed: BTreeMap<StepName, (u64, Nanos)>,
+}
+
+impl Story {
+    /// Takes up one event of `author`. Called in the order of record keys.
+    pub(super) fn tell(&mut self, author: &AgentId, event: Event, doubts: &mut Doubts) {
+        if author.is_controller() {
+            self.controller_says(event, doubts);
+        } else {
+            self.agent_says(author, event, doubts);
+        }
+    }
+
+    fn controller_says(&mut self, event: Event, doubts: &mut Doubts) {
+        match event.what {
+            What::RunStarted { plan, host } => {
+                if self.started.is_some() {
+                    doubts.add(
+                        Code::Contradiction,
+                        "",
+                        "the journal tells of more than one start",
+                    );
+                    return;
+                }
+                let wall = event.wall;
+                self.started = Some(Started { plan, host, wall });
+            }
+            What::AgentJoined {
+                agent,
+                environment,
+                host,
+                features,
+            } => {
+                let joined = Joined {
+                    environment,
+                    host,
+                    features,
+                };
+                self.joined.insert(agent, joined);
+            }
+            What::AgentRefused { agent, why } => {
+                let text = format!("agent {agent} refused: {why}");
+                doubts.add(Code::Refused, &agent, text);
+                self.refused.insert(agent, why.to_string());
+            }
+            What::StageOrdered {
+                stage,
+                at_run,
+                agents,
+                ..
+            } => {
+                self.ordered.insert(stage, Ordered { at_run, agents });
+            }
+            What::AgentLost {
+                agent,
+                last_heard,
+                at,
+            } => {
+                self.lost.entry(agent).or_default().insert((last_heard, at));
+            }
+            What::AgentReturned {
+                agent,
+                at,
+                restarted,
+            } => {
+                self.returned
+                    .entry(agent)
+                    .or_default()
+                    .insert((at, restarted));
+            }
+            // Whose seal is missing is seen from the seals themselves.
+            What::StageCollected { .. } => {}
+            What::StageSkipped { stage, why } => {
+                self.skipped.insert(stage, why);
+            }
+            What::StopRequested { by, .. } => {
+                doubts.add(Code::Stopped, "", format!("{by} asked for an end"));
+            }
+            What::RecordRefused { agent, why } => {
+                let text = format!("a record of {agent} was refused: {why}");
+                doubts.add(Code::Unreadable, agent, text);
+            }
+            What::RunEnded { how } => self.ended = Some((how, event.wall)),
+            What::StageStarted { .. }
+            | What::StageEnded { .. }
+            | What::Missed { .. }
+            | What::EpochOpened { .. } => {
+                let text = "the controller wrote an event that only agents write";
+                doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
+            }
+        }
+    }
+
+    fn agent_says(&mut self, author: &AgentId, event: Event, doubts: &mut Doubts) {
+        match event.what {
+            What::StageStarted {
+                stage,
+                planned,
+                actual,
+            } => self.told(author, stage).started = Some((planned, actual)),
+            What::StageEnded { stage, at, how } => self.told(author, stage).ended = Some((at, how)),
+            What::Missed {
+                stage,
+                step,
+                count,
+                longest,
+            } => {
+                let text = format!(
+                    "{author} did not send {count} requests of {stage}/{step} that were due; the \
+                     latest was {longest} late"
+                );
+                doubts.add(Code::NotSent, author, text);
+                let missed = self.told(author, stage).missed.entry(step).or_default();
+                missed.0 = missed.0.saturating_add(count);
+                missed.1 = missed.1.max(longest);
+            }
+            What::EpochOpened { suspended } => {
+                let text = format!("the clock of {author} was disturbed: {suspended} asleep");
+                doubts.add(Code::Suspended, author, text);
+            }
+            What::RunStarted { .. }
+            | What::AgentJoined { .. }
+            | What::AgentRefused { .. }
+            | What::StageOrdered { .. }
+            | What::AgentLost { .. }
+            | What::AgentReturned { .. }
+            | What::StageCollected { .. }
+            | What::StageSkipped { .. }
+            | What::StopRequested { .. }
+            | What::RecordRefused { .. }
+            | What::RunEnded { .. } => {
+                let text = format!("{author} wrote an event that only the controller writes");
+                doubts.add(Code::NotItsOwn, author, text);
+            }
+        }
+    }
+
+    fn told(&mut self, author: &AgentId, stage: StageName) -> &mut Told {
+        self.told.entry((author.clone(), stage)).or_default()
+    }
+
+    /// When nothing was heard of `agent`, in order.
+    pub(super) fn lost(&self, agent: &AgentId) -> Vec<LostSpan> {
+        let returned = self.returned.get(agent);
+        let span = |&(from_ns, given_up_ns): &(RunTime, RunTime)| {
+            let back = returned.and_then(|times| times.range((given_up_ns, false)..).next());
+            LostSpan {
+                from_ns,
+                given_up_ns,
+                to_ns: back.map(|back| back.0),
+                restarted: back.is_some_and(|back| back.1),
+            }
+        };
+        let spans = self.lost.get(agent).into_iter().flatten().map(span);
+        spans.collect()
+    }
+
+    /// Everybody of whom the controller speaks.
+    pub(super) fn named(&self) -> BTreeSet<AgentId> {
+        let joined = self.joined.keys().chain(self.refused.keys());
+        joined.chain(self.lost.keys()).cloned().collect()
+    }
+}
+
+/// A lost span, for people.
+pub(super) fn span_text(span: &LostSpan) -> String {
+    match span.to_ns {
+        Some(to) => format!(
+            "lost from {} to {} ({}){}",
+            span.from_ns,
+            to,
+            to.since(span.from_ns),
+            if span.restarted {
+                ", and it was restarted"
+            } else {
+                ""
+            }
+        ),
+        None => format!("lost from {} on and never heard of again", span.from_ns),
+    }
+}

@@ -1,0 +1,59 @@
+//! Which findings an expectation asks for. Made from the plan alone, never from what was seen, so
+//! that a path of which nothing is known can't drop out.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    id::AgentId,
+    plan::{Act, Dimension, Plan, PlannedPath, PlannedStep},
+};
+
+/// The value of a dimension that a path has none of. No name, so it can't be mistaken for one.
+const NOTHING: &str = "-";
+
+/// The paths of a step that share the values of some dimensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tuple<'a> {
+    /// In the order of the expectation's `by`.
+    pub(crate) values: Vec<(Dimension, String)>,
+    pub(crate) paths: Vec<&'a PlannedPath>,
+}
+
+/// The tuples of `step`, ordered by their values. One with all paths when `by` is empty.
+pub(crate) fn tuples<'a>(plan: &Plan, step: &'a PlannedStep, by: &[Dimension]) -> Vec<Tuple<'a>> {
+    let Act::Probe(probe) = &step.act;
+    let mut all: BTreeMap<Vec<(Dimension, String)>, Vec<&PlannedPath>> = BTreeMap::new();
+    if by.is_empty() {
+        all.insert(Vec::new(), Vec::new());
+    }
+    for path in &probe.to {
+        let value = |&dimension: &Dimension| (dimension, value(plan, path, dimension));
+        all.entry(by.iter().map(value).collect())
+            .or_default()
+            .push(path);
+    }
+    let tuple = |(values, paths)| Tuple { values, paths };
+    all.into_iter().map(tuple).collect()
+}
+
+fn value(plan: &Plan, path: &PlannedPath, dimension: Dimension) -> String {
+    match dimension {
+        Dimension::From => from(plan, &path.agent),
+        Dimension::Environment => path.to.environment.to_string(),
+        Dimension::Group => plan
+            .instances
+            .get(&path.to)
+            .and_then(|planned| planned.group.as_ref())
+            .map_or_else(|| NOTHING.to_owned(), ToString::to_string),
+        Dimension::Service => path.to.service.to_string(),
+        Dimension::Instance => path.to.instance.to_string(),
+    }
+}
+
+/// The environment of an agent of the plan.
+pub(super) fn from(plan: &Plan, agent: &AgentId) -> String {
+    plan.agents.get(agent).map_or_else(
+        || NOTHING.to_owned(),
+        |planned| planned.environment.to_string(),
+    )
+}

@@ -1,0 +1,381 @@
+//! The rules. Each asks: would it still pass if everything missing were as bad as can be? Then it
+//! passes. Would it fail even if everything missing were as good as can be? Then it fails.
+//! Otherwise what is missing decides, so nobody can: inconclusive.
+//!
+//! | kind | worst case of a missing request | best case |
+//! |---|---|---|
+//! | failures | it failed | it succeeded |
+//! | success-rate | it failed | it succeeded |
+//! | latency, max | it took for ever | it took no time |
+//! | latency, min | it took no time | it took for ever |
+
+use std::{cmp::Ordering, collections::BTreeMap};
+
+use nepho_common::{
+    histogram::Histogram,
+    plan::{Judge, Quantile, Ratio},
+    recording::Outcome,
+    time::Nanos,
+};
+
+use super::{
+    model::{Expected, Observed, Uncertainty, Verdict},
+    sample::Sample,
+    stats,
+};
+
+/// A rule applied to figures.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) ground: Ground,
+    pub(super) observed: Observed,
+    pub(super) uncertainty: Option<Uncertainty>,
+}
+
+/// What a verdict rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// The bound is met, whatever is missing.
+    Met,
+    /// Too many requests failed.
+    Failures,
+    /// There is no latency, because no request succeeded.
+    NothingSucceeded,
+    /// Above the most that it may be.
+    Slow,
+    /// Below the least that it may be.
+    Fast,
+    /// What is missing decides.
+    Missing,
+    /// So few values say nothing about a quantile.
+    TooFew { had: u64, needed: u64 },
+    /// Without the generator's own lateness it would have passed.
+    LateSender { lag: Nanos },
+    /// The generator's own lateness may hide that it was too fast.
+    LagHidesMin { lag: Nanos },
+}
+
+/// Judges a sample of at least one planned request.
+pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
+    match judge {
+        Judge::Failures { max } => failures(*max, sample),
+        Judge::SuccessRate { min } => success_rate(*min, sample),
+        Judge::Latency { quantile, max, min } => Latency {
+            quantile: *quantile,
+            max: *max,
+            min: *min,
+        }
+        .judge(sample),
+    }
+}
+
+fn three_way(worst_passes: bool, best_passes: bool, failed: Ground) -> (Verdict, Ground) {
+    match (worst_passes, best_passes) {
+        (true, _) => (Verdict::Pass, Ground::Met),
+        (false, false) => (Verdict::Fail, failed),
+        (false, true) => (Verdict::Inconclusive, Ground::Missing),
+    }
+}
+
+fn failures(max: u64, sample: &Sample<'_>) -> Judged {
+    let (failed, missing) = (sample.failures(), sample.samples().missing);
+    let worst = failed.saturating_add(missing) <= max;
+    let (verdict, ground) = three_way(worst, failed <= max, Ground::Failures);
+    let n = sample.successes().saturating_add(failed);
+    let uncertainty = stats::wilson_ppm(failed, n).map(|interval| share("failures", interval));
+    let text = format!("{failed} of {n} failed{}", how(&sample.outcomes));
+    Judged {
+        verdict,
+        ground,
+        observed: observed(text, sample),
+        uncertainty,
+    }
+}
+
+fn success_rate(min: Ratio, sample: &Sample<'_>) -> Judged {
+    let (succeeded, failed) = (sample.successes(), sample.failures());
+    let missing = sample.samples().missing;
+    let n = succeeded.saturating_add(failed);
+    let all = u128::from(n) + u128::from(missing);
+    let enough = |succeeded: u64| u128::from(succeeded) * 1_000_000 >= u128::from(min.0) * all;
+    let best = enough(succeeded.saturating_add(missing));
+    let (verdict, ground) = three_way(enough(succeeded), best, Ground::Failures);
+    let uncertainty = stats::wilson_ppm(succeeded, n).map(|interval| share("successes", interval));
+    let text = match share_ppm(succeeded, n) {
+        None => format!("nothing was observed{}", how(&sample.outcomes)),
+        Some(ppm) => format!(
+            "{} of {n} succeeded{}",
+            Ratio(ppm / 100 * 100),
+            how(&sample.outcomes)
+        ),
+    };
+    Judged {
+        verdict,
+        ground,
+        observed: observed(text, sample),
+        uncertainty,
+    }
+}
+
+struct Latency {
+    quantile: Quantile,
+    max: Option<Nanos>,
+    min: Option<Nanos>,
+}
+
+impl Latency {
+    fn judge(&self, sample: &Sample<'_>) -> Judged {
+        let (had, missing) = (sample.response.count(), sample.samples().missing);
+        let needed = self.quantile.samples_needed();
+        let (verdict, ground) = if had == 0 && missing == 0 && sample.failures() > 0 {
+            // Failures as infinite exceed any bound from above, and say nothing of one from below.
+            match self.max {
+                Some(_) => (Verdict::Fail, Ground::NothingSucceeded),
+                None => (Verdict::Inconclusive, Ground::TooFew { had, needed }),
+            }
+        } else if had < needed {
+            let ground = if missing > 0 {
+                Ground::Missing
+            } else {
+                Ground::TooFew { had, needed }
+            };
+            (Verdict::Inconclusive, ground)
+        } else {
+            self.against_bounds(sample, missing)
+        };
+        Judged {
+            verdict,
+            ground,
+            observed: self.observed(sample),
+            uncertainty: self.uncertainty(&sample.response),
+        }
+    }
+
+    fn against_bounds(&self, sample: &Sample<'_>, missing: u64) -> (Verdict, Ground) {
+        let fastest = Bounds::of(
+            &sample.response,
+            self.quantile,
+            missing,
+            Case::MissingAreFast,
+        );
+        let slowest = Bounds::of(
+            &sample.response,
+            self.quantile,
+            missing,
+            Case::MissingAreSlow,
+        );
+        let below = |found: &Bounds| {
+            self.max
+                .is_none_or(|max| found.high.is_some_and(|at| at <= max))
+        };
+        let above = |found: &Bounds| {
+            self.min
+                .is_none_or(|min| found.low.is_none_or(|at| at >= min))
+        };
+        let failed = if below(&fastest) {
+            Ground::Fast
+        } else {
+            Ground::Slow
+        };
+        let worst_passes = below(&slowest) && above(&fastest);
+        let best_passes = below(&fastest) && above(&slowest);
+        let found = three_way(worst_passes, best_passes, failed);
+        let lag = sample.lag.quantile(99, 100).unwrap_or_default();
+        match found.1 {
+            Ground::Slow if sample.service.count() == sample.response.count() => {
+                let alone = Bounds::of(
+                    &sample.service,
+                    self.quantile,
+                    missing,
+                    Case::MissingAreFast,
+                );
+                if below(&alone) {
+                    return (Verdict::Inconclusive, Ground::LateSender { lag });
+                }
+                found
+            }
+            Ground::Met => match self.min {
+                Some(min) if lag > Nanos::from_millis(1).max(Nanos(min.0 / 10)) => {
+                    (Verdict::Inconclusive, Ground::LagHidesMin { lag })
+                }
+                Some(_) | None => found,
+            },
+            Ground::Slow
+            | Ground::Fast
+            | Ground::Failures
+            | Ground::NothingSucceeded
+            | Ground::Missing
+            | Ground::TooFew { .. }
+            | Ground::LateSender { .. }
+            | Ground::LagHidesMin { .. } => found,
+        }
+    }
+
+    fn observed(&self, sample: &Sample<'_>) -> Observed {
+        let (num, den) = self.quantile.fraction();
+        let word = self.quantile.word();
+        let (found, failed) = (sample.response.quantile(num, den), sample.failures());
+        let with_failures = Bounds::of(
+            &sample.response,
+            self.quantile,
+            failed,
+            Case::MissingAreSlow,
+        )
+        .high;
+        let mut text = match found {
+            None => format!("no success{}", how(&sample.outcomes)),
+            Some(found) => format!("{word} {found} over {} successes", sample.response.count()),
+        };
+        if found.is_some() && failed > 0 {
+            let counted = with_failures.map_or("infinite".to_owned(), |at| at.to_string());
+            text.push_str(&format!(
+                "; {counted} if the {failed} failures count as infinite"
+            ));
+        }
+        Observed {
+            latency_ns: found,
+            latency_with_failures_ns: with_failures,
+            ..observed(text, sample)
+        }
+    }
+
+    fn uncertainty(&self, response: &Histogram) -> Option<Uncertainty> {
+        match self.quantile {
+            Quantile::P50 => {
+                let (lower, upper) = stats::median_ranks(response.count())?;
+                let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
+                Some(Uncertainty {
+                    text: format!("95% interval {low} to {high}, assumes independence"),
+                    method: "order-statistic".to_owned(),
+                    low_ns: Some(low),
+                    high_ns: Some(high),
+                    ..Uncertainty::default()
+                })
+            }
+            // The largest value seen is a fact of what was seen.
+            Quantile::Max => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Case {
+    MissingAreFast,
+    MissingAreSlow,
+}
+
+/// Between which values a quantile lies. `None` is infinite.
+struct Bounds {
+    low: Option<Nanos>,
+    high: Option<Nanos>,
+}
+
+impl Bounds {
+    /// The quantile of `seen` and `missing` more values that all lie below or all above those seen.
+    fn of(seen: &Histogram, quantile: Quantile, missing: u64, case: Case) -> Self {
+        let (num, den) = quantile.fraction();
+        let all = u128::from(seen.count()) + u128::from(missing);
+        let rank = (all * u128::from(num)).div_ceil(u128::from(den));
+        let rank = match case {
+            Case::MissingAreFast => rank.saturating_sub(u128::from(missing)),
+            Case::MissingAreSlow => rank,
+        };
+        let at = match rank.cmp(&0) {
+            Ordering::Equal => Some((Nanos(0), Nanos(0))),
+            Ordering::Less | Ordering::Greater => {
+                u64::try_from(rank).ok().and_then(|rank| seen.at_rank(rank))
+            }
+        };
+        Self {
+            low: at.map(|at| at.0),
+            high: at.map(|at| at.1),
+        }
+    }
+}
+
+fn observed(text: String, sample: &Sample<'_>) -> Observed {
+    let (succeeded, failed) = (sample.successes(), sample.failures());
+    let outcomes = sample.outcomes.iter();
+    Observed {
+        text,
+        outcomes: outcomes
+            .map(|(outcome, n)| (outcome.word().to_owned(), *n))
+            .collect(),
+        success_ppm: share_ppm(succeeded, succeeded.saturating_add(failed)),
+        latency_ns: None,
+        latency_with_failures_ns: None,
+    }
+}
+
+/// Rounded down, so that only all is 100 %. `None` of nothing.
+fn share_ppm(part: u64, whole: u64) -> Option<u32> {
+    let ppm = (u128::from(part) * 1_000_000).checked_div(u128::from(whole))?;
+    u32::try_from(ppm).ok()
+}
+
+/// ` (timeout 3, refused 1)`, most frequent first; nothing when all succeeded.
+pub(super) fn how(outcomes: &BTreeMap<Outcome, u64>) -> String {
+    let mut bad: Vec<_> = outcomes
+        .iter()
+        .filter(|(outcome, n)| **outcome != Outcome::Success && **n > 0)
+        .collect();
+    if bad.is_empty() {
+        return String::new();
+    }
+    bad.sort_by_key(|(outcome, n)| (std::cmp::Reverse(**n), **outcome));
+    let words = bad
+        .iter()
+        .map(|(outcome, n)| format!("{} {n}", outcome.word()));
+    format!(" ({})", words.collect::<Vec<_>>().join(", "))
+}
+
+fn share(of: &str, (low, high): (u32, u32)) -> Uncertainty {
+    // Two decimals for people, rounded outwards.
+    let (shown_low, shown_high) = (low / 100 * 100, high.div_ceil(100) * 100);
+    Uncertainty {
+        text: format!(
+            "95% interval of the share of {of}: {} to {}",
+            Ratio(shown_low),
+            Ratio(shown_high)
+        ),
+        method: "wilson".to_owned(),
+        low_ppm: Some(low),
+        high_ppm: Some(high),
+        ..Uncertainty::default()
+    }
+}
+
+/// What a judge asks for.
+pub(super) fn expected(judge: &Judge) -> Expected {
+    match judge {
+        Judge::Failures { max } => Expected {
+            text: match max {
+                0 => "no failure".to_owned(),
+                1 => "at most 1 failure".to_owned(),
+                max => format!("at most {max} failures"),
+            },
+            max_failures: Some(*max),
+            ..Expected::default()
+        },
+        Judge::SuccessRate { min } => Expected {
+            text: format!("at least {min} succeed"),
+            min_success_ppm: Some(min.0),
+            ..Expected::default()
+        },
+        Judge::Latency { quantile, max, min } => {
+            let bounds = [
+                min.map(|min| format!("at least {min}")),
+                max.map(|max| format!("at most {max}")),
+            ];
+            let bounds: Vec<_> = bounds.into_iter().flatten().collect();
+            Expected {
+                text: format!("{} {}", quantile.word(), bounds.join(" and ")),
+                quantile: Some(*quantile),
+                max_ns: *max,
+                min_ns: *min,
+                ..Expected::default()
+            }
+        }
+    }
+}

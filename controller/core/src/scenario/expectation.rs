@@ -1,0 +1,303 @@
+//! What is expected of a step.
+
+use std::{collections::BTreeSet, fmt};
+
+use nepho_common::{id::StepName, time::Nanos};
+
+use super::{
+    Ratio,
+    duration::duration,
+    raw::{RawDurations, RawExpectation},
+};
+use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
+
+/// What is expected of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// The step that is judged.
+    pub on: StepName,
+    /// What is judged, and what it must be.
+    pub judge: Judge,
+    /// One finding for each combination of these; one over everything when empty.
+    pub by: BTreeSet<Dimension>,
+    /// The part of the stage that is judged.
+    pub during: Window,
+    /// Whether the stage fails with it.
+    pub gate: bool,
+}
+
+/// What is judged, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judge {
+    /// The number of requests that failed.
+    Failures {
+        /// The most that may fail.
+        max: u64,
+    },
+    /// The share of requests that succeeded.
+    SuccessRate {
+        /// The least share.
+        min: Ratio,
+    },
+    /// How long answers took; at least one of the two is there.
+    Latency {
+        /// The median.
+        p50: Option<Bounds<Nanos>>,
+        /// The slowest answer.
+        max: Option<Bounds<Nanos>>,
+    },
+}
+
+impl Judge {
+    /// The word for it in files and in ids of findings.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Failures { .. } => "failures",
+            Self::SuccessRate { .. } => "success-rate",
+            Self::Latency { .. } => "latency",
+        }
+    }
+}
+
+/// Bounds of a figure; at least one is there, and the lower is not above the upper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// At least this.
+    pub min: Option<T>,
+    /// At most this.
+    pub max: Option<T>,
+}
+
+/// What findings are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dimension {
+    /// The environment that asked.
+    From,
+    /// The environment that was asked.
+    Environment,
+    /// The group that was asked.
+    Group,
+    /// The service that was asked.
+    Service,
+    /// The instance that was asked.
+    Instance,
+}
+
+impl Dimension {
+    /// As it is written in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::From => "from",
+            Self::Environment => "environment",
+            Self::Group => "group",
+            Self::Service => "service",
+            Self::Instance => "instance",
+        }
+    }
+
+    const ALL: [Self; 5] = [
+        Self::From,
+        Self::Environment,
+        Self::Group,
+        Self::Service,
+        Self::Instance,
+    ];
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The part of a stage that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Window {
+    /// The whole stage.
+    Stage,
+    /// The stage less warm-ups and less every disturbance.
+    Baseline,
+}
+
+impl Window {
+    /// As it is written in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Baseline => "baseline",
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Parses the expectation at `at` of a stage whose steps are called `steps`.
+pub(crate) fn expectation(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawExpectation,
+    steps: Option<&BTreeSet<&str>>,
+) -> Option<Expectation> {
+    let on = on(checker, &at.key("on"), raw.on.as_deref(), steps);
+    let judge = judge(checker, at, raw);
+    let words = raw.by.iter().flatten().flatten();
+    let by = words
+        .filter_map(|word| {
+            Dimension::ALL
+                .into_iter()
+                .find(|one| one.as_str() == word.0)
+        })
+        .collect();
+    let during = checker.text(
+        &at.key("during"),
+        Some(raw.during.as_deref().unwrap_or("stage")),
+        window,
+    );
+    Some(Expectation {
+        on: on?,
+        judge: judge?,
+        by,
+        during: during?,
+        gate: raw.gate.unwrap_or(true),
+    })
+}
+
+fn on(
+    checker: &mut Checker,
+    at: &Pointer,
+    text: Option<&str>,
+    steps: Option<&BTreeSet<&str>>,
+) -> Option<StepName> {
+    let Some(steps) = steps else {
+        return checker.name(at, text);
+    };
+    let text = text?;
+    if !steps.contains(text) {
+        let problem = Problem::new(
+            Code::UnknownStep,
+            format!("this stage has no step {}", quoted(text)),
+        )
+        .label("unknown step")
+        .meant(text, steps.iter().copied());
+        checker.at_value(at, problem);
+    }
+    // A step whose name is no name is refused where it stands.
+    text.parse().ok()
+}
+
+fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Judge> {
+    match (&raw.failures, &raw.success_rate, &raw.latency) {
+        // What is missing in either was noted by the schema.
+        (Some(raw), None, None) => raw.max.map(|max| Judge::Failures { max }),
+        (None, Some(raw), None) => {
+            let at = at.key("success-rate").key("min");
+            ratio(checker, &at, raw.min.as_deref()).map(|min| Judge::SuccessRate { min })
+        }
+        (None, None, Some(raw)) => {
+            let at = at.key("latency");
+            let p50 = raw
+                .p50
+                .as_ref()
+                .map(|raw| durations(checker, &at.key("p50"), raw));
+            let max = raw
+                .max
+                .as_ref()
+                .map(|raw| durations(checker, &at.key("max"), raw));
+            Some(Judge::Latency {
+                p50: p50.flatten(),
+                max: max.flatten(),
+            })
+        }
+        (failures, rate, latency) => {
+            if !checker.is_incomplete(at) {
+                let several = failures.is_some() || rate.is_some() || latency.is_some();
+                let what = if several {
+                    "this expects more than one thing"
+                } else {
+                    "this doesn't say what is expected"
+                };
+                let problem = Problem::new(Code::ExactlyOne, what)
+                    .label("exactly one of `failures`, `success-rate` and `latency`")
+                    .help("write one entry of `expect` for each");
+                checker.at_value(&at.key("on"), problem);
+            }
+            None
+        }
+    }
+}
+
+fn ratio(checker: &mut Checker, at: &Pointer, text: Option<&str>) -> Option<Ratio> {
+    checker.text(at, text, |text| {
+        text.parse::<Ratio>().map_err(|why| {
+            Problem::new(
+                Code::BadRatio,
+                format!("{} is not a percentage", quoted(text)),
+            )
+            .label(why.to_string())
+        })
+    })
+}
+
+fn durations(checker: &mut Checker, at: &Pointer, raw: &RawDurations) -> Option<Bounds<Nanos>> {
+    // Between what a histogram of layout 1 can tell apart and what it can hold.
+    let (least, most) = (Nanos(1_000), Nanos::from_secs(3600));
+    let min = duration(checker, &at.key("min"), raw.min.as_deref(), least, most);
+    let max = duration(checker, &at.key("max"), raw.max.as_deref(), least, most);
+    if (raw.min.is_some() && min.is_none()) || (raw.max.is_some() && max.is_none()) {
+        return None;
+    }
+    bounds(checker, at, min, max)
+}
+
+fn bounds<T: PartialOrd>(
+    checker: &mut Checker,
+    at: &Pointer,
+    min: Option<T>,
+    max: Option<T>,
+) -> Option<Bounds<T>> {
+    let why = match (&min, &max) {
+        (None, None) => "`min` or `max` is missing",
+        (Some(min), Some(max)) if min > max => "`min` is above `max`: nothing can satisfy this",
+        (Some(_), _) | (None, Some(_)) => return Some(Bounds { min, max }),
+    };
+    if !checker.is_incomplete(at) {
+        checker.at_key(
+            at,
+            Problem::new(Code::BadBounds, "these are no bounds").label(why),
+        );
+    }
+    None
+}
+
+fn window(text: &str) -> Result<Window, Problem> {
+    let known = ["stage", "baseline"];
+    match text {
+        "stage" => Ok(Window::Stage),
+        "baseline" => Ok(Window::Baseline),
+        _ if [".hold", ".active", ".recovery"]
+            .iter()
+            .any(|part| text.ends_with(part)) =>
+        {
+            let message = format!(
+                "the window {} comes with a later version of nepho",
+                quoted(text)
+            );
+            Err(Problem::new(Code::ComesLater, message)
+                .label("not in this version")
+                .help("this version knows: stage, baseline"))
+        }
+        _ => Err(Problem::new(
+            Code::NotOneOf,
+            format!("there is no window {}", quoted(text)),
+        )
+        .label("unknown window")
+        .meant(text, known)),
+    }
+}

@@ -1,0 +1,30 @@
+//! What the operator wrote: stages of steps, and what is expected of them.
+//!
+//! `raw` is the file as it may be written (and its JSON Schema), `parse` is the only door from
+//! there to [`Scenario`]; a [`Bundle`] is the scenario with every file that it names. Deliberately
+//! absent: choosing agents and targets, which the planner does.
+
+mod bundle;
+mod duration;
+mod expectation;
+mod parse;
+mod probe;
+mod ratio;
+mod raw;
+mod schema;
+mod selector;
+mod stage;
+
+pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
+pub use duration::{BadDuration, parse_duration, print_duration};
+pub use expectation::{Bounds, Dimension, Expectation, Judge, Window};
+pub use probe::{Agents, HttpProbe, Probe, ProbeKind};
+pub use ratio::{BadRatio, Ratio};
+pub use schema::{FileKind, schema_json};
+pub use selector::Selector;
+pub use stage::{Scenario, Stage, Step};
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,185 @@
+//! From the raw file to the scenario: the only door.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    id::{ScenarioName, StageName, StepName},
+    time::Nanos,
+};
+
+use super::{
+    Expectation, Scenario, Stage, Step,
+    duration::duration,
+    expectation::expectation,
+    probe::probe,
+    raw::{RawScenario, RawStage, RawStep},
+};
+use crate::{
+    diagnose::{Checker, Code, Pointer, Problem, quoted},
+    fleet::{Names, api, title},
+};
+
+/// A stage shorter than a second has no time to start; one longer than a day is a schedule.
+const LASTS: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(24 * 3600));
+
+/// Parses a scenario against the names of its fleet. Without names (the fleet can't be read)
+/// nothing is said about them.
+pub(crate) fn parse(
+    checker: &mut Checker,
+    raw: &RawScenario,
+    names: Option<&Names>,
+) -> Option<Scenario> {
+    let root = Pointer::root();
+    api(checker, raw.api.as_deref());
+    let name = checker.name::<ScenarioName>(&root.key("name"), raw.name.as_deref());
+    let title = title(checker, &root.key("title"), raw.title.as_deref());
+    let at = root.key("stages");
+    let mut earlier: Vec<&str> = Vec::new();
+    let mut stages = Vec::new();
+    for (index, raw) in raw.stages.iter().flatten().enumerate() {
+        let at = at.index(index);
+        let Some(raw) = raw else { continue };
+        stages.extend(stage(checker, &at, raw, names, &earlier));
+        earlier.extend(raw.name.as_deref());
+    }
+    Some(Scenario {
+        name: name?,
+        title,
+        stages,
+    })
+}
+
+fn stage(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawStage,
+    names: Option<&Names>,
+    earlier: &[&str],
+) -> Option<Stage> {
+    let name = checker.name::<StageName>(&at.key("name"), raw.name.as_deref());
+    if let Some(name) = raw.name.as_deref().filter(|name| earlier.contains(name)) {
+        let message = format!("there is a stage {} already", quoted(name));
+        let problem = Problem::new(Code::DuplicateName, message).label("the same name again");
+        checker.at_value(&at.key("name"), problem);
+    }
+    let title = title(checker, &at.key("title"), raw.title.as_deref());
+    let after = after(checker, at, raw, earlier);
+    let lasts = duration(
+        checker,
+        &at.key("lasts"),
+        raw.lasts.as_deref(),
+        LASTS.0,
+        LASTS.1,
+    );
+    let steps_at = at.key("steps");
+    let mut steps = BTreeMap::new();
+    for (text, raw) in raw.steps.iter().flatten() {
+        let at = steps_at.key(text);
+        let name = checker.key_name::<StepName>(&at, text);
+        let step = raw.as_ref().and_then(|raw| step(checker, &at, raw, names));
+        if let (Some(name), Some(step)) = (name, step) {
+            steps.insert(name, step);
+        }
+    }
+    let known = raw
+        .steps
+        .as_ref()
+        .map(|steps| steps.keys().map(String::as_str).collect());
+    let expect = expectations(checker, &at.key("expect"), raw, known.as_ref());
+    Some(Stage {
+        name: name?,
+        title,
+        after: after?,
+        lasts: lasts?,
+        steps,
+        expect,
+    })
+}
+
+fn after(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawStage,
+    earlier: &[&str],
+) -> Option<Vec<StageName>> {
+    let at = at.key("after");
+    let Some(list) = &raw.after else {
+        return earlier.last().map_or(Some(Vec::new()), |before| {
+            // A name that is no name is refused where it stands.
+            before.parse().ok().map(|before| vec![before])
+        });
+    };
+    let mut found: Vec<StageName> = Vec::new();
+    for (index, text) in list.iter().enumerate() {
+        let at = at.index(index);
+        let Some(text) = text.as_deref() else {
+            continue;
+        };
+        if !earlier.contains(&text) {
+            let own = raw.name.as_deref() == Some(text);
+            let label = if own {
+                "this is the stage itself"
+            } else {
+                "only earlier stages count"
+            };
+            let message = format!("there is no earlier stage {}", quoted(text));
+            let problem = Problem::new(Code::UnknownStage, message)
+                .label(label)
+                .meant(text, earlier.iter().copied());
+            checker.at_value(&at, problem);
+            continue;
+        }
+        if let Ok(name) = text.parse()
+            && !found.contains(&name)
+        {
+            found.push(name);
+        }
+    }
+    Some(found)
+}
+
+fn step(checker: &mut Checker, at: &Pointer, raw: &RawStep, names: Option<&Names>) -> Option<Step> {
+    if let Some(raw) = &raw.probe {
+        return probe(checker, &at.key("probe"), raw, names).map(Step::Probe);
+    }
+    if !checker.is_incomplete(at) {
+        let problem = Problem::new(Code::ExactlyOne, "this step does nothing")
+            .label("its kind is missing")
+            .help("for example `probe: {health: {}}`");
+        checker.at_key(at, problem);
+    }
+    None
+}
+
+fn expectations(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawStage,
+    steps: Option<&BTreeSet<&str>>,
+) -> Vec<Expectation> {
+    let mut found: Vec<Expectation> = Vec::new();
+    for (index, raw) in raw.expect.iter().flatten().enumerate() {
+        let at = at.index(index);
+        let Some(raw) = raw else { continue };
+        let Some(one) = expectation(checker, &at, raw, steps) else {
+            continue;
+        };
+        let again = found.iter().any(|other| {
+            (&other.on, other.judge.as_str(), &other.by, other.during)
+                == (&one.on, one.judge.as_str(), &one.by, one.during)
+        });
+        if again {
+            let what = format!(
+                "{} of {} is judged twice in the same way",
+                one.judge.as_str(),
+                quoted(one.on.as_str())
+            );
+            let problem = Problem::new(Code::DuplicateName, what)
+                .label("the same step, `by` and `during` again")
+                .help("put both bounds into one entry");
+            checker.at_value(&at.key("on"), problem);
+        }
+        found.push(one);
+    }
+    found
+}

@@ -1,0 +1,163 @@
+//! A probe: ask each target regularly, and note whether and how fast it answers.
+
+use std::{collections::BTreeSet, num::NonZeroU32};
+
+use nepho_common::{id::EnvironmentName, time::Nanos};
+
+use super::{
+    Selector,
+    duration::duration,
+    raw::{RawHttp, RawProbe},
+    selector::{environments, selector},
+};
+use crate::{
+    diagnose::{Checker, Code, Pointer, Problem, quoted},
+    fleet::{
+        Headers, Method, Names, RequestPath, Statuses, headers, method, request_path, statuses,
+    },
+};
+
+/// Ask each target regularly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// The time from one question to the next.
+    pub every: Nanos,
+    /// How long an answer is waited for; may be longer than `every`.
+    pub timeout: Nanos,
+    /// The environments whose agents ask; empty for all.
+    pub from: BTreeSet<EnvironmentName>,
+    /// Who is asked.
+    pub to: Selector,
+    /// How many agents of each environment ask.
+    pub agents: Agents,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// The check that the fleet gives for each service.
+    Health,
+    /// A request of its own.
+    Http(HttpProbe),
+    /// Only a TCP connection.
+    Tcp,
+}
+
+/// The request of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// How it asks.
+    pub method: Method,
+    /// For what.
+    pub path: RequestPath,
+    /// With what beside.
+    pub headers: Headers,
+    /// The statuses that count as success.
+    pub ok: Statuses,
+}
+
+/// How many agents of each environment take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agents {
+    /// Every one.
+    All,
+    /// As many, or all when there are fewer.
+    AtMost(NonZeroU32),
+}
+
+/// A probe that asks every target 20 times a second is a load already.
+const EVERY: (Nanos, Nanos) = (Nanos::from_millis(50), Nanos::from_secs(3600));
+/// Below 10 ms timers decide, above a minute nobody waits.
+const TIMEOUT: (Nanos, Nanos) = (Nanos::from_millis(10), Nanos::from_secs(60));
+
+/// Parses the probe at `at`.
+pub(crate) fn probe(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawProbe,
+    names: Option<&Names>,
+) -> Option<Probe> {
+    let kind = kind(checker, at, raw);
+    let every = raw.every.as_deref().unwrap_or("1s");
+    let every = duration(checker, &at.key("every"), Some(every), EVERY.0, EVERY.1);
+    let timeout = raw.timeout.as_deref().unwrap_or("2s");
+    let timeout = duration(
+        checker,
+        &at.key("timeout"),
+        Some(timeout),
+        TIMEOUT.0,
+        TIMEOUT.1,
+    );
+    let from = environments(checker, &at.key("from"), raw.from.as_ref(), names);
+    let to = selector(checker, &at.key("to"), raw.to.as_ref(), names);
+    let agents = checker.text(
+        &at.key("agents"),
+        Some(raw.agents.as_deref().unwrap_or("1")),
+        agents,
+    );
+    Some(Probe {
+        kind: kind?,
+        every: every?,
+        timeout: timeout?,
+        from,
+        to,
+        agents: agents?,
+    })
+}
+
+fn kind(checker: &mut Checker, at: &Pointer, raw: &RawProbe) -> Option<ProbeKind> {
+    match (&raw.health, &raw.http, &raw.tcp) {
+        (Some(_), None, None) => Some(ProbeKind::Health),
+        (None, Some(http), None) => http_probe(checker, &at.key("http"), http),
+        (None, None, Some(_)) => Some(ProbeKind::Tcp),
+        _ => {
+            if !checker.is_incomplete(at) {
+                let given = [raw.health.is_some(), raw.http.is_some(), raw.tcp.is_some()];
+                let what = if given.contains(&true) {
+                    "this probe asks more than one thing"
+                } else {
+                    "this probe doesn't say what to ask"
+                };
+                let problem = Problem::new(Code::ExactlyOne, what)
+                    .label("exactly one of `health`, `http` and `tcp`")
+                    .help("`health: {}` asks what the fleet file says for each service");
+                checker.at_key(at, problem);
+            }
+            None
+        }
+    }
+}
+
+fn http_probe(checker: &mut Checker, at: &Pointer, raw: &RawHttp) -> Option<ProbeKind> {
+    let method = method(checker, &at.key("method"), raw.method.as_deref());
+    let headers = headers(checker, &at.key("headers"), raw.headers.as_ref());
+    // No default: the schema asks for a path.
+    let path = raw
+        .path
+        .as_deref()
+        .and_then(|text| request_path(checker, &at.key("path"), Some(text), ""));
+    let ok = statuses(raw.status.as_ref());
+    Some(ProbeKind::Http(HttpProbe {
+        method: method?,
+        path: path?,
+        headers,
+        ok,
+    }))
+}
+
+fn agents(text: &str) -> Result<Agents, Problem> {
+    if text == "all" {
+        return Ok(Agents::All);
+    }
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<NonZeroU32>() {
+        Ok(count) if digits && count.get() < 10_000 => Ok(Agents::AtMost(count)),
+        Ok(_) | Err(_) => Err(Problem::new(
+            Code::NotOneOf,
+            format!("{} is not a number of agents", quoted(text)),
+        )
+        .label("`all`, or a number from 1 to 9999 in quotes")),
+    }
+}

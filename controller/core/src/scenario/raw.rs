@@ -1,0 +1,245 @@
+//! The scenario file as it may be written. Everything is optional here: what must be there is said
+//! by the schema, and what was refused is absent.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{duration, ratio};
+use crate::fleet::RawHeaders;
+
+/// Nephoscope scenario: stages of steps, and what is expected of them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(
+    rename = "Scenario",
+    title = "Nephoscope scenario",
+    extend(
+        "required" = ["api", "name", "fleet", "stages"],
+        "x-later" = ["steady-state", "safety", "schedule", "notify"]
+    )
+)]
+pub(crate) struct RawScenario {
+    /// Version of the format: nepho/v1.
+    #[schemars(pattern(r"^nepho/v1$"))]
+    pub(crate) api: Option<String>,
+    /// The scenario's name: lower-case letters, digits, '.', '_' and '-'.
+    #[schemars(pattern(r"^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub(crate) name: Option<String>,
+    /// A name for people, in any language.
+    pub(crate) title: Option<String>,
+    /// The fleet file, relative to this file.
+    pub(crate) fleet: Option<String>,
+    /// What happens, one stage at a time, in this order.
+    #[schemars(length(min = 1, max = 100))]
+    pub(crate) stages: Option<Vec<Option<RawStage>>>,
+}
+
+/// A time in which some steps run side by side.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Stage", extend("required" = ["name", "lasts", "steps"]))]
+pub(crate) struct RawStage {
+    /// The stage's name, unique in the scenario.
+    #[schemars(pattern(r"^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub(crate) name: Option<String>,
+    /// A name for people, in any language.
+    pub(crate) title: Option<String>,
+    /// The earlier stages that must have passed before this one begins. The stage before when left
+    /// out; none when empty.
+    pub(crate) after: Option<Vec<Option<String>>>,
+    /// How long the stage lasts: 1s to 24h.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) lasts: Option<String>,
+    /// What is done in this stage, by name.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 200))]
+    pub(crate) steps: Option<BTreeMap<String, Option<RawStep>>>,
+    /// What is expected of the steps.
+    #[schemars(length(max = 500))]
+    pub(crate) expect: Option<Vec<Option<RawExpectation>>>,
+}
+
+/// One thing that is done in a stage.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(
+    rename = "Step",
+    extend("x-later" = ["load", "watch", "fault", "change", "consistency"])
+)]
+pub(crate) struct RawStep {
+    /// Ask each target regularly, and note whether and how fast it answers.
+    pub(crate) probe: Option<RawProbe>,
+}
+
+/// Ask each target regularly. It has one of `health`, `http` and `tcp`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Probe", extend("x-later" = ["icmp", "dns", "tls"]))]
+pub(crate) struct RawProbe {
+    /// The check that the fleet file gives for each service.
+    pub(crate) health: Option<RawHealth>,
+    /// A request of its own to HTTP services.
+    pub(crate) http: Option<RawHttp>,
+    /// Only a TCP connection, whatever the service speaks.
+    pub(crate) tcp: Option<RawTcp>,
+    /// How often each target is asked: 50ms to 1h; 1s when left out.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) every: Option<String>,
+    /// How long an answer is waited for: 10ms to 60s; 2s when left out. It may be longer than
+    /// `every`: answers are waited for side by side.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) timeout: Option<String>,
+    /// The environments whose agents ask; all when left out.
+    #[schemars(length(min = 1))]
+    pub(crate) from: Option<Vec<Option<String>>>,
+    /// Who is asked; everybody when left out.
+    pub(crate) to: Option<RawSelector>,
+    /// How many agents of each environment ask: "1" (when left out), another number, or all.
+    #[schemars(pattern("^(all|[1-9][0-9]{0,3})$"))]
+    pub(crate) agents: Option<String>,
+}
+
+/// The check that the fleet file gives for each service.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ProbeHealth")]
+pub(crate) struct RawHealth {}
+
+/// Only a TCP connection.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ProbeTcp")]
+pub(crate) struct RawTcp {}
+
+/// A request to HTTP services.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "ProbeHttp", extend("required" = ["path"], "x-later" = ["body", "json"]))]
+pub(crate) struct RawHttp {
+    /// Path and query: /api/contacts?page=1.
+    #[schemars(pattern("^/"))]
+    pub(crate) path: Option<String>,
+    /// GET (when left out), HEAD or OPTIONS.
+    #[schemars(pattern("^(GET|HEAD|OPTIONS)$"))]
+    pub(crate) method: Option<String>,
+    /// Headers; values may hold `${env:NAME}` and `${file:/PATH}`, which the agent reads.
+    pub(crate) headers: Option<RawHeaders>,
+    /// The statuses that count as success; 200 when left out.
+    #[schemars(length(min = 1, max = 50), inner(range(min = 100, max = 599)))]
+    pub(crate) status: Option<Vec<Option<u16>>>,
+}
+
+/// Chooses instances: keys are ANDed, the names of a list are ORed, what is left out means all.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Selector", extend("x-later" = ["count", "via"]))]
+pub(crate) struct RawSelector {
+    /// Names of environments.
+    #[schemars(length(min = 1))]
+    pub(crate) environment: Option<Vec<Option<String>>>,
+    /// Names of groups.
+    #[schemars(length(min = 1))]
+    pub(crate) group: Option<Vec<Option<String>>>,
+    /// Names of services.
+    #[schemars(length(min = 1))]
+    pub(crate) service: Option<Vec<Option<String>>>,
+    /// Names of instances.
+    #[schemars(length(min = 1))]
+    pub(crate) instance: Option<Vec<Option<String>>>,
+    /// Labels, each with the values that are meant.
+    #[schemars(extend("minProperties" = 1))]
+    pub(crate) label: Option<BTreeMap<String, Option<RawLabelValues>>>,
+}
+
+/// Values of one label; any of them will do.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Option<String>>);
+
+/// What is expected of a step. It has one of `failures`, `success-rate` and `latency`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(
+    rename = "Expectation",
+    extend(
+        "required" = ["on"],
+        "x-later" = [
+            "confidence", "distribution", "failover", "over", "throughput", "unaffected"
+        ]
+    )
+)]
+pub(crate) struct RawExpectation {
+    /// The step that is judged.
+    pub(crate) on: Option<String>,
+    /// How many requests may fail.
+    pub(crate) failures: Option<RawCounts>,
+    /// Which share of the requests must succeed.
+    pub(crate) success_rate: Option<RawRatios>,
+    /// How fast the answers must come.
+    pub(crate) latency: Option<RawLatency>,
+    /// One finding for each combination of these; all must pass. One finding over everything when
+    /// left out.
+    #[schemars(length(min = 1))]
+    pub(crate) by: Option<Vec<Option<RawDimension>>>,
+    /// The part of the stage that is judged: stage (when left out), or baseline, which is the stage
+    /// without its disturbances.
+    #[schemars(pattern("^(stage|baseline)$"))]
+    pub(crate) during: Option<String>,
+    /// Whether the stage fails with this expectation; true when left out.
+    pub(crate) gate: Option<bool>,
+}
+
+/// What findings are told apart by.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline, extend("enum" = ["from", "environment", "group", "service", "instance"]))]
+pub(crate) struct RawDimension(pub(crate) String);
+
+/// Bounds of a number; at least one of them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MostFailures", extend("required" = ["max"]))]
+pub(crate) struct RawCounts {
+    /// At most this many.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub(crate) max: Option<u64>,
+}
+
+/// The least share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LeastShare", extend("required" = ["min"]))]
+pub(crate) struct RawRatios {
+    /// At least this share: 99.9%.
+    #[schemars(regex(pattern = ratio::PATTERN))]
+    pub(crate) min: Option<String>,
+}
+
+/// Bounds of latency figures; at least one figure.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    rename = "Latency",
+    extend("minProperties" = 1, "x-later" = ["p75", "p90", "p95", "p99", "p99.9", "mean"])
+)]
+pub(crate) struct RawLatency {
+    /// Half of the answers came within this.
+    pub(crate) p50: Option<RawDurations>,
+    /// The slowest answer.
+    pub(crate) max: Option<RawDurations>,
+}
+
+/// Bounds of a duration; at least one of them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "DurationBounds")]
+pub(crate) struct RawDurations {
+    /// At least this long.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) min: Option<String>,
+    /// At most this long.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) max: Option<String>,
+}

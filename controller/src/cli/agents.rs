@@ -1,0 +1,124 @@
+//! `nepho agents ls`: who is there.
+
+use clap::{Args, Subcommand};
+use nepho_common::id::Feature;
+
+use super::{Context, Failure, out::Format, table::table};
+use crate::{exit::Exit, view::AgentView, web::document::Document};
+
+const EXAMPLES: &str = "\
+Examples:
+  nepho agents ls
+  nepho agents ls -o json";
+
+/// Shows the agents of the controller.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists every agent that was admitted, connected or not.
+    #[command(after_help = EXAMPLES)]
+    Ls,
+}
+
+pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Result<Exit, Failure> {
+    let Arguments { verb: Verb::Ls } = arguments;
+    let agents = context.client()?.agents().await?;
+    match context.out.format() {
+        Format::Json => context.out.json(&Document::of(agents))?,
+        Format::Ndjson => {
+            for agent in &agents.agents {
+                context.out.json(agent)?;
+            }
+        }
+        Format::Text => {
+            context.out.data(&list(&agents.agents))?;
+            if agents.agents.is_empty() {
+                context.out.say("no agent yet; next: nepho enroll --environment NAME");
+            }
+        }
+    }
+    Ok(Exit::Passed)
+}
+
+fn list(agents: &[AgentView]) -> String {
+    let header = [
+        "AGENT", "ENVIRONMENT", "STATE", "SEEN", "CLOCK", "ROUND TRIP", "VERSION", "HOST", "CAN",
+        "RUN",
+    ];
+    let rows: Vec<_> = agents.iter().map(row).collect();
+    table(&header, &rows)
+}
+
+fn row(agent: &AgentView) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let state = match (agent.connected, agent.runs.is_empty()) {
+        (true, true) => "ready",
+        (true, false) => "busy",
+        (false, _) => "away",
+    };
+    let can: Vec<_> = agent.features.iter().map(Feature::as_str).collect();
+    let runs: Vec<_> = agent.runs.iter().map(ToString::to_string).collect();
+    vec![
+        agent.agent.to_string(),
+        agent.environment.to_string(),
+        state.to_owned(),
+        or_dash(agent.silent_for.map(|silent| silent.to_string())),
+        or_dash(agent.clock.map(|clock| format!("±{}", clock.width().half()))),
+        or_dash(agent.round_trip.map(|time| time.to_string())),
+        or_dash(agent.host.as_ref().map(|host| host.version.clone())),
+        or_dash(agent.host.as_ref().map(|host| host.name.clone())),
+        or_dash(Some(can.join(" ")).filter(|can| !can.is_empty())),
+        or_dash(Some(runs.join(" ")).filter(|runs| !runs.is_empty())),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use nepho_common::{
+        control::Host,
+        time::{ClockOffset, Nanos},
+    };
+
+    use super::*;
+
+    #[test]
+    fn agents_are_listed() {
+        let here = AgentView {
+            agent: "local-1".parse().unwrap(),
+            environment: "local".parse().unwrap(),
+            connected: true,
+            silent_for: Some(Nanos::from_millis(1200)),
+            host: Some(Host {
+                name: "笔记本".to_owned(),
+                os: "Linux".to_owned(),
+                kernel: "6".to_owned(),
+                arch: "x86_64".to_owned(),
+                cpus: 2,
+                memory: 1 << 30,
+                version: "0.1.0".to_owned(),
+            }),
+            features: vec!["probe.http".parse().unwrap(), "probe.tcp".parse().unwrap()],
+            clock: Some(ClockOffset { lo: -40_000, hi: 60_000 }),
+            round_trip: Some(Nanos(100_000)),
+            runs: vec!["r1".parse().unwrap()],
+        };
+        let away = AgentView {
+            agent: "aliyun-1".parse().unwrap(),
+            environment: "aliyun".parse().unwrap(),
+            connected: false,
+            silent_for: None,
+            host: None,
+            features: Vec::new(),
+            clock: None,
+            round_trip: None,
+            runs: Vec::new(),
+        };
+        insta::assert_snapshot!(list(&[here, away]));
+    }
+}

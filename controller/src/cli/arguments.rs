@@ -1,0 +1,181 @@
+//! What can be typed, and who does it.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use super::{
+    Context, Failure, Out, agents, controller, demo, enroll, explain, export,
+    out::{Color, Format},
+    plan, report, run, runs, schema, status, stop, validate,
+};
+use crate::exit::Exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  nepho demo                              three clouds on this machine, in two minutes
+  nepho validate first.yaml               every mistake at once, with line and caret
+  nepho run first.yaml --local            measure from here, without a controller
+  nepho controller                        listen for agents
+  nepho enroll --environment local        a join token for the next agent
+  nepho explain 10                        what an exit code or a diagnostic means";
+
+/// Measures services across clouds: can everything reach everything, and how fast?
+///
+/// Data goes to stdout, talk to stderr. Exit codes: 0 all passed, 3 a file is wrong, 5 no
+/// controller, 7 refused, 10 an expectation failed, 11 not decided; `nepho explain exit-codes`
+/// lists all of them.
+#[derive(Debug, Parser)]
+#[command(name = "nepho", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// How data is written to stdout.
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    /// When to use colour; NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+    /// Only data and errors, no talk.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Log more on stderr; again for still more.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// The controller, as unix:///PATH/nepho.sock; else the one in the default data directory.
+    #[arg(long, global = true, env = "NEPHO_CONTROLLER", hide_env_values = true, value_name = "URL")]
+    controller: Option<String>,
+    /// Where nepho-agent and nepho-sample-fleet are; else beside this program.
+    #[arg(long, global = true, env = "NEPHO_BIN_DIR", hide_env_values = true, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Demo(demo::Arguments),
+    Validate(validate::Arguments),
+    Plan(plan::Arguments),
+    Run(run::Arguments),
+    Status(status::Arguments),
+    Stop(stop::StopArguments),
+    Abort(stop::AbortArguments),
+    Runs(runs::Arguments),
+    Report(report::Arguments),
+    Export(export::Arguments),
+    Agents(agents::Arguments),
+    Enroll(enroll::Arguments),
+    Controller(controller::Arguments),
+    Schema(schema::Arguments),
+    Explain(explain::Arguments),
+}
+
+impl Cli {
+    /// How much to log, unless NEPHO_LOG says it.
+    #[must_use]
+    pub const fn log(&self) -> &'static str {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => "error",
+            (false, 0) => "warn",
+            (false, 1) => "info",
+            (false, 2) => "info,nepho_controller=debug",
+            (false, _) => "debug,nepho_controller=trace",
+        }
+    }
+
+    /// Does what was typed. What went wrong has been said when this returns.
+    pub async fn perform(self) -> Exit {
+        let Self { global, verb } = self;
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let out = Out::new(global.output, global.color, no_color, global.quiet);
+        let mut context = Context::new(out, global.controller, global.bin_dir);
+        match verb.perform(&mut context).await {
+            Ok(exit) => exit,
+            Err(failure) => {
+                context.out.complain(&failure);
+                failure.exit()
+            }
+        }
+    }
+}
+
+impl Verb {
+    /// Futures are boxed: the largest would make all of them large.
+    async fn perform(self, context: &mut Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Demo(arguments) => Box::pin(demo::perform(context, arguments)).await,
+            Self::Validate(arguments) => validate::perform(context, &arguments),
+            Self::Plan(arguments) => Box::pin(plan::perform(context, &arguments)).await,
+            Self::Run(arguments) => Box::pin(run::perform(context, arguments)).await,
+            Self::Status(arguments) => Box::pin(status::perform(context, arguments)).await,
+            Self::Stop(arguments) => Box::pin(stop::stop(context, arguments)).await,
+            Self::Abort(arguments) => Box::pin(stop::abort(context, arguments)).await,
+            Self::Runs(arguments) => Box::pin(runs::perform(context, &arguments)).await,
+            Self::Report(arguments) => Box::pin(report::perform(context, arguments)).await,
+            Self::Export(arguments) => Box::pin(export::perform(context, arguments)).await,
+            Self::Agents(arguments) => Box::pin(agents::perform(context, &arguments)).await,
+            Self::Enroll(arguments) => Box::pin(enroll::perform(context, arguments)).await,
+            Self::Controller(arguments) => Box::pin(controller::perform(context, arguments)).await,
+            Self::Schema(arguments) => schema::perform(context, arguments),
+            Self::Explain(arguments) => explain::perform(context, &arguments),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_verb_has_examples() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let mut all = command.render_long_help().to_string();
+        let mut add = |path: &str, command: &mut clap::Command| {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:"), "{path}");
+            // Every verb has the same global options; they are shown once, above.
+            let own = help.split("\nGlobal options:").next().unwrap_or_default();
+            let examples = help.split("\nExamples:").nth(1).unwrap_or_default();
+            all.push_str(&format!(
+                "\n======== nepho {path}\n{own}\nExamples:{}\n",
+                examples.trim_end()
+            ));
+        };
+        for verb in command.get_subcommands_mut() {
+            let name = verb.get_name().to_owned();
+            if name == "help" {
+                continue;
+            }
+            add(&name, verb);
+            for verb in verb.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+                add(&format!("{name} {}", verb.get_name()), verb);
+            }
+        }
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn verbs_and_options_of_later_releases_are_absent() {
+        for words in [
+            vec!["nepho", "compare", "a", "b"],
+            vec!["nepho", "demo", "--broken"],
+            vec!["nepho", "--lang", "zh-CN", "runs"],
+        ] {
+            assert!(Cli::try_parse_from(&words).is_err(), "{words:?}");
+        }
+    }
+}

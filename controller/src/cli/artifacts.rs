@@ -1,0 +1,136 @@
+//! What a run leaves on disk: the report for people and for programs, and the run directory, from
+//! which the report can be made again.
+
+use std::path::{Path, PathBuf};
+
+use nepho_common::id::RunId;
+use nepho_controller_core::report::{
+    Report,
+    render::{json, markdown},
+};
+use tokio::{
+    fs::File,
+    io::{AsyncWriteExt as _, BufWriter},
+};
+
+use super::Failure;
+use crate::{
+    export::{self, JOURNAL, MANIFEST},
+    web::Client,
+};
+
+/// Where runs leave their files when nothing else is said.
+pub(super) const DEFAULT: &str = "nepho-runs";
+/// The server reads from its disk.
+const PIECE_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A folder that exists and can be written to.
+#[derive(Debug)]
+pub(crate) enum Folder {
+    /// This one.
+    Given(PathBuf),
+    /// One of the run's name in here.
+    Under(PathBuf),
+}
+
+impl Folder {
+    /// The folder that was asked for, else one under [`DEFAULT`].
+    ///
+    /// # Errors
+    /// When it can't be made or written to: better now than after the run.
+    pub(crate) fn open(given: Option<PathBuf>) -> Result<Self, Failure> {
+        let (path, folder): (_, fn(PathBuf) -> Self) = match given {
+            Some(path) => (path, Self::Given),
+            None => (PathBuf::from(DEFAULT), Self::Under),
+        };
+        make(&path)?;
+        Ok(folder(path))
+    }
+
+    pub(super) fn of_run(self, run: &RunId) -> Result<PathBuf, Failure> {
+        match self {
+            Self::Given(path) => Ok(path),
+            Self::Under(path) => {
+                let path = path.join(run.as_str());
+                make(&path)?;
+                Ok(path)
+            }
+        }
+    }
+}
+
+/// Makes a folder and proves that it can be written to.
+pub(crate) fn make(path: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path)
+        .and_then(|()| tempfile::NamedTempFile::new_in(path))
+        .map(drop)
+        .map_err(unwritten(path))
+}
+
+pub(crate) fn unwritten(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    let path = path.to_owned();
+    |source| Failure::Write { path, source }
+}
+
+/// Writes a file whole.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(unwritten(path))
+}
+
+/// Writes `report.json`, `report.md` and the run directory.
+pub(super) async fn write(
+    client: &Client,
+    run: &RunId,
+    report: &Report,
+    folder: &Path,
+) -> Result<(), Failure> {
+    write_text(&folder.join("report.json"), &json::render(report))?;
+    write_text(&folder.join("report.md"), &markdown::render(report))?;
+    export(client, run, folder).await
+}
+
+/// Writes the run directory, and reads it back: what was damaged on the way is found now.
+pub(super) async fn export(client: &Client, run: &RunId, folder: &Path) -> Result<(), Failure> {
+    let mut answer = client.export(run).await?;
+    let path = folder.join(JOURNAL);
+    let mut journal = BufWriter::new(File::create(&path).await.map_err(unwritten(&path))?);
+    let mut manifest: Option<Vec<u8>> = None;
+    let mut first = Vec::new();
+    while let Some(piece) = answer.piece(PIECE_WITHIN).await? {
+        let mut rest: &[u8] = &piece;
+        if manifest.is_none() {
+            let end = piece.iter().position(|byte| *byte == b'\n');
+            let (line, journal) = piece.split_at(end.map_or(piece.len(), |end| end + 1));
+            first.extend_from_slice(line);
+            manifest = end.map(|_| std::mem::take(&mut first));
+            rest = journal;
+        }
+        journal.write_all(rest).await.map_err(unwritten(&path))?;
+    }
+    journal.flush().await.map_err(unwritten(&path))?;
+    journal.get_ref().sync_all().await.map_err(unwritten(&path))?;
+    let path = folder.join(MANIFEST);
+    std::fs::write(&path, manifest.unwrap_or(first)).map_err(unwritten(&path))?;
+    let folder = folder.to_owned();
+    let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder).map(drop));
+    Ok(read.await.expect("reading does not panic")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_known_before_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let failure = Folder::open(Some(file.join("below"))).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Internal);
+        let given = Folder::open(Some(dir.path().join("a/b"))).unwrap();
+        let path = given.of_run(&"r".parse().unwrap()).unwrap();
+        assert_eq!(path, dir.path().join("a/b"));
+        assert!(path.read_dir().unwrap().next().is_none(), "nothing is left of the proof");
+    }
+}

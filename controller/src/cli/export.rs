@@ -1,0 +1,35 @@
+//! `nepho export`: a run directory.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use nepho_common::id::RunId;
+
+use super::{Context, Failure, artifacts};
+use crate::exit::Exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  nepho export 20261123-081500-0a1b --out ./archive
+  nepho report --from ./archive --format md";
+
+/// Writes a run's journal as a run directory, which outlives the controller.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The run.
+    #[arg(value_name = "RUN")]
+    run: RunId,
+    /// Where to write manifest.json and journal.ndjson.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let Arguments { run, out } = arguments;
+    let client = context.client()?;
+    artifacts::make(&out)?;
+    artifacts::export(&client, &run, &out).await?;
+    context.out.say(&format!("run directory  {}", out.display()));
+    Ok(Exit::Passed)
+}

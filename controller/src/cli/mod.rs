@@ -1,0 +1,48 @@
+//! The command line: a file per verb.
+//!
+//! ```text
+//! arguments --perform--> verb --client--> the controller's API (its own one, with --local)
+//!                          |--out--> data on stdout, talk on stderr, an exit code
+//! ```
+//!
+//! - [`arguments`]: what can be typed. `context`: what every verb is given.
+//! - [`out`]: the one place that prints. [`failure`]: why a command ends badly, and its exit code.
+//! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
+//!   files, with `progress` and `signals`. `artifacts`: what a run leaves on disk. `table`.
+//! - Verbs: `agents`, `controller`, `demo`, `enroll`, `explain`, `export`, `plan`, `report`, `run`,
+//!   `runs`, `schema`, `status`, `stop` (and `abort`), `validate`.
+//!
+//! Deliberately absent: verbs that this release does not have; prompts.
+
+mod agents;
+pub mod arguments;
+mod artifacts;
+mod bundle;
+mod context;
+mod controller;
+mod demo;
+mod enroll;
+mod execute;
+mod explain;
+mod export;
+pub mod failure;
+pub mod out;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod runs;
+mod schema;
+mod signals;
+mod status;
+mod stop;
+mod table;
+mod validate;
+
+pub use arguments::Cli;
+pub use failure::Failure;
+pub use out::Out;
+
+pub(crate) use context::Context;
+pub(crate) use execute::{Execution, execute};
+pub(crate) use signals::Signals;

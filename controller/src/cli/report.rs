@@ -1,0 +1,146 @@
+//! `nepho report`: what a run found, folded anew from its journal.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use nepho_common::id::RunId;
+use nepho_controller_core::report::{
+    Report,
+    render::{json, markdown, terminal, terminal::Colour},
+};
+
+use super::{Context, Failure, artifacts, execute, out};
+use crate::{exit::Exit, export, scribe};
+
+const EXAMPLES: &str = "\
+Examples:
+  nepho report 20261123-081500-0a1b
+  nepho report 20261123-081500-0a1b --format md > report.md
+  nepho report --from ./nepho-runs/20261123-081500-0a1b --format json,md --out ./report";
+
+/// Prints a run's report, folded anew from its journal. The exit code is the run's.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The run.
+    #[arg(value_name = "RUN", required_unless_present = "from", conflicts_with = "from")]
+    run: Option<RunId>,
+    /// text, json or md; several only with --out.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = form)]
+    format: Vec<Form>,
+    /// Read this run directory instead of asking a controller.
+    #[arg(long, value_name = "RUN_DIR")]
+    from: Option<PathBuf>,
+    /// Write report.txt, report.json, report.md into this folder instead of to stdout.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    Markdown,
+}
+
+impl Form {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Text => "report.txt",
+            Self::Json => "report.json",
+            Self::Markdown => "report.md",
+        }
+    }
+
+    fn render(self, report: &Report, colour: Colour) -> String {
+        match self {
+            Self::Text => terminal::render(report, colour),
+            Self::Json => json::render(report),
+            Self::Markdown => markdown::render(report),
+        }
+    }
+}
+
+fn form(text: &str) -> Result<Form, String> {
+    match text {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        "md" => Ok(Form::Markdown),
+        "html" | "junit" | "github" => {
+            Err("it comes with a later release; this one has text, json and md".to_owned())
+        }
+        _ => Err("the formats are text, json and md".to_owned()),
+    }
+}
+
+pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let Arguments {
+        run,
+        format,
+        from,
+        out,
+    } = arguments;
+    let several = "several formats need a folder: add --out DIR".to_owned();
+    if format.len() > 1 && out.is_none() {
+        return Err(Failure::Usage(several));
+    }
+    let report = match (run, from) {
+        (_, Some(folder)) => refold(folder).await?,
+        (Some(run), None) => context.client()?.report(&run).await?,
+        (None, None) => return Err(Failure::Usage("name a run, or a run directory".to_owned())),
+    };
+    match (out, format.as_slice()) {
+        (Some(folder), forms) => {
+            let all = [Form::Json, Form::Markdown];
+            let forms = if forms.is_empty() { &all } else { forms };
+            write(context, &report, &folder, forms)?;
+        }
+        (None, [form]) => {
+            let colour = colour(&context.out);
+            context.out.data(&form.render(&report, colour))?;
+        }
+        (None, _) => execute::print(context, &report)?,
+    }
+    Ok(Exit::of_report(&report))
+}
+
+fn colour(out: &out::Out) -> Colour {
+    if out.data_color() {
+        Colour::Ansi
+    } else {
+        Colour::None
+    }
+}
+
+async fn refold(folder: PathBuf) -> Result<Report, Failure> {
+    let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder));
+    let (_, records) = read.await.expect("reading does not panic")?;
+    Ok(scribe::refold(records))
+}
+
+fn write(
+    context: &Context,
+    report: &Report,
+    folder: &Path,
+    forms: &[Form],
+) -> Result<(), Failure> {
+    artifacts::make(folder)?;
+    for form in forms {
+        let path = folder.join(form.file());
+        artifacts::write_text(&path, &form.render(report, Colour::None))?;
+        context.out.say(&format!("report  {}", path.display()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_later_releases_are_refused_by_name() {
+        assert_eq!(form("md"), Ok(Form::Markdown));
+        assert!(form("html").unwrap_err().contains("later release"));
+        assert!(form("doc").is_err());
+    }
+}

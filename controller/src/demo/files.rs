@@ -1,0 +1,279 @@
+//! What the user gets to see and to keep: the fleet, the scenario, and which port is which.
+
+use std::fmt::Write as _;
+
+use nepho_common::id::EnvironmentName;
+
+use super::{
+    distances::{Map, PAIRS, Pair},
+    services::Running,
+};
+
+/// The three texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// `cluster-config.yaml`.
+    pub fleet: String,
+    /// `three-environments.yaml`, which names it.
+    pub scenario: String,
+    /// `ports.csv`.
+    pub ports: String,
+}
+
+/// The names of the three, in that order.
+pub const NAMES: [&str; 3] = ["cluster-config.yaml", "three-environments.yaml", "ports.csv"];
+
+const ENVIRONMENTS: [(&str, &str); 3] = [
+    ("local", "本地 · local"),
+    ("tencent", "腾讯云 · Tencent Cloud"),
+    ("aliyun", "阿里云 · Alibaba Cloud"),
+];
+
+pub(super) fn files(running: &[Running], map: &Map) -> Files {
+    Files {
+        fleet: fleet(running, map),
+        scenario: scenario(),
+        ports: ports(running, map),
+    }
+}
+
+/// Addresses of one service: inside, and from each other environment.
+fn seen_from<'a>(
+    running: &'a Running,
+    map: &'a Map,
+) -> impl Iterator<Item = (EnvironmentName, std::net::SocketAddr)> + 'a {
+    ENVIRONMENTS.iter().filter_map(|(name, _)| {
+        let from: EnvironmentName = name.parse().expect("these three are names");
+        let address = map.service(&from, running)?;
+        Some((from, address))
+    })
+}
+
+// Writing to a string can't fail: the results below are dropped by `unwrap_or_default`.
+
+fn fleet(running: &[Running], map: &Map) -> String {
+    let mut out = String::from(
+        "# The reference fleet, as `nepho demo` started it on this machine. The ports were free\n\
+         # ones; `reference-port` is the one that the users know. `from` leads over the distance.\n\
+         api: nepho/v1\n\
+         environments:\n",
+    );
+    for (name, title) in ENVIRONMENTS {
+        writeln!(out, "  {name}: {{title: \"{title}\"}}").unwrap_or_default();
+    }
+    out.push_str("services:\n");
+    for one in running {
+        let service = &one.service;
+        let kind = if service.is_http() { "http" } else { "tcp" };
+        let from: Vec<_> = seen_from(one, map)
+            .map(|(from, address)| format!("{from}: \"{address}\""))
+            .collect();
+        writeln!(
+            out,
+            "  - name: {}\n    environment: {}\n    group: {}\n    \
+             labels: {{kind: {}, reference-port: \"{}\"}}\n    {kind}: {{}}\n    \
+             address: {{inside: \"{}\", from: {{{}}}}}",
+            service.name,
+            service.environment,
+            service.group,
+            service.kind,
+            service.port,
+            one.address,
+            from.join(", "),
+        )
+        .unwrap_or_default();
+    }
+    out
+}
+
+fn ports(running: &[Running], map: &Map) -> String {
+    let mut out = String::from("environment,group,service,kind,reference_port,port");
+    for (name, _) in ENVIRONMENTS {
+        write!(out, ",from_{name}").unwrap_or_default();
+    }
+    out.push('\n');
+    for one in running {
+        let service = &one.service;
+        let inside = one.address.port();
+        write!(
+            out,
+            "{},{},{},{},{},{inside}",
+            service.environment, service.group, service.name, service.kind, service.port
+        )
+        .unwrap_or_default();
+        for (name, _) in ENVIRONMENTS {
+            let from = seen_from(one, map).find(|(from, _)| from.as_str() == name);
+            let port = from.map_or(inside, |(_, address)| address.port());
+            write!(out, ",{port}").unwrap_or_default();
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// What may come on top of a round trip: the median of a request on two busy cores is far below.
+const ROOM_MS: u16 = 10;
+
+fn scenario() -> String {
+    let mut out = String::from(
+        "# What `nepho demo` runs: local, then the clouds, then everything at once. A stage begins\n\
+         # only if the one before it passed. A TCP connection through the proxies that stand for\n\
+         # the distance completes at the proxy, so distance is judged on HTTP alone; `min` proves\n\
+         # that the distance is there.\n\
+         api: nepho/v1\n\
+         name: three-environments\n\
+         title: 三环境集群测试 · three environments\n\
+         fleet: cluster-config.yaml\n\
+         stages:\n",
+    );
+    stage(&mut out, "local", "18s", &["local"]);
+    stage(&mut out, "cloud", "20s", &["tencent", "aliyun"]);
+    stage(&mut out, "hybrid", "32s", &["local", "tencent", "aliyun"]);
+    out
+}
+
+fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str]) {
+    let all = environments.join(", ");
+    let steps = steps(environments);
+    write!(
+        out,
+        "  - name: {name}\n    lasts: {lasts}\n    steps:\n      \
+         reach: {{probe: {{from: [{all}], to: {{environment: [{all}]}}, health: {{}}, every: 1s, \
+         timeout: 2s}}}}\n"
+    )
+    .unwrap_or_default();
+    for step in &steps {
+        writeln!(
+            out,
+            "      {}:\n        probe:\n          from: [{}]\n          \
+             to: {{environment: [{}], label: {{kind: [http]}}}}\n          \
+             http: {{path: /version}}\n          every: {}ms\n          timeout: 2s",
+            step.name,
+            step.from.join(", "),
+            step.to.join(", "),
+            step.every_ms,
+        )
+        .unwrap_or_default();
+    }
+    out.push_str("    expect:\n");
+    out.push_str("      - {on: reach, failures: {max: 0}, by: [from, environment, service]}\n");
+    for step in &steps {
+        let bounds = match step.round_trip_ms {
+            0 => format!("max: {ROOM_MS}ms"),
+            far => format!("min: {far}ms, max: {}ms", far + ROOM_MS),
+        };
+        write!(
+            out,
+            "      - {{on: {name}, success-rate: {{min: 99%}}, by: [from, environment]}}\n      \
+             - {{on: {name}, latency: {{p50: {{{bounds}}}}}, by: [from, environment]}}\n",
+            name = step.name
+        )
+        .unwrap_or_default();
+    }
+}
+
+/// Requests whose answers take the same time.
+struct Distance<'a> {
+    name: String,
+    from: Vec<&'a str>,
+    to: Vec<&'a str>,
+    round_trip_ms: u16,
+    every_ms: u16,
+}
+
+/// Steps of one interval would ask in step with each other for the whole stage, in bursts that two
+/// cores answer late; these drift past each other.
+const EVERY_MS: [u16; 9] = [1000, 1010, 990, 1020, 980, 1030, 970, 1040, 960];
+
+fn steps<'a>(environments: &[&'a str]) -> Vec<Distance<'a>> {
+    let near = environments.iter().map(|name| Distance {
+        name: format!("near-{name}"),
+        from: vec![name],
+        to: vec![name],
+        round_trip_ms: 0,
+        every_ms: 0,
+    });
+    let far = environments.iter().flat_map(|from| {
+        let others = environments.iter().filter(move |to| *to != from);
+        others.filter_map(move |to| {
+            let pair = PAIRS.iter().find(|pair| joins(pair, from, to))?;
+            Some(Distance {
+                name: format!("{from}-to-{to}"),
+                from: vec![from],
+                to: vec![to],
+                round_trip_ms: pair.round_trip_ms,
+                every_ms: 0,
+            })
+        })
+    });
+    let steps = near.chain(far).zip(EVERY_MS);
+    steps
+        .map(|(step, every_ms)| Distance { every_ms, ..step })
+        .collect()
+}
+
+fn joins(pair: &Pair, from: &str, to: &str) -> bool {
+    (pair.a == from && pair.b == to) || (pair.a == to && pair.b == from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use nepho_controller_core::scenario::{self, Bundle, Source};
+
+    use super::*;
+    use crate::demo::reference;
+
+    fn made() -> Files {
+        let running: Vec<_> = (20_000..)
+            .zip(reference::services())
+            .map(|(port, service)| Running {
+                service,
+                address: SocketAddr::from(([127, 0, 0, 1], port)),
+            })
+            .collect();
+        files(&running, &Map::of_test(&running))
+    }
+
+    #[test]
+    fn fleet_and_scenario_hold_no_mistake_and_every_path() {
+        let made = made();
+        let source = |name: &str, text: String| Source {
+            name: name.to_owned(),
+            text,
+        };
+        let bundle = Bundle {
+            scenario: source(NAMES[1], made.scenario),
+            files: [(NAMES[0].to_owned(), source(NAMES[0], made.fleet))].into(),
+        };
+        let loaded = scenario::load(&bundle).unwrap_or_else(|found| panic!("{found}"));
+        assert_eq!(loaded.fleet.instances.len(), 40);
+        for from in loaded.fleet.environments.keys() {
+            for to in loaded.fleet.instances.values() {
+                assert!(loaded.fleet.path(from, to).is_some(), "{from} {}", to.id);
+            }
+        }
+        let lasts: Vec<_> = loaded.scenario.stages.iter().map(|stage| stage.lasts.to_string()).collect();
+        assert_eq!(lasts, ["18s", "20s", "32s"]);
+    }
+
+    #[test]
+    fn the_scenario_is_for_people_too() {
+        insta::assert_snapshot!(scenario());
+    }
+
+    #[test]
+    fn every_port_is_in_the_table() {
+        let ports = made().ports;
+        assert_eq!(ports.lines().count(), 41);
+        let first: Vec<_> = ports.lines().take(2).collect();
+        assert_eq!(
+            first,
+            [
+                "environment,group,service,kind,reference_port,port,from_local,from_tencent,from_aliyun",
+                "local,future-ai,ai-gateway,http,7510,20000,20000,30001,30002",
+            ]
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! How the API asks the driver, the store and the planner.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use nepho_common::{
+    control::{Host, StopMode},
+    id::{AgentId, Attempt, EnvironmentName, Fence, Operation, PlanId, RunId, RunKey, SpoolId},
+    journal::Record,
+    recording::{EXHIBIT_MAX, Exhibit},
+    time::WallMillis,
+};
+use nepho_controller_core::{
+    diagnose::Diagnostics,
+    planner::{self, Available, Choices, Inventory, Planned},
+    report::{Report, Verdict},
+    run::Participant,
+    scenario::{self, Bundle},
+};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Input, live::Opening};
+use crate::{
+    clock,
+    identity::{
+        ca::Authority,
+        enrol::{self, MintError},
+        token::JoinToken,
+    },
+    journal::{RunRow, RunState, Store, StoreError},
+    scribe::{self, Scribe},
+    view::{AgentView, RunView},
+};
+
+/// What the operator decides beside the scenario.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOptions {
+    /// Draws whatever the scenario leaves to chance.
+    pub seed: u64,
+    /// Later stages start although an earlier one failed.
+    pub keep_going: bool,
+    /// The plan that was nodded at; another one is refused.
+    pub expect_plan: Option<PlanId>,
+    /// Run even what can't be decided.
+    pub anyway: bool,
+    /// For people: who asks.
+    pub requested_by: String,
+}
+
+/// Why there is no plan or no run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanFailure {
+    /// The files have mistakes.
+    #[error("the scenario or its fleet has mistakes")]
+    Diagnostics(Diagnostics),
+    /// It can't be done with these agents, or not as it is; a sentence each.
+    #[error("{}", .0.join("\n"))]
+    Refused(Vec<String>),
+    /// Our own failure.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no such run.
+    #[error("there is no run {0}; `nepho runs` lists them")]
+    NoSuchRun(RunId),
+    /// The run is over.
+    #[error("run {0} is over already")]
+    Over(RunId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No join token could be made.
+    #[error("no join token can be made")]
+    Mint(#[source] MintError),
+    /// The controller is shutting down.
+    #[error("the controller is shutting down")]
+    Down,
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// A join token and how it is used.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The token.
+    pub token: JoinToken,
+    /// When it is void.
+    pub expires: WallMillis,
+    /// What to type on the agent's host.
+    pub command: String,
+}
+
+/// The way to the driver. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    driver: mpsc::Sender<Input>,
+    store: Store,
+    authority: Arc<Authority>,
+    host: Host,
+    enrolment_port: u16,
+}
+
+impl Handle {
+    /// A handle on this driver.
+    #[must_use]
+    pub const fn new(
+        driver: mpsc::Sender<Input>,
+        store: Store,
+        authority: Arc<Authority>,
+        host: Host,
+        enrolment_port: u16,
+    ) -> Self {
+        Self { driver, store, authority, host, enrolment_port }
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.driver.send(input(reply)).await.map_err(|_| Failure::Down)?;
+        answer.await.map_err(|_| Failure::Down)
+    }
+
+    /// Every agent that is enrolled, connected or not.
+    pub async fn agents(&self) -> Vec<AgentView> {
+        let mut views = self.ask(Input::Agents).await.unwrap_or_default();
+        let rows = self.store.agents().await.unwrap_or_default();
+        for row in rows.into_iter().filter(|row| row.revoked.is_none()) {
+            if views.iter().all(|view| view.agent != row.agent) {
+                views.push(AgentView {
+                    agent: row.agent,
+                    environment: row.environment,
+                    connected: false,
+                    silent_for: None,
+                    host: None,
+                    features: Vec::new(),
+                    clock: None,
+                    round_trip: None,
+                    runs: Vec::new(),
+                });
+            }
+        }
+        views.sort_by(|a, b| (&a.environment, &a.agent).cmp(&(&b.environment, &b.agent)));
+        views
+    }
+
+    /// Plans with the agents that are connected now. Starts nothing.
+    ///
+    /// # Errors
+    /// [`PlanFailure`] with every reason.
+    pub async fn plan(&self, bundle: &Bundle, options: &RunOptions) -> Result<Planned, PlanFailure> {
+        self.plan_with(bundle, options).await.map(|(planned, _)| planned)
+    }
+
+    async fn plan_with(
+        &self,
+        bundle: &Bundle,
+        options: &RunOptions,
+    ) -> Result<(Planned, BTreeMap<AgentId, Participant>), PlanFailure> {
+        let loaded = scenario::load(bundle).map_err(PlanFailure::Diagnostics)?;
+        let views = self.ask(Input::Agents).await?;
+        let mut inventory = Inventory::default();
+        let mut participants = BTreeMap::new();
+        for view in views.into_iter().filter(|view| view.connected) {
+            let Some(host) = view.host else { continue };
+            let environment = view.environment;
+            let features: BTreeSet<_> = view.features.into_iter().collect();
+            let available =
+                Available { environment: environment.clone(), features: features.clone() };
+            inventory.agents.insert(view.agent.clone(), available);
+            participants.insert(view.agent, Participant { environment, host, features });
+        }
+        let choices = Choices { seed: options.seed, keep_going: options.keep_going };
+        let planned = planner::plan(&loaded, bundle.digests(), &inventory, choices);
+        let planned = planned.map_err(|impossible| PlanFailure::Refused(impossible.0))?;
+        participants.retain(|agent, _| planned.plan.agents.contains_key(agent));
+        Ok((planned, participants))
+    }
+
+    /// Plans, and begins the run.
+    ///
+    /// # Errors
+    /// [`PlanFailure`]; nothing was started then.
+    pub async fn start(&self, bundle: Bundle, options: RunOptions) -> Result<RunId, PlanFailure> {
+        let (planned, participants) = self.plan_with(&bundle, &options).await?;
+        refuse(&planned, &options)?;
+        let exhibits = exhibits(&planned, &bundle)?;
+        let created = clock::wall();
+        let run = run_id(created)?;
+        let key = RunKey { run: run.clone(), attempt: Attempt(1), fence: Fence(1) };
+        let row = RunRow {
+            run: run.clone(),
+            plan: planned.id,
+            scenario: planned.plan.scenario.clone(),
+            state: RunState::Running,
+            verdict: None,
+            created,
+            ended: None,
+            requested_by: options.requested_by,
+        };
+        self.store.create_run(row).await.map_err(Failure::from)?;
+        let mut scribe = Scribe::new(self.store.clone(), key.clone(), SpoolId::new(random()?));
+        scribe.exhibit(exhibits).await.map_err(Failure::from)?;
+        let plan = planned.plan;
+        let host = self.host.clone();
+        let opening = Opening { key, plan, host, participants, scribe, created };
+        self.ask(|begun| Input::Begin(Box::new(opening), begun)).await?;
+        Ok(run)
+    }
+
+    /// All runs, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn runs(&self) -> Result<Vec<RunView>, Failure> {
+        let mut views = Vec::new();
+        for row in self.store.runs().await? {
+            views.push(match self.ask(|reply| Input::Watch(row.run.clone(), reply)).await? {
+                Some(live) => live.borrow().clone(),
+                None => past(row),
+            });
+        }
+        views.sort_by_key(|view| std::cmp::Reverse(view.created));
+        Ok(views)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchRun`], or when the store fails.
+    pub async fn run(&self, run: &RunId) -> Result<RunView, Failure> {
+        Ok(self.watch(run).await?.borrow().clone())
+    }
+
+    /// A run as it changes. Ends after the view with a verdict.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchRun`], or when the store fails.
+    pub async fn watch(&self, run: &RunId) -> Result<watch::Receiver<RunView>, Failure> {
+        if let Some(live) = self.ask(|reply| Input::Watch(run.clone(), reply)).await? {
+            return Ok(live);
+        }
+        Ok(watch::channel(past(self.row(run).await?)).1)
+    }
+
+    /// Asks a run to end before its time; comes back at once, the run takes its time.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchRun`] or [`Failure::Over`].
+    pub async fn stop(&self, run: &RunId, mode: StopMode, by: String) -> Result<(), Failure> {
+        let stop = |reply| Input::Stop { run: run.clone(), mode, by, reply };
+        if self.ask(stop).await? {
+            return Ok(());
+        }
+        self.row(run).await?;
+        Err(Failure::Over(run.clone()))
+    }
+
+    /// The report, folded from what the store has now.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchRun`], or when the store fails.
+    pub async fn report(&self, run: &RunId) -> Result<Report, Failure> {
+        Ok(scribe::refold(self.records(run).await?.1))
+    }
+
+    /// Everything that the store has of a run.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchRun`], or when the store fails.
+    pub async fn records(&self, run: &RunId) -> Result<(RunRow, Vec<Record>), Failure> {
+        let row = self.row(run).await?;
+        Ok((row, self.store.run_records(run).await?))
+    }
+
+    async fn row(&self, run: &RunId) -> Result<RunRow, Failure> {
+        self.store.run(run).await?.ok_or_else(|| Failure::NoSuchRun(run.clone()))
+    }
+
+    /// Makes a join token.
+    ///
+    /// # Errors
+    /// When it can't be made or stored.
+    pub async fn enroll(
+        &self,
+        environment: EnvironmentName,
+        agent: Option<AgentId>,
+        ttl: Duration,
+    ) -> Result<Enrolled, Failure> {
+        let now = clock::wall();
+        let token = enrol::mint(&self.store, &self.authority, environment, agent, ttl, now);
+        let token = token.await.map_err(Failure::Mint)?;
+        let valid = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+        let command = format!(
+            "nepho-agent join --controller {}:{} --token-file -",
+            self.host.name, self.enrolment_port
+        );
+        Ok(Enrolled { token, expires: WallMillis(now.0.saturating_add(valid)), command })
+    }
+}
+
+/// A plan that is not the one that was nodded at, or that can't decide what it was made for.
+fn refuse(planned: &Planned, options: &RunOptions) -> Result<(), PlanFailure> {
+    if let Some(nodded) = options.expect_plan.filter(|nodded| *nodded != planned.id) {
+        return Err(PlanFailure::Refused(vec![format!(
+            "the plan is {} now, not {}: scenario, fleet or agents have changed; look at it again \
+             with `nepho plan`",
+            planned.id.0.short(),
+            nodded.0.short()
+        )]));
+    }
+    let undecidable = planned.estimates.iter().filter(|estimate| !estimate.is_enough());
+    let told: Vec<_> = undecidable
+        .map(|e| {
+            let would = e.would_need.map_or_else(String::new, |n| format!("; {n} would do"));
+            format!(
+                "stage {}: {} of {} needs {} samples and gets {}{would}; lengthen the stage, or \
+                 run it with --anyway",
+                e.stage, e.expected, e.on, e.needed, e.planned
+            )
+        })
+        .collect();
+    if told.is_empty() || options.anyway { Ok(()) } else { Err(PlanFailure::Refused(told)) }
+}
+
+/// The plan and the files it came from, as evidence.
+fn exhibits(planned: &Planned, bundle: &Bundle) -> Result<Vec<Exhibit>, PlanFailure> {
+    let files = std::iter::once((scenario::SCENARIO, &bundle.scenario))
+        .chain(bundle.files.iter().map(|(reference, source)| (reference.as_str(), source)))
+        .map(|(reference, source)| {
+            let name: String = format!("file:{reference}").chars().take(120).collect();
+            (name, source.text.clone().into_bytes())
+        });
+    let all = std::iter::once(("plan".to_owned(), planned.plan.canonical())).chain(files);
+    all.map(|(name, content)| {
+        let size = content.len();
+        let named = Operation::try_from(name.clone()).ok();
+        named.and_then(|named| Exhibit::new(named, content)).ok_or_else(|| {
+            let why = format!("{name} takes {size} bytes, {EXHIBIT_MAX} are the most; split it");
+            PlanFailure::Refused(vec![why])
+        })
+    })
+    .collect()
+}
+
+/// A run that is no longer in memory.
+fn past(row: RunRow) -> RunView {
+    let verdict = row.verdict.as_ref().and_then(|word| {
+        serde_json::from_value::<Verdict>(serde_json::Value::String(word.clone())).ok()
+    });
+    // A run that the controller did not see to its end has no report of its own making.
+    let verdict = verdict.or((row.state == RunState::Interrupted).then_some(Verdict::Inconclusive));
+    RunView {
+        schema: RunView::SCHEMA.to_owned(),
+        run: row.run,
+        plan: row.plan,
+        title: row.scenario.to_string(),
+        scenario: row.scenario,
+        created: row.created,
+        progress: None,
+        tally: None,
+        stages: Vec::new(),
+        said: Vec::new(),
+        exit_code: verdict.map(nepho_controller_core::report::exit_code_of),
+        verdict,
+    }
+}
+
+/// `YYYYMMDD-HHMMSS-xxxx`: sorts by time, and two of one second differ.
+fn run_id(created: WallMillis) -> Result<RunId, Failure> {
+    let digits: String = created.to_string().chars().filter(char::is_ascii_digit).collect();
+    let (date, time) = digits.split_at_checked(8).unwrap_or_default();
+    let [a, b] = random::<2>()?;
+    let id = format!("{date}-{time}-{a:02x}{b:02x}");
+    Ok(id.parse().expect("digits, dashes and hexadecimal make a name"))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::Random)?;
+    Ok(bytes)
+}

@@ -1,0 +1,220 @@
+//! The agents as the driver knows them: who is connected, how far each clock is off, what is on its
+//! way to them.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    control::{Command, Hello, Host, Order},
+    id::{AgentId, BootId, EnvironmentName, Feature, RunId, RunKey},
+    time::{ClockOffset, Exchange, Mono, Nanos},
+};
+use nepho_controller_core::clock::{Estimate, Told};
+use nepho_proto::session::{ControllerMessage, Ping, Pong};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::SessionId;
+use crate::{clock, sessions::HEARTBEAT, view::AgentView};
+
+/// Exchanges in a burst: the shortest of eight round trips is seldom a queue's.
+const BURST: u32 = 8;
+/// Pings of one session that were not answered; more than that and the agent is as good as silent.
+const PINGS_MAX: usize = 32;
+
+/// All agents that had a session since the controller started.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    agents: BTreeMap<AgentId, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    environment: EnvironmentName,
+    boot: BootId,
+    host: Host,
+    features: Vec<Feature>,
+    clock: Estimate,
+    heard: Mono,
+    session: Option<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    out: mpsc::Sender<ControllerMessage>,
+    next_ping: u64,
+    pinged: Mono,
+    /// Pings on their way: an agent's word is not taken for what we stamped.
+    pings: BTreeMap<u64, Mono>,
+    bursts: BTreeMap<RunId, u32>,
+}
+
+impl Fleet {
+    /// A session was opened; it replaces an older one. Returns whether the agent's process is
+    /// another one than before.
+    pub(super) fn open(
+        &mut self,
+        agent: &AgentId,
+        environment: EnvironmentName,
+        id: SessionId,
+        hello: &Hello,
+        out: mpsc::Sender<ControllerMessage>,
+    ) -> bool {
+        let now = clock::now();
+        let before = self.agents.remove(agent);
+        let restarted = before.as_ref().is_some_and(|known| known.boot != hello.boot);
+        let clock = match before {
+            Some(known) if !restarted => known.clock,
+            Some(_) | None => Estimate::default(),
+        };
+        let session = Session {
+            id,
+            out,
+            next_ping: 1,
+            pinged: Mono(0),
+            pings: BTreeMap::new(),
+            bursts: BTreeMap::new(),
+        };
+        let known = Known {
+            environment,
+            boot: hello.boot,
+            host: hello.host.clone(),
+            features: hello.features.iter().cloned().collect(),
+            clock,
+            heard: now,
+            session: Some(session),
+        };
+        self.agents.insert(agent.clone(), known);
+        self.beat(now);
+        restarted
+    }
+
+    /// Something came. `false`: from a session that was replaced.
+    pub(super) fn heard(&mut self, agent: &AgentId, id: SessionId, at: Mono) -> bool {
+        let Some(known) = self.agents.get_mut(agent) else { return false };
+        let current = known.session.as_ref().is_some_and(|session| session.id == id);
+        if current {
+            known.heard = at;
+        }
+        current
+    }
+
+    /// A session is over.
+    pub(super) fn close(&mut self, agent: &AgentId, id: SessionId) {
+        let Some(known) = self.agents.get_mut(agent) else { return };
+        if known.session.take_if(|session| session.id == id).is_some() {
+            info!(%agent, "session closed");
+        }
+    }
+
+    /// The heartbeat: pings whoever is due, and cuts off who is silent.
+    pub(super) fn beat(&mut self, now: Mono) {
+        for (agent, known) in &mut self.agents {
+            let silent = now.since(known.heard) > nepho_controller_core::run::LOST_AFTER;
+            if known.session.take_if(|_| silent).is_some() {
+                warn!(%agent, "session cut: nothing was heard for three heartbeats");
+            }
+            if let Some(session) = &mut known.session
+                && now.since(session.pinged) >= HEARTBEAT
+            {
+                session.ping();
+            }
+        }
+    }
+
+    /// An answer to a ping. Returns the runs whose burst is over, with what it showed.
+    pub(super) fn pong(
+        &mut self,
+        agent: &AgentId,
+        pong: &Pong,
+        t4: Mono,
+    ) -> Vec<(RunId, ClockOffset, Nanos)> {
+        let Some(known) = self.agents.get_mut(agent) else { return Vec::new() };
+        let Some(session) = &mut known.session else { return Vec::new() };
+        let Some(t1) = session.pings.remove(&pong.id) else { return Vec::new() };
+        let exchange = Exchange { t1, t2: pong.t2, t3: pong.t3, t4 };
+        match known.clock.note(exchange, pong.epoch) {
+            Told::Agrees => {}
+            Told::Contradicts => warn!(%agent, "its clock or ours was disturbed"),
+            Told::Nonsense => warn!(%agent, "time stamps that contradict themselves"),
+        }
+        let mut over = Vec::new();
+        session.bursts.retain(|run, left| {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                over.push(run.clone());
+            }
+            *left > 0
+        });
+        if !session.bursts.is_empty() {
+            session.ping();
+        }
+        let known = known.clock.offset(clock::now()).zip(known.clock.round_trip());
+        let told = |run| known.map(|(offset, round_trip)| (run, offset, round_trip));
+        over.into_iter().filter_map(told).collect()
+    }
+
+    /// Exchanges clocks in a burst, for this run.
+    pub(super) fn burst(&mut self, agent: &AgentId, run: &RunId) {
+        let session = self.agents.get_mut(agent).and_then(|known| known.session.as_mut());
+        let Some(session) = session else { return };
+        session.bursts.insert(run.clone(), BURST);
+        session.ping();
+    }
+
+    /// Sends an order, if the agent is connected; the run repeats it otherwise.
+    pub(super) fn send(&mut self, agent: &AgentId, key: &RunKey, order: Order) {
+        let Some(known) = self.agents.get_mut(agent) else { return };
+        let Some(session) = &known.session else { return };
+        let command = ControllerMessage::Command(Command { key: key.clone(), order });
+        if session.out.try_send(command).is_err() {
+            warn!(%agent, "session cut: it does not take its orders");
+            known.session = None;
+        }
+    }
+
+    /// Ends all sessions.
+    pub(super) fn say_goodbye(&mut self, reason: &str) {
+        for session in self.agents.values_mut().filter_map(|known| known.session.take()) {
+            let goodbye = ControllerMessage::Goodbye { reason: reason.to_owned() };
+            // One that is full or gone notices the closed stream.
+            session.out.try_send(goodbye).unwrap_or_default();
+        }
+    }
+
+    /// For people, with the runs that each takes part in.
+    pub(super) fn views(&self, runs: &[(&RunId, Vec<AgentId>)], now: Mono) -> Vec<AgentView> {
+        let view = |(agent, known): (&AgentId, &Known)| AgentView {
+            agent: agent.clone(),
+            environment: known.environment.clone(),
+            connected: known.session.is_some(),
+            silent_for: Some(now.since(known.heard)),
+            host: Some(known.host.clone()),
+            features: known.features.clone(),
+            clock: known.clock.offset(now),
+            round_trip: known.clock.round_trip(),
+            runs: runs
+                .iter()
+                .filter(|(_, agents)| agents.contains(agent))
+                .map(|(run, _)| (*run).clone())
+                .collect(),
+        };
+        self.agents.iter().map(view).collect()
+    }
+}
+
+impl Session {
+    fn ping(&mut self) {
+        if self.pings.len() >= PINGS_MAX {
+            self.pings.pop_first();
+        }
+        let id = self.next_ping;
+        self.next_ping += 1;
+        let t1 = clock::now();
+        // A full queue is a slow agent: it will be silent, and that is noticed.
+        if self.out.try_send(ControllerMessage::Ping(Ping { id, t1 })).is_ok() {
+            self.pings.insert(id, t1);
+            self.pinged = t1;
+        }
+    }
+}

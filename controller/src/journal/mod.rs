@@ -1,0 +1,35 @@
+//! The store: the journal of every run, and what the controller must remember across restarts.
+//!
+//! - `store`: opening, reading, and the questions that writers ask.
+//! - `writer`: the one task that writes; it commits for many requesters at once. What it does
+//!   inside a transaction: `append` (records), `runs`, `admit` (join tokens and agents).
+//! - `row`: what is kept beside the journal: runs, agents, join tokens.
+//! - `schema`: migrations, forward only.
+//! - `sql`: every statement, in one file.
+//!
+//! The engine is SQLite. The SQL, the column types and the migrations are written so that
+//! PostgreSQL can take them (`migrations/postgres` lies beside), and `conformance.rs` is one suite
+//! for both; but the PostgreSQL engine itself is not built yet and nothing here claims to have
+//! been run on it.
+//!
+//! Deliberately absent: what a record says (the report's), roll-ups (derived, never stored here).
+
+mod admit;
+mod append;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash;
+mod error;
+mod row;
+mod runs;
+mod schema;
+mod sql;
+mod store;
+mod writer;
+
+pub use error::StoreError;
+pub use row::{
+    Admission, Admitted, AgentRow, Grant, NewToken, RunRow, RunState, TokenRefusal, TokenUse,
+};
+pub use store::{Appended, Store};

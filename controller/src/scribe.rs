@@ -1,0 +1,176 @@
+//! Writes a run's own events, judges its stages, makes its report: one task for each run, so that
+//! the driver never waits for the store, and a stage is judged after everything that was said
+//! before.
+
+use nepho_common::{
+    event::{Event, What},
+    id::{AgentId, RunKey, Seq, SpoolId, StageName},
+    journal::{Body, Entry, FORMAT, Record, RecordKey},
+    recording::Exhibit,
+    time::ClockEpoch,
+};
+use nepho_controller_core::report::{self, Report, Verdict};
+use nepho_proto::journal::{decode, payload, version};
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use crate::{
+    clock,
+    driver::Input,
+    journal::{RunState, Store, StoreError},
+};
+
+/// What the driver asks of a scribe, in this order.
+#[derive(Debug)]
+pub enum Task {
+    /// Write this down.
+    Write(Box<Event>),
+    /// Judge this stage.
+    Judge(StageName),
+    /// Make the report; nothing comes after.
+    Report,
+}
+
+/// Tasks waiting for one scribe. A run makes some dozens of events in all.
+pub const TASKS_MAX: usize = 1024;
+
+/// The writer of one run's controller records.
+#[derive(Debug)]
+pub struct Scribe {
+    store: Store,
+    key: RunKey,
+    spool: SpoolId,
+    next: Seq,
+}
+
+impl Scribe {
+    /// A scribe with a spool of its own.
+    #[must_use]
+    pub const fn new(store: Store, key: RunKey, spool: SpoolId) -> Self {
+        Self { store, key, spool, next: Seq(1) }
+    }
+
+    /// Writes the plan and the files it came from, before anything else.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be committed; the run must not begin.
+    pub async fn exhibit(&mut self, exhibits: Vec<Exhibit>) -> Result<(), StoreError> {
+        let records =
+            exhibits.into_iter().map(|exhibit| self.record(&Body::Exhibits(vec![exhibit])));
+        let records: Vec<_> = records.collect();
+        self.store.append(records, clock::wall()).await.map(drop)
+    }
+
+    /// Does what it is asked until the report is made or nobody asks any more.
+    pub async fn work(mut self, mut tasks: mpsc::Receiver<Task>, driver: mpsc::Sender<Input>) {
+        let mut batch = Vec::new();
+        while tasks.recv_many(&mut batch, TASKS_MAX).await > 0 {
+            let mut events = Vec::new();
+            for task in batch.drain(..) {
+                let done = match task {
+                    Task::Write(event) => {
+                        events.push(*event);
+                        Ok(None)
+                    }
+                    Task::Judge(stage) => match self.write(&mut events).await {
+                        Ok(()) => self.judge(stage).await.map(Some),
+                        Err(error) => Err(error),
+                    },
+                    Task::Report => match self.write(&mut events).await {
+                        Ok(()) => self.report().await.map(Some),
+                        Err(error) => Err(error),
+                    },
+                };
+                self.tell(done, &driver).await;
+            }
+            let written = self.write(&mut events).await.map(|()| None);
+            self.tell(written, &driver).await;
+        }
+    }
+
+    async fn tell(&self, done: Result<Option<Input>, StoreError>, driver: &mpsc::Sender<Input>) {
+        match done {
+            Ok(None) => {}
+            // The driver only goes away when the whole controller does.
+            Ok(Some(input)) => driver.send(input).await.unwrap_or_default(),
+            Err(error) => {
+                error!(run = %self.key.run, %error, "the journal could not be kept");
+                let failed = Input::StoreFailed { run: self.key.run.clone(), why: error.to_string() };
+                driver.send(failed).await.unwrap_or_default();
+            }
+        }
+    }
+
+    async fn write(&mut self, events: &mut Vec<Event>) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let record = self.record(&Body::Events(std::mem::take(events)));
+        self.store.append(vec![record], clock::wall()).await.map(drop)
+    }
+
+    fn record(&mut self, body: &Body) -> Record {
+        let seq = self.next;
+        self.next = seq.next();
+        Record {
+            format: FORMAT,
+            kind: body.kind(),
+            version: version(body.kind()),
+            key: RecordKey { agent: AgentId::controller(), spool: self.spool, seq },
+            run: self.key.run.clone(),
+            payload: payload(&self.key.run, self.key.attempt, body),
+        }
+    }
+
+    async fn judge(&self, stage: StageName) -> Result<Input, StoreError> {
+        let (entries, _) = read(self.store.run_records(&self.key.run).await?);
+        let verdict = report::judge_stage(entries, &stage);
+        info!(run = %self.key.run, %stage, ?verdict, "stage judged");
+        Ok(Input::Judged { run: self.key.run.clone(), stage, verdict })
+    }
+
+    async fn report(&self) -> Result<Input, StoreError> {
+        let report = refold(self.store.run_records(&self.key.run).await?);
+        let run = self.key.run.clone();
+        let word = Some(word(report.verdict));
+        self.store.end_run(run.clone(), RunState::Ended, word, clock::wall()).await?;
+        let (verdict, exit_code) = (report.verdict, report::exit_code(&report));
+        Ok(Input::Reported { run, verdict, exit_code })
+    }
+}
+
+/// The verdict's word, as the store keeps it.
+#[must_use]
+pub fn word(verdict: Verdict) -> String {
+    let word = serde_json::to_value(verdict).ok();
+    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("error").to_owned()
+}
+
+/// The report of these records.
+#[must_use]
+pub fn refold(records: Vec<Record>) -> Report {
+    let (entries, refused) = read(records);
+    report::report(entries, refused)
+}
+
+/// Records decoded, and what is wrong with those that can't be.
+fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<String>) {
+    let mut refused = Vec::new();
+    let mut entries = Vec::with_capacity(records.len());
+    for record in records {
+        match decode(&record) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => {
+                let key = &record.key;
+                refused.push(format!("{} {}/{}: {error}", key.agent, key.spool, key.seq));
+            }
+        }
+    }
+    (entries, refused)
+}
+
+/// An event of the controller, now.
+#[must_use]
+pub fn event(what: What) -> Event {
+    Event { at: clock::now(), epoch: ClockEpoch(0), wall: clock::wall(), what }
+}

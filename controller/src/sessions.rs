@@ -1,0 +1,237 @@
+//! Agents' streams: nouns in, driver inputs out. No decision is taken here but who may speak.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream};
+use nepho_common::{
+    control::{Hello, PROTOCOL},
+    id::{AgentId, RunId, SpoolId},
+    journal::{Body, Record, RecordKind},
+    recording::{Metric, Outcome},
+    time::Nanos,
+};
+use nepho_proto::{
+    journal::decode,
+    session::{
+        Ack, AgentMessage, ControllerMessage, Incoming, Outgoing, Peer, Refused, SessionError,
+        Sessions, Welcome, async_trait,
+    },
+};
+use tokio::{sync::mpsc, time::timeout};
+use tonic::Code;
+use tracing::{info, warn};
+
+use crate::{
+    clock,
+    driver::{Input, SessionId},
+    journal::Store,
+    view::Tally,
+};
+
+/// How often the controller pings an agent.
+pub const HEARTBEAT: Nanos = Nanos::from_secs(5);
+/// An agent says hello at once; this bounds one that holds a stream open for nothing.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Messages waiting for one agent: a few commands and pings. One that does not read that many is
+/// cut off.
+const OUT_MAX: usize = 64;
+/// Records that are committed together: a commit costs the same for one and for many.
+const CHUNK: usize = 64;
+
+/// Receives sessions for the driver.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    driver: mpsc::Sender<Input>,
+    store: Store,
+}
+
+impl Desk {
+    /// A desk in front of this driver and this store.
+    #[must_use]
+    pub const fn new(driver: mpsc::Sender<Input>, store: Store) -> Self {
+        Self { driver, store }
+    }
+}
+
+#[async_trait]
+impl Sessions for Desk {
+    async fn control(
+        &self,
+        peer: Peer,
+        mut incoming: Incoming<AgentMessage>,
+    ) -> Result<Outgoing<ControllerMessage>, Refused> {
+        let agent = peer.agent;
+        let known = self.store.agent(&agent).await.map_err(|error| {
+            warn!(%agent, %error, "the store could not be asked for an agent");
+            Refused::new(Code::Unavailable, "the controller's store does not answer; try again")
+        })?;
+        let Some(row) = known.filter(|row| row.revoked.is_none()) else {
+            let why = "this agent is not known here, or was revoked; enrol it again";
+            return Err(Refused::new(Code::PermissionDenied, why));
+        };
+        let hello = hello(&mut incoming).await?;
+        let (out, orders) = mpsc::channel(OUT_MAX);
+        let session = SessionId::next();
+        info!(%agent, address = %peer.address, version = %hello.host.version, "session opened");
+        let opened = Input::Opened {
+            agent: agent.clone(),
+            environment: row.environment,
+            session,
+            hello: Box::new(hello),
+            out,
+        };
+        let gone = || Refused::new(Code::Unavailable, "the controller is shutting down");
+        self.driver.send(opened).await.map_err(|_| gone())?;
+        let welcome = Welcome { protocol: PROTOCOL, heartbeat: HEARTBEAT, agent: agent.clone() };
+        let welcome = stream::once(async { ControllerMessage::Welcome(welcome) });
+        let driver = self.driver.clone();
+        let live = Live { agent, session, incoming, orders, driver };
+        Ok(welcome.chain(stream::unfold(live, Live::step)).boxed())
+    }
+
+    async fn results(
+        &self,
+        peer: Peer,
+        incoming: Incoming<Record>,
+    ) -> Result<Outgoing<Ack>, Refused> {
+        let desk = self.clone();
+        let chunks = incoming.ready_chunks(CHUNK);
+        let acks = stream::unfold((desk, peer.agent, chunks), |(desk, agent, mut chunks)| async {
+            let chunk = chunks.next().await?;
+            let acks = desk.commit(&agent, chunk).await?;
+            Some((stream::iter(acks), (desk, agent, chunks)))
+        });
+        Ok(acks.flatten().boxed())
+    }
+}
+
+async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<Hello, Refused> {
+    let Ok(first) = timeout(HELLO_WITHIN, incoming.next()).await else {
+        return Err(Refused::new(Code::DeadlineExceeded, "no hello came"));
+    };
+    let hello = match first {
+        Some(Ok(AgentMessage::Hello(hello))) => hello,
+        Some(Ok(_)) | None => return Err(Refused::new(Code::InvalidArgument, "no hello came first")),
+        Some(Err(error)) => return Err(Refused::new(Code::InvalidArgument, &error.to_string())),
+    };
+    let (lowest, highest) = hello.protocol;
+    if PROTOCOL < lowest || highest < PROTOCOL {
+        let older = if highest < PROTOCOL { "the agent" } else { "the controller" };
+        let why = format!(
+            "the agent speaks protocol {lowest} to {highest}, the controller {PROTOCOL}: upgrade {older}"
+        );
+        return Err(Refused::new(Code::FailedPrecondition, &why));
+    }
+    Ok(hello)
+}
+
+/// An open control stream. Dropping it tells the driver that it is closed.
+struct Live {
+    agent: AgentId,
+    session: SessionId,
+    incoming: Incoming<AgentMessage>,
+    orders: mpsc::Receiver<ControllerMessage>,
+    driver: mpsc::Sender<Input>,
+}
+
+impl Live {
+    /// The next message to the agent; what comes from it goes to the driver meanwhile. The driver
+    /// ends the session by dropping its sender.
+    async fn step(mut self) -> Option<(ControllerMessage, Self)> {
+        loop {
+            let message = tokio::select! {
+                order = self.orders.recv() => return order.map(|order| (order, self)),
+                message = self.incoming.next() => message,
+            };
+            // Before anything else: this is the fourth stamp of a clock exchange.
+            let at = clock::now();
+            let message = match message {
+                Some(Ok(message)) => Box::new(message),
+                Some(Err(SessionError::Bad(error))) => {
+                    warn!(agent = %self.agent, %error, "a message could not be read");
+                    return None;
+                }
+                Some(Err(error)) => {
+                    info!(agent = %self.agent, %error, "session ended");
+                    return None;
+                }
+                None => return None,
+            };
+            let (agent, session) = (self.agent.clone(), self.session);
+            self.driver.send(Input::Message { agent, session, message, at }).await.ok()?;
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let closed = Input::Closed { agent: self.agent.clone(), session: self.session };
+        // A full queue loses nothing: silence is noticed by the heartbeat as well.
+        self.driver.try_send(closed).ok();
+    }
+}
+
+impl Desk {
+    /// Commits what came, then says up to where it is durable. `None` ends the stream: the agent
+    /// comes back and sends again what was not acknowledged.
+    async fn commit(
+        &self,
+        agent: &AgentId,
+        chunk: Vec<Result<Record, SessionError>>,
+    ) -> Option<Vec<Ack>> {
+        let mut records = Vec::with_capacity(chunk.len());
+        for item in chunk {
+            match item {
+                Ok(record) => records.push(record),
+                Err(error) => {
+                    info!(%agent, %error, "results stream ended");
+                    break;
+                }
+            }
+        }
+        let spools: BTreeSet<SpoolId> = records.iter().map(|record| record.key.spool).collect();
+        let mut tallies = BTreeMap::new();
+        records.iter().for_each(|record| tally(record, &mut tallies));
+        if records.is_empty() {
+            return None;
+        }
+        let appended = self.store.append(records, clock::wall()).await;
+        let appended = appended.map_err(|error| warn!(%agent, %error, "results not stored")).ok()?;
+        for key in &appended.conflicts {
+            warn!(%agent, spool = %key.spool, seq = %key.seq, "one key came with two contents");
+        }
+        if appended.repeated > 0 || !appended.conflicts.is_empty() {
+            // Something of it was counted before; the figures of the live view stay a lower bound.
+            tallies.clear();
+        }
+        let mut acks = Vec::new();
+        for spool in spools {
+            let seq = self.store.durable(agent, &spool).await;
+            let seq = seq.map_err(|error| warn!(%agent, %error, "the store does not answer")).ok()?;
+            let agent = agent.clone();
+            let tallies = std::mem::take(&mut tallies);
+            self.driver.send(Input::Committed { agent, spool, seq, tallies }).await.ok()?;
+            acks.push(Ack { spool, seq });
+        }
+        Some(acks)
+    }
+}
+
+/// Counts the requests in a record, for the live view only.
+fn tally(record: &Record, tallies: &mut BTreeMap<RunId, Tally>) {
+    if record.kind != RecordKind::Recordings {
+        return;
+    }
+    let Ok(entry) = decode(record) else { return };
+    let Body::Recordings(recordings) = entry.body else { return };
+    let tally = tallies.entry(entry.run).or_default();
+    for recording in recordings.iter().filter(|r| r.series.metric == Metric::ResponseTime) {
+        tally.requests += recording.histogram.count();
+        if recording.series.outcome != Outcome::Success {
+            tally.failures += recording.histogram.count();
+        }
+    }
+}

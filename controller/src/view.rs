@@ -1,0 +1,90 @@
+//! What the API shows of agents and runs: `nepho.agents/v1`, `nepho.run/v1`.
+
+use nepho_common::{
+    control::Host,
+    id::{AgentId, EnvironmentName, Feature, PlanId, RunId, ScenarioName, StageName},
+    time::{ClockOffset, Nanos, WallMillis},
+};
+use nepho_controller_core::{report::Verdict, run::Progress};
+use serde::{Deserialize, Serialize};
+
+/// An agent, as `nepho agents ls` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Its name.
+    pub agent: AgentId,
+    /// Where it is.
+    pub environment: EnvironmentName,
+    /// Whether a session is open.
+    pub connected: bool,
+    /// How long ago it was last heard of; `None` if never since the controller started.
+    pub silent_for: Option<Nanos>,
+    /// Its host, once it said hello.
+    pub host: Option<Host>,
+    /// What it can do.
+    pub features: Vec<Feature>,
+    /// Where its clock's offset to the controller lies.
+    pub clock: Option<ClockOffset>,
+    /// The shortest round trip lately.
+    pub round_trip: Option<Nanos>,
+    /// The runs that it takes part in.
+    pub runs: Vec<RunId>,
+}
+
+/// A run, as `nepho status` and the event stream show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Always `nepho.run/v1`.
+    pub schema: String,
+    /// Its name.
+    pub run: RunId,
+    /// What it executes.
+    pub plan: PlanId,
+    /// The scenario.
+    pub scenario: ScenarioName,
+    /// Its title.
+    pub title: String,
+    /// When it began.
+    pub created: WallMillis,
+    /// Where it stands; `None` for a run that is over and no longer in memory.
+    pub progress: Option<Progress>,
+    /// Requests that the store has; `None` for a run that is no longer in memory.
+    pub tally: Option<Tally>,
+    /// Stages that were judged or skipped so far, in order.
+    pub stages: Vec<StageView>,
+    /// What the last events said, newest last; at most 20.
+    pub said: Vec<String>,
+    /// Set once the report is made.
+    pub verdict: Option<Verdict>,
+    /// The exit code that goes with the verdict.
+    pub exit_code: Option<u8>,
+}
+
+impl RunView {
+    /// Names this format.
+    pub const SCHEMA: &'static str = "nepho.run/v1";
+
+    /// Whether the report is there.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.verdict.is_some()
+    }
+}
+
+/// What the store has of a run that is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Requests.
+    pub requests: u64,
+    /// How many of them failed.
+    pub failures: u64,
+}
+
+/// A stage that was judged or skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageView {
+    /// Its name.
+    pub stage: StageName,
+    /// The verdict over its gating findings; `not-run` when it was skipped.
+    pub verdict: Verdict,
+}

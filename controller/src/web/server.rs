@@ -1,0 +1,451 @@
+//! The socket, the gate and the routes.
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{self, ConnectInfo, DefaultBodyLimit, Request, State, connect_info::Connected},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+    serve::IncomingStream,
+};
+use nepho_common::id::RunId;
+use nepho_controller_core::{planner::Planned, report::Report};
+use serde::de::DeserializeOwned;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{
+    document::{
+        Agents, Document, Enrolment, EnrolmentRequest, RunRequest, RunStarted, Runs, StopRequest,
+        Stopping, Version,
+    },
+    events, export,
+    refusal::{Blame, Refusal},
+};
+use crate::{
+    driver::{Failure, Handle, PlanFailure},
+    identity::enrol::MintError,
+    view::RunView,
+};
+
+/// A scenario and its fleet, 256 KiB each, escaped as JSON in the worst case, and room.
+const BODY_MAX: usize = 4 << 20;
+/// A join token that lives longer than a week lies around.
+const TTL_MAX_S: u64 = 7 * 24 * 3600;
+
+/// Why the socket of the API can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another controller answers on it.
+    #[error("another controller answers on {}", .0.display())]
+    Taken(PathBuf),
+    /// The system refuses.
+    #[error("can't listen on {}", path.display())]
+    Bind {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Opens the socket, readable by its owner alone. What a controller that died left behind is
+/// taken over.
+///
+/// # Errors
+/// When somebody answers on it already, or the system refuses.
+pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    let failed = |source| BindError::Bind {
+        path: path.to_owned(),
+        source,
+    };
+    // A blocking connect to a local socket answers at once, full backlog or not.
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => return Err(BindError::Taken(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Until this line the gate alone keeps others out.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Serves the API until `shutdown`; what is open then is cut by whoever drops this future.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(
+    listener: UnixListener,
+    handle: Handle,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let service = router(handle).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+/// The routes, behind the gate.
+pub fn router(handle: Handle) -> Router {
+    Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/enrolments", post(enroll))
+        .route("/v1/agents", get(agents))
+        .route("/v1/plans", post(plan))
+        .route("/v1/runs", get(runs).post(start))
+        .route("/v1/runs/{run}", get(run))
+        .route("/v1/runs/{run}/events", get(events::events))
+        .route("/v1/runs/{run}/stop", post(stop))
+        .route("/v1/runs/{run}/report", get(report))
+        .route("/v1/runs/{run}/export", get(export::export))
+        .fallback(nowhere)
+        .layer(middleware::from_fn(gate))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(handle)
+}
+
+/// Whose process is at the other end, as the kernel says.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let stream: &UnixStream = stream.io();
+        let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+        Self { uid }
+    }
+}
+
+impl Peer {
+    /// The controller's own user and root may; without credentials nobody may.
+    fn may(self, own: u32) -> bool {
+        self.uid.is_some_and(|uid| uid == own || uid == 0)
+    }
+
+    fn name(self) -> String {
+        self.uid
+            .map_or_else(|| "somebody".to_owned(), |uid| format!("uid {uid}"))
+    }
+}
+
+async fn gate(
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let own = rustix::process::geteuid().as_raw();
+    if peer.may(own) {
+        Ok(next.run(request).await)
+    } else {
+        let message = format!("{} may not command this controller", peer.name());
+        let hint = format!("use the user with uid {own}, who runs it, or root");
+        Err(Refusal::new(Blame::NotAuthorised, message).hint(hint))
+    }
+}
+
+type Answer<T> = Result<Json<Document<T>>, Refusal>;
+
+fn answer<T: super::document::Body>(body: T) -> Json<Document<T>> {
+    Json(Document::of(body))
+}
+
+/// Reads a request's body; what is wrong with it is said in our own format.
+fn read<T: DeserializeOwned>(body: Result<Bytes, extract::rejection::BytesRejection>) -> Result<T, Refusal> {
+    let body = body.map_err(|rejection| {
+        if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+            let message = format!("the request is larger than {} MiB", BODY_MAX >> 20);
+            Refusal::new(Blame::TooLarge, message)
+        } else {
+            Refusal::new(Blame::BadRequest, rejection.body_text())
+        }
+    })?;
+    serde_json::from_slice(&body).map_err(|error| {
+        Refusal::new(Blame::BadRequest, format!("the request does not parse: {error}"))
+    })
+}
+
+/// Reads the run's name in a path.
+pub(super) fn run_id(text: &str) -> Result<RunId, Refusal> {
+    text.parse()
+        .map_err(|bad: nepho_common::id::BadName| Refusal::new(Blame::NotFound, bad.to_string()))
+}
+
+async fn nowhere(request: Request) -> Refusal {
+    let message = format!("there is no {} {}", request.method(), request.uri().path());
+    Refusal::new(Blame::NotFound, message)
+}
+
+async fn version() -> Json<Document<Version>> {
+    answer(Version {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+async fn enroll(
+    State(handle): State<Handle>,
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Answer<Enrolment> {
+    let request: EnrolmentRequest = read(body)?;
+    if !(1..=TTL_MAX_S).contains(&request.ttl_s) {
+        let message = format!("a token lives from one second to {} days", TTL_MAX_S / 86_400);
+        return Err(Refusal::new(Blame::BadRequest, message));
+    }
+    let ttl = Duration::from_secs(request.ttl_s);
+    let enrolled = handle
+        .enroll(request.environment, request.agent, ttl)
+        .await?;
+    Ok(answer(Enrolment {
+        token: enrolled.token.to_string(),
+        expires: enrolled.expires,
+        command: enrolled.command,
+    }))
+}
+
+async fn agents(State(handle): State<Handle>) -> Json<Document<Agents>> {
+    answer(Agents {
+        agents: handle.agents().await,
+    })
+}
+
+async fn plan(
+    State(handle): State<Handle>,
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Result<Json<Planned>, Refusal> {
+    let request: RunRequest = read(body)?;
+    Ok(Json(handle.plan(&request.bundle, &request.options).await?))
+}
+
+async fn start(
+    State(handle): State<Handle>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Answer<RunStarted> {
+    let mut request: RunRequest = read(body)?;
+    if request.options.requested_by.is_empty() {
+        request.options.requested_by = peer.name();
+    }
+    let run = handle.start(request.bundle, request.options).await?;
+    Ok(answer(RunStarted { run }))
+}
+
+async fn runs(State(handle): State<Handle>) -> Answer<Runs> {
+    Ok(answer(Runs {
+        runs: handle.runs().await?,
+    }))
+}
+
+async fn run(
+    State(handle): State<Handle>,
+    extract::Path(run): extract::Path<String>,
+) -> Result<Json<RunView>, Refusal> {
+    Ok(Json(handle.run(&run_id(&run)?).await?))
+}
+
+async fn stop(
+    State(handle): State<Handle>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    extract::Path(run): extract::Path<String>,
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Answer<Stopping> {
+    let StopRequest { mode } = read(body)?;
+    let run = run_id(&run)?;
+    handle.stop(&run, mode, peer.name()).await?;
+    Ok(answer(Stopping { run, mode }))
+}
+
+async fn report(
+    State(handle): State<Handle>,
+    extract::Path(run): extract::Path<String>,
+) -> Result<Json<Report>, Refusal> {
+    Ok(Json(handle.report(&run_id(&run)?).await?))
+}
+
+impl From<PlanFailure> for Refusal {
+    fn from(failure: PlanFailure) -> Self {
+        match failure {
+            PlanFailure::Diagnostics(found) => Self {
+                diagnostics: Some(found.json()),
+                ..Self::new(Blame::Invalid, found.render(false))
+            },
+            PlanFailure::Refused(why) => Self::new(Blame::Refused, why.join("\n")),
+            PlanFailure::Failure(failure) => failure.into(),
+        }
+    }
+}
+
+/// An error with everything behind it, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let text = chain(&failure);
+        match failure {
+            Failure::NoSuchRun(_) => Self::new(Blame::NotFound, text),
+            Failure::Over(_) => Self::new(Blame::Refused, text),
+            Failure::Mint(MintError::Reserved) => Self::new(Blame::BadRequest, text),
+            Failure::Mint(MintError::Store(_) | MintError::NoRandomness(_))
+            | Failure::Store(_)
+            | Failure::Down
+            | Failure::Random => Self::new(Blame::Internal, text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::Method;
+    use nepho_common::control::StopMode;
+    use nepho_controller_core::scenario::{Bundle, Source};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        driver::RunOptions,
+        exit::Exit,
+        service::{self, Config, Controller},
+        web::{Client, ClientError},
+    };
+
+    async fn controller() -> (TempDir, Controller, Client) {
+        let dir = tempfile::tempdir().unwrap();
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = Config {
+            data_dir: dir.path().to_owned(),
+            enrolment: any,
+            sessions: any,
+            socket: dir.path().join("nepho.sock"),
+        };
+        let controller = service::start(config).await.unwrap();
+        let client = Client::new(&controller.socket);
+        (dir, controller, client)
+    }
+
+    fn refusal(error: ClientError) -> Refusal {
+        match error {
+            ClientError::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn request(scenario: &str) -> RunRequest {
+        let scenario = Source {
+            name: "s.yaml".to_owned(),
+            text: scenario.to_owned(),
+        };
+        RunRequest {
+            bundle: Bundle {
+                scenario,
+                files: BTreeMap::new(),
+            },
+            options: RunOptions::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_its_owners_alone_and_goes_away() {
+        let (_dir, controller, client) = controller().await;
+        let mode = std::fs::metadata(client.socket()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(matches!(bind(client.socket()), Err(BindError::Taken(_))));
+        controller.shutdown().await;
+        assert!(!client.socket().exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_dead_controller_left_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(bind(&path).unwrap());
+    }
+
+    #[test]
+    fn only_the_same_user_and_root_may() {
+        let may = |uid| Peer { uid }.may(1000);
+        assert_eq!([Some(1000), Some(0), Some(1001), None].map(may), [true, true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn questions_without_an_answer_say_whose_fault_it_is() {
+        let (_dir, controller, client) = controller().await;
+        assert!(client.agents().await.unwrap().agents.is_empty());
+        assert!(client.runs().await.unwrap().runs.is_empty());
+        let run = "nosuch".parse().unwrap();
+        for error in [
+            client.run(&run).await.unwrap_err(),
+            client.report(&run).await.map(drop).unwrap_err(),
+            client.export(&run).await.map(drop).unwrap_err(),
+            client.stop(&run, StopMode::Stop).await.unwrap_err(),
+        ] {
+            assert_eq!(error.exit(), Exit::Usage, "{error}");
+        }
+        for (path, body, expected) in [
+            ("/v1/nowhere", "{}".to_owned(), Blame::NotFound),
+            ("/v1/runs", "{".to_owned(), Blame::BadRequest),
+            ("/v1/enrolments", r#"{"environment":"A!","ttl_s":1}"#.to_owned(), Blame::BadRequest),
+            ("/v1/enrolments", r#"{"environment":"a","ttl_s":0}"#.to_owned(), Blame::BadRequest),
+            ("/v1/runs", "x".repeat(BODY_MAX + 1), Blame::TooLarge),
+        ] {
+            let answer = client.raw(Method::POST, path, body.into_bytes()).await;
+            assert_eq!(refusal(answer.map(drop).unwrap_err()).code, expected, "{path}");
+        }
+        controller.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn mistakes_of_files_come_back_for_people_and_for_programs() {
+        let (_dir, controller, client) = controller().await;
+        let error = client.start(&request("api: nepho/v1\nnam: s\n")).await.unwrap_err();
+        assert_eq!(error.exit(), Exit::Invalid);
+        let refusal = refusal(error);
+        assert!(refusal.message.contains("s.yaml:2"), "{}", refusal.message);
+        let diagnostics = refusal.diagnostics.unwrap();
+        assert_eq!(diagnostics["schema"], "nepho.diagnostics/v1");
+        controller.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_run_without_agents_is_refused_before_anything_runs() {
+        let (_dir, controller, client) = controller().await;
+        let mut request = request(
+            "api: nepho/v1\nname: s\nfleet: f.yaml\nstages:\n  - name: one\n    lasts: 10s\n    \
+             steps: {reach: {probe: {health: {}}}}\n",
+        );
+        let fleet = "api: nepho/v1\nenvironments: {local: {}}\nservices:\n  \
+                     - {name: a, environment: local, tcp: {}, address: {inside: '127.0.0.1:1'}}\n";
+        let fleet = Source {
+            name: "f.yaml".to_owned(),
+            text: fleet.to_owned(),
+        };
+        request.bundle.files.insert("f.yaml".to_owned(), fleet);
+        let error = client.start(&request).await.unwrap_err();
+        assert_eq!(error.exit(), Exit::Refused, "{error}");
+        assert!(client.runs().await.unwrap().runs.is_empty());
+        controller.shutdown().await;
+    }
+}

@@ -1,0 +1,299 @@
+//! One simulated agent: the real engine, recorder and outbox around a spool that survives crashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_agent_core::{
+    engine::{Action, Engine, Input},
+    outbox::Outbox,
+    recorder::{Observation, Recorder, SEAL_EVERY},
+};
+use nepho_common::{
+    control::Status,
+    event::{Event, StageEnd, What},
+    id::{AgentId, RunId, RunKey, Seq, SpoolId, StageName},
+    journal::{Body, Entry, RecordKey},
+    plan::Act,
+    recording::Outcome,
+    time::{ClockEpoch, Mono, Nanos, RunTime, WallMillis},
+};
+
+use crate::{chance::Chance, check::Sabotage, scene};
+
+/// After this without an acknowledgement the connection is taken for broken.
+const RESEND_AFTER: Nanos = Nanos::from_secs(4);
+
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) id: AgentId,
+    /// Agent clock minus controller clock.
+    pub(crate) offset: i64,
+    pub(crate) up: bool,
+    pub(crate) boot: u64,
+    pub(crate) spool_id: SpoolId,
+    /// What is on disk: survives a crash. Never shrinks, so that the checks can look back.
+    pub(crate) spool: Vec<Entry>,
+    /// The last acknowledgement on disk; may lag behind what was received.
+    acked_on_disk: Seq,
+    pub(crate) outbox: Outbox,
+    engine: Engine,
+    work: Option<Work>,
+    last_progress: Mono,
+    /// Observations made in each stage since the last crash: what the seal has to say.
+    pub(crate) truth: BTreeMap<StageName, u64>,
+    /// Real start instants on the controller's clock.
+    pub(crate) starts: BTreeMap<StageName, Mono>,
+    sabotage: Sabotage,
+}
+
+#[derive(Debug)]
+struct Work {
+    key: RunKey,
+    stage: StageName,
+    recorder: Recorder,
+    at: Mono,
+    at_run: RunTime,
+    /// Requests that are due: (when, step, target).
+    due: BTreeSet<(Mono, usize, usize)>,
+    /// Requests on their way: (when the answer comes, when due, step, target, outcome).
+    open: BTreeSet<(Mono, Mono, usize, usize, Outcome)>,
+    next_flush: Mono,
+    ending: bool,
+    began: bool,
+}
+
+/// What an agent wants to send.
+pub(crate) enum Out {
+    Status(Status),
+    Record(Entry),
+}
+
+impl Agent {
+    pub(crate) fn new(index: usize, chance: &mut Chance, sabotage: Sabotage) -> Self {
+        let mut agent = Self {
+            id: scene::agent(index),
+            offset: i64::try_from(chance.below(10_000_000_000)).unwrap() - 5_000_000_000,
+            up: true,
+            boot: 1,
+            spool_id: SpoolId::new([u8::try_from(index).unwrap(); 16]),
+            spool: Vec::new(),
+            acked_on_disk: Seq(0),
+            outbox: Outbox::new(Seq(0), Seq(0)),
+            engine: Engine::default(),
+            work: None,
+            last_progress: Mono(0),
+            truth: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            sabotage,
+        };
+        agent.restart();
+        agent
+    }
+
+    pub(crate) fn clock(&self, now: Mono) -> Mono {
+        now.shifted(self.offset)
+    }
+
+    pub(crate) fn crash(&mut self, chance: &mut Chance) {
+        self.up = false;
+        // The cursor is written behind: what was acknowledged last may be forgotten.
+        if chance.percent(50) {
+            self.acked_on_disk = self.outbox.acked();
+        }
+        if let Some(work) = self.work.take() {
+            self.truth.remove(&work.stage);
+        }
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.up = true;
+        self.boot += 1;
+        self.engine = Engine::new(["probe.tcp".parse().unwrap()].into());
+        self.work = None;
+        self.outbox = Outbox::new(self.acked_on_disk, Seq(self.spool.len() as u64));
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<Status> {
+        self.engine.statuses()
+    }
+
+    pub(crate) fn acknowledged(&mut self, seq: Seq, now: Mono) {
+        if self.outbox.acknowledged(seq) {
+            self.last_progress = now;
+        }
+    }
+
+    pub(crate) fn command(&mut self, input: Input, now: Mono, chance: &mut Chance) -> Vec<Out> {
+        let actions = self.engine.handle(input, self.clock(now));
+        self.perform(actions, now, chance)
+    }
+
+    /// One millisecond of life.
+    pub(crate) fn live(&mut self, now: Mono, chance: &mut Chance) -> Vec<Out> {
+        let mut out = self.work(now, chance);
+        let mine = self.clock(now);
+        if self.engine.wake().is_some_and(|wake| wake <= mine) {
+            let actions = self.engine.handle(Input::Tick, mine);
+            out.extend(self.perform(actions, now, chance));
+        }
+        if self.outbox.owed() > 0 && now.since(self.last_progress) > RESEND_AFTER {
+            self.outbox.reconnected();
+            self.last_progress = now;
+        }
+        while let Some(seq) = self.outbox.next_to_send() {
+            let place = usize::try_from(seq.0 - 1).unwrap();
+            out.push(Out::Record(self.spool[place].clone()));
+        }
+        out
+    }
+
+    fn perform(&mut self, actions: Vec<Action>, now: Mono, chance: &mut Chance) -> Vec<Out> {
+        let mut out = Vec::new();
+        for action in actions {
+            match action {
+                Action::Tell(status) => out.push(Out::Status(status)),
+                Action::Begin { key, stage, at, at_run } => {
+                    let environment = scene::environment(self.id.as_str());
+                    let mut due = BTreeSet::new();
+                    for (step, assigned) in stage.steps.iter().enumerate() {
+                        let Act::Probe(probe) = &assigned.act;
+                        for (index, target) in probe.to.iter().enumerate() {
+                            for k in 0..probe.requests(target.offset, stage.lasts) {
+                                let into = Nanos(target.offset.0 + k * probe.every.0);
+                                due.insert((at.plus(into), step, index));
+                            }
+                        }
+                    }
+                    let name = stage.name.clone();
+                    self.truth.insert(name.clone(), 0);
+                    let recorder =
+                        Recorder::new(key.clone(), self.id.clone(), environment, stage, at_run);
+                    let next_flush = at.plus(SEAL_EVERY);
+                    self.work = Some(Work {
+                        key,
+                        stage: name,
+                        recorder,
+                        at,
+                        at_run,
+                        due,
+                        open: BTreeSet::new(),
+                        next_flush,
+                        ending: false,
+                        began: false,
+                    });
+                }
+                Action::StopSending(_) => {
+                    if let Some(work) = &mut self.work {
+                        work.due.clear();
+                        work.ending = true;
+                    }
+                }
+                Action::Cut(_) => {
+                    if let Some(work) = &mut self.work {
+                        work.due.clear();
+                        work.open.clear();
+                        work.ending = true;
+                    }
+                }
+                Action::Seal { key, stage, at, how } => {
+                    out.extend(self.seal(&key, &stage, at, how, now, chance));
+                }
+            }
+        }
+        out
+    }
+
+    fn work(&mut self, now: Mono, chance: &mut Chance) -> Vec<Out> {
+        let mine = self.clock(now);
+        let Some(work) = &mut self.work else { return Vec::new() };
+        let mut events = Vec::new();
+        if !work.began && mine >= work.at {
+            work.began = true;
+            let (stage, planned) = (work.stage.clone(), work.at);
+            self.starts.insert(stage.clone(), now);
+            events.push(What::StageStarted { stage, planned, actual: mine });
+        }
+        while let Some(&(at, step, target)) = work.due.first().filter(|(at, ..)| *at <= mine) {
+            work.due.pop_first();
+            let answer = mine.plus(Nanos::from_millis(1 + chance.below(1500)));
+            let failed = chance.below(1000) < 2;
+            let outcome = if failed { Outcome::Refused } else { Outcome::Success };
+            work.open.insert((answer, at, step, target, outcome));
+        }
+        while let Some(&(answer, at, step, target, outcome)) =
+            work.open.first().filter(|(answer, ..)| *answer <= mine)
+        {
+            work.open.pop_first();
+            let run_time = |mono: Mono| RunTime(work.at_run.0 + mono.minus(work.at));
+            let intended = run_time(at);
+            let [sent, done] = [intended, run_time(answer)];
+            *self.truth.get_mut(&work.stage).unwrap() += 1;
+            if self.sabotage != Sabotage::LoseSamples || !chance.percent(5) {
+                work.recorder.observe(Observation { step, target, intended, sent, done, outcome });
+            }
+        }
+        let flush = mine >= work.next_flush;
+        if flush {
+            work.next_flush = work.next_flush.plus(SEAL_EVERY);
+        }
+        let idle = work.ending && work.open.is_empty() && work.due.is_empty();
+        let run = work.key.run.clone();
+        if !events.is_empty() {
+            self.write_events(events, mine);
+        }
+        if flush {
+            self.flush();
+        }
+        if idle {
+            return self.command(Input::WorkersIdle(run), now, chance);
+        }
+        Vec::new()
+    }
+
+    fn seal(
+        &mut self,
+        key: &RunKey,
+        stage: &StageName,
+        at: RunTime,
+        how: StageEnd,
+        now: Mono,
+        chance: &mut Chance,
+    ) -> Vec<Out> {
+        self.flush();
+        let ended = What::StageEnded { stage: stage.clone(), at, how };
+        let mine = self.clock(now);
+        self.write_events(vec![ended], mine);
+        let Some(work) = self.work.take() else { return Vec::new() };
+        let seal = self.write(&key.run, Body::Seal(work.recorder.seal()));
+        let (run, stage, spool) = (key.run.clone(), stage.clone(), self.spool_id);
+        self.command(Input::SealWritten { run, stage, spool, seal }, now, chance)
+    }
+
+    fn flush(&mut self) {
+        let Some(work) = &mut self.work else { return };
+        let recordings = work.recorder.flush();
+        let run = work.key.run.clone();
+        if !recordings.is_empty() {
+            let body = Body::Recordings(recordings);
+            work.recorder.wrote(body.kind());
+            self.write(&run, body);
+        }
+    }
+
+    fn write_events(&mut self, events: Vec<What>, at: Mono) {
+        let Some(work) = &mut self.work else { return };
+        let event = |what| Event { at, epoch: ClockEpoch(0), wall: WallMillis(0), what };
+        let body = Body::Events(events.into_iter().map(event).collect());
+        work.recorder.wrote(body.kind());
+        let run = work.key.run.clone();
+        self.write(&run, body);
+    }
+
+    fn write(&mut self, run: &RunId, body: Body) -> Seq {
+        let seq = Seq(self.spool.len() as u64 + 1);
+        let key = RecordKey { agent: self.id.clone(), spool: self.spool_id, seq };
+        let attempt = nepho_common::id::Attempt(1);
+        self.spool.push(Entry { key, run: run.clone(), attempt, body });
+        self.outbox.wrote(seq);
+        seq
+    }
+}

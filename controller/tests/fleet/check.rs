@@ -1,0 +1,165 @@
+//! What must hold after every seed.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    event::What,
+    id::{AgentId, StageName},
+    journal::Body,
+    recording::Metric,
+    time::Mono,
+};
+use nepho_controller_core::report::Verdict;
+
+use crate::world::World;
+
+/// A promise that is broken on purpose, to see that the checks can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    None,
+    AckBeforeStore,
+    StoreTwice,
+    Invent,
+    LoseSamples,
+}
+
+/// How often what happened: a simulation in which nothing goes wrong shows nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    passed: u32,
+    crashes: u32,
+    lost: u32,
+    returned: u32,
+    missing: u32,
+    stopped: u32,
+    skipped: u32,
+}
+
+impl Seen {
+    pub(crate) fn count(&mut self, world: &World) {
+        self.crashes += world.crashes;
+        self.stopped += u32::from(world.stopped);
+        self.passed += u32::from(world.verdict == Verdict::Pass);
+        for what in world.journal() {
+            match what {
+                What::AgentLost { .. } => self.lost += 1,
+                What::AgentReturned { .. } => self.returned += 1,
+                What::StageCollected { missing, .. } => self.missing += u32::from(!missing.is_empty()),
+                What::StageSkipped { .. } => self.skipped += 1,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn assert_everything_happened(&self) {
+        let Self { passed, crashes, lost, returned, missing, stopped, skipped } = self;
+        for (what, times) in [
+            ("passed", passed),
+            ("crashes", crashes),
+            ("lost", lost),
+            ("returned", returned),
+            ("missing", missing),
+            ("stopped", stopped),
+            ("skipped", skipped),
+        ] {
+            assert!(*times > 0, "{what} never happened: {self:?}");
+        }
+    }
+}
+
+pub(crate) fn check(world: &World) -> Result<(), String> {
+    conservation(world)?;
+    ending(world)?;
+    completeness(world)?;
+    starts(world)?;
+    verdict(world)
+}
+
+fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// Acknowledged is stored, once; stored was issued, with that content.
+fn conservation(world: &World) -> Result<(), String> {
+    for agent in &world.agents {
+        for entry in agent.spool.iter().take(usize::try_from(agent.outbox.acked().0).unwrap()) {
+            let stored = world.store.get(&entry.key);
+            demand(stored.is_some(), || format!("{:?} was acknowledged and is not stored", entry.key))?;
+        }
+    }
+    for (key, (stored, times)) in &world.store {
+        demand(*times == 1, || format!("{key:?} was counted {times} times"))?;
+        if key.agent.is_controller() {
+            continue;
+        }
+        let agent = world.agents.iter().find(|agent| agent.id == key.agent).unwrap();
+        let issued = agent.spool.get(usize::try_from(key.seq.0 - 1).unwrap());
+        demand(issued == Some(stored), || format!("{key:?} was stored and not issued so"))?;
+    }
+    Ok(())
+}
+
+fn ending(world: &World) -> Result<(), String> {
+    let ends = world.journal().into_iter().filter(|what| matches!(what, What::RunEnded { .. }));
+    let ends = ends.count();
+    demand(ends == 1, || format!("the run ended {ends} times"))?;
+    demand(world.run.is_over(), || "the run is not over".to_owned())?;
+    let owed: Vec<_> = world.agents.iter().map(|agent| agent.outbox.owed()).collect();
+    demand(owed.iter().all(|owed| *owed == 0), || format!("agents still owe records: {owed:?}"))
+}
+
+/// Of an agent that was collected, everything it observed is in the store.
+fn completeness(world: &World) -> Result<(), String> {
+    let mut stored: BTreeMap<(AgentId, StageName), u64> = BTreeMap::new();
+    for (entry, _) in world.store.values() {
+        let Body::Recordings(recordings) = &entry.body else { continue };
+        for recording in recordings.iter().filter(|r| r.series.metric == Metric::ResponseTime) {
+            let key = (recording.series.agent.clone(), recording.series.stage.clone());
+            *stored.entry(key).or_default() += recording.histogram.count();
+        }
+    }
+    for what in world.journal() {
+        let What::StageCollected { stage, missing } = what else { continue };
+        for agent in world.agents.iter().filter(|agent| !missing.contains(&agent.id)) {
+            let Some(truth) = agent.truth.get(stage) else { continue };
+            let found = stored.get(&(agent.id.clone(), stage.clone())).copied().unwrap_or_default();
+            demand(found == *truth, || {
+                format!("{} observed {truth} in {stage}, {found} are stored", agent.id)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The true start lies within the stated bound, whatever the paths and the clocks.
+fn starts(world: &World) -> Result<(), String> {
+    for what in world.journal() {
+        let What::StageOrdered { stage, at, agents, .. } = what else { continue };
+        for agent in &world.agents {
+            let (Some(order), Some(&actual)) = (agents.get(&agent.id), agent.starts.get(stage)) else {
+                continue;
+            };
+            let lateness = agent.clock(actual).since(order.at).0;
+            let error = Mono::minus(actual, *at).unsigned_abs();
+            let bound = order.offset.width().half().0 + lateness;
+            demand(error <= bound, || {
+                format!("{} started {stage} {error} ns off, the bound was {bound}", agent.id)
+            })?;
+            let tight = order.round_trip.half().0 + 1_000_000;
+            demand(order.offset.width().half().0 <= tight, || {
+                format!("the bound {} is padded beyond {tight}", order.offset.width().half())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// No data is never a pass.
+fn verdict(world: &World) -> Result<(), String> {
+    let incomplete = world.journal().into_iter().any(|what| match what {
+        What::StageCollected { missing, .. } => !missing.is_empty(),
+        What::StageSkipped { .. } => true,
+        _ => false,
+    });
+    demand(!(incomplete && world.verdict == Verdict::Pass), || "passed although data is missing".to_owned())
+}
