@@ -94,11 +94,12 @@ pub async fn run(
         }
         let now = clock::now();
         let due = pacer.slots.due(now);
-        if !is_begun {
+        if is_begun {
+            pacer.fire(due, None).await;
+        } else {
             is_begun = true;
-            pacer.begin(now).await;
+            pacer.begin(due, now).await;
         }
-        pacer.fire(due).await;
     }
     while pacer.open.join_next().await.is_some() {}
     pacer.tell(Seen::Idle).await;
@@ -173,20 +174,26 @@ impl Pacer {
         }
     }
 
-    /// Says when the stage began: when the alarm of its start rang. A first request that is due
-    /// later, by its offset, says nothing of the start.
-    async fn begin(&self, actual: Mono) {
-        let planned = self.at;
-        self.tell(Seen::Started { planned, actual }).await;
+    /// The stage begins: the first request that is due at its very start says when it was sent.
+    /// Without one, the instant at which the alarm rang is said; a first request that is due later,
+    /// by its offset, tells nothing of the start.
+    async fn begin(&mut self, due: Due, rang: Mono) {
+        let at = self.at;
+        let first = due.send.iter().position(|slot| slot.intended == at);
+        if first.is_none() {
+            let started = Seen::Started { planned: at, actual: rang };
+            self.tell(started).await;
+        }
+        self.fire(due, first).await;
     }
 
-    async fn fire(&mut self, due: Due) {
+    async fn fire(&mut self, due: Due, first: Option<usize>) {
         while let Some(done) = self.open.try_join_next() {
             self.is_over(done);
         }
         let Due { send, mut missed } = due;
-        let is_first = !send.is_empty();
-        for slot in send {
+        let any = !send.is_empty();
+        for (place, slot) in send.into_iter().enumerate() {
             let step = &self.steps[slot.step];
             let open = self.in_flight.entry((slot.step, slot.target)).or_default();
             if *open >= step.in_flight_max {
@@ -201,11 +208,12 @@ impl Pacer {
                 timeout: step.timeout,
                 question: Arc::clone(&step.questions[slot.target]),
                 asker: self.asker.clone(),
+                is_first: first == Some(place),
             };
             self.open
                 .spawn(request.make(self.mode.clone(), self.seen.clone()));
         }
-        if is_first {
+        if any {
             hold::at("stage.running").await;
         }
         if !missed.is_empty() {
@@ -221,7 +229,7 @@ impl Pacer {
             let late = |slot: Slot| (slot.step, clock::now().since(slot.intended));
             due.missed.extend(cut.map(late));
         }
-        self.fire(due).await;
+        self.fire(due, None).await;
     }
 
     fn is_over(&mut self, done: Result<(usize, usize), tokio::task::JoinError>) {
@@ -245,6 +253,8 @@ struct Request {
     timeout: Nanos,
     question: Arc<Question>,
     asker: Asker,
+    /// It shows when the stage really began.
+    is_first: bool,
 }
 
 impl Request {
@@ -254,6 +264,11 @@ impl Request {
         seen: mpsc::Sender<Sighting>,
     ) -> (usize, usize) {
         let sent = clock::now();
+        if self.is_first {
+            let started = Seen::Started { planned: self.since.0, actual: sent };
+            // Nobody listens only when the agent ends.
+            drop(seen.send(self.from.clone().saw(started)).await);
+        }
         let outcome = tokio::select! {
             biased;
             outcome = self.asker.ask(&self.question, self.timeout) => outcome,

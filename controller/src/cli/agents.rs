@@ -39,7 +39,9 @@ pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Res
         Format::Text => {
             context.out.data(&list(&agents.agents))?;
             if agents.agents.is_empty() {
-                context.out.say("no agent yet; next: nepho enroll --environment NAME");
+                context
+                    .out
+                    .say("no agent yet; next: nepho enroll --environment NAME");
             }
         }
     }
@@ -48,7 +50,15 @@ pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Res
 
 fn list(agents: &[AgentView]) -> String {
     let header = [
-        "AGENT", "ENVIRONMENT", "STATE", "SEEN", "CLOCK", "ROUND TRIP", "VERSION", "HOST", "CAN",
+        "AGENT",
+        "ENVIRONMENT",
+        "STATE",
+        "SEEN",
+        "CLOCK",
+        "ROUND TRIP",
+        "VERSION",
+        "HOST",
+        "CAN",
         "RUN",
     ];
     let rows: Vec<_> = agents.iter().map(row).collect();
@@ -69,7 +79,11 @@ fn row(agent: &AgentView) -> Vec<String> {
         agent.environment.to_string(),
         state.to_owned(),
         or_dash(agent.silent_for.map(|silent| silent.to_string())),
-        or_dash(agent.clock.map(|clock| format!("±{}", clock.width().half()))),
+        or_dash(
+            agent
+                .clock
+                .map(|clock| format!("±{}", clock.width().half())),
+        ),
         or_dash(agent.round_trip.map(|time| time.to_string())),
         or_dash(agent.host.as_ref().map(|host| host.version.clone())),
         or_dash(agent.host.as_ref().map(|host| host.name.clone())),
@@ -104,7 +118,10 @@ mod tests {
                 version: "0.1.0".to_owned(),
             }),
             features: vec!["probe.http".parse().unwrap(), "probe.tcp".parse().unwrap()],
-            clock: Some(ClockOffset { lo: -40_000, hi: 60_000 }),
+            clock: Some(ClockOffset {
+                lo: -40_000,
+                hi: 60_000,
+            }),
             round_trip: Some(Nanos(100_000)),
             runs: vec!["r1".parse().unwrap()],
         };

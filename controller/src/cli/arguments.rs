@@ -38,10 +38,23 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 struct Global {
     /// How data is written to stdout.
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     output: Format,
     /// When to use colour; NO_COLOR is honoured.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     color: Color,
     /// Only data and errors, no talk.
     #[arg(short, long, global = true)]
@@ -50,10 +63,22 @@ struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// The controller, as unix:///PATH/nepho.sock; else the one in the default data directory.
-    #[arg(long, global = true, env = "NEPHO_CONTROLLER", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "NEPHO_CONTROLLER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     controller: Option<String>,
     /// Where nepho-agent and nepho-sample-fleet are; else beside this program.
-    #[arg(long, global = true, env = "NEPHO_BIN_DIR", hide_env_values = true, value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "NEPHO_BIN_DIR",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
     bin_dir: Option<PathBuf>,
 }
 
@@ -161,7 +186,10 @@ mod tests {
                 continue;
             }
             add(&name, verb);
-            for verb in verb.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+            for verb in verb
+                .get_subcommands_mut()
+                .filter(|verb| verb.get_name() != "help")
+            {
                 add(&format!("{name} {}", verb.get_name()), verb);
             }
         }

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::Failure;
 use crate::{
-    export::{self, JOURNAL, MANIFEST},
+    export::{self, JOURNAL, MANIFEST, Manifest},
     web::Client,
 };
 
@@ -86,11 +86,15 @@ pub(super) async fn write(
 ) -> Result<(), Failure> {
     write_text(&folder.join("report.json"), &json::render(report))?;
     write_text(&folder.join("report.md"), &markdown::render(report))?;
-    export(client, run, folder).await
+    export(client, run, folder).await.map(drop)
 }
 
 /// Writes the run directory, and reads it back: what was damaged on the way is found now.
-pub(super) async fn export(client: &Client, run: &RunId, folder: &Path) -> Result<(), Failure> {
+pub(super) async fn export(
+    client: &Client,
+    run: &RunId,
+    folder: &Path,
+) -> Result<Manifest, Failure> {
     let mut answer = client.export(run).await?;
     let path = folder.join(JOURNAL);
     let mut journal = BufWriter::new(File::create(&path).await.map_err(unwritten(&path))?);
@@ -108,12 +112,17 @@ pub(super) async fn export(client: &Client, run: &RunId, folder: &Path) -> Resul
         journal.write_all(rest).await.map_err(unwritten(&path))?;
     }
     journal.flush().await.map_err(unwritten(&path))?;
-    journal.get_ref().sync_all().await.map_err(unwritten(&path))?;
+    journal
+        .get_ref()
+        .sync_all()
+        .await
+        .map_err(unwritten(&path))?;
     let path = folder.join(MANIFEST);
     std::fs::write(&path, manifest.unwrap_or(first)).map_err(unwritten(&path))?;
     let folder = folder.to_owned();
-    let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder).map(drop));
-    Ok(read.await.expect("reading does not panic")?)
+    let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder));
+    let (manifest, _) = read.await.expect("reading does not panic")?;
+    Ok(manifest)
 }
 
 #[cfg(test)]
@@ -131,6 +140,9 @@ mod tests {
         let given = Folder::open(Some(dir.path().join("a/b"))).unwrap();
         let path = given.of_run(&"r".parse().unwrap()).unwrap();
         assert_eq!(path, dir.path().join("a/b"));
-        assert!(path.read_dir().unwrap().next().is_none(), "nothing is left of the proof");
+        assert!(
+            path.read_dir().unwrap().next().is_none(),
+            "nothing is left of the proof"
+        );
     }
 }

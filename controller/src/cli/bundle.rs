@@ -35,7 +35,10 @@ fn source(path: &Path) -> Result<Source, Failure> {
         match String::from_utf8(bytes) {
             Ok(text) => Ok(text),
             Err(error) if whole => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
-            Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is not UTF-8 text",
+            )),
         }
     };
     let text = read().map_err(|source| Failure::Read {

@@ -14,7 +14,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(super) const fn new(out: Out, controller: Option<String>, bin_dir: Option<PathBuf>) -> Self {
+    pub(super) const fn new(
+        out: Out,
+        controller: Option<String>,
+        bin_dir: Option<PathBuf>,
+    ) -> Self {
         Self {
             out,
             controller,
@@ -72,7 +76,10 @@ mod tests {
             (false, None, some("/h"), Some("/h/.local/state/nepho")),
             (false, None, None, None),
         ] {
-            assert_eq!(choose(root, state, home).as_deref(), expected.map(Path::new));
+            assert_eq!(
+                choose(root, state, home).as_deref(),
+                expected.map(Path::new)
+            );
         }
     }
 }

@@ -43,7 +43,9 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     let Arguments { out, seed } = arguments;
     let mut signals = Signals::listen()?;
     let folder = Folder::open(Some(out.clone()))?;
-    context.out.say("starting forty services, three distances, a controller and three agents");
+    context
+        .out
+        .say("starting forty services, three distances, a controller and three agents");
     let siblings = context.siblings();
     let theatre = {
         let say = |text: &str| context.out.say(text);
@@ -52,7 +54,9 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     let ended = Box::pin(play(context, &mut signals, &theatre, &out, folder, seed)).await;
     Box::pin(theatre.end()).await;
     let took = began.elapsed().as_secs_f64();
-    context.out.say(&format!("the demo took {took:.1} s; everything that it started has ended"));
+    context.out.say(&format!(
+        "the demo took {took:.1} s; everything that it started has ended"
+    ));
     ended
 }
 
@@ -67,7 +71,10 @@ async fn play(
 ) -> Result<Exit, Failure> {
     let files = &theatre.files;
     let paths = NAMES.map(|name| out.join(name));
-    for (path, text) in paths.iter().zip([&files.fleet, &files.scenario, &files.ports]) {
+    for (path, text) in paths
+        .iter()
+        .zip([&files.fleet, &files.scenario, &files.ports])
+    {
         artifacts::write_text(path, text)?;
     }
     let [fleet, scenario, ports] = &paths;

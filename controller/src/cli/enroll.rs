@@ -86,7 +86,9 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     match (file, context.out.format()) {
         (Some((path, mut file)), _) => {
             writeln!(file, "{}", enrolment.token).map_err(unwritten(path))?;
-            context.out.say(&format!("the token is in {}", path.display()));
+            context
+                .out
+                .say(&format!("the token is in {}", path.display()));
         }
         (None, Format::Text) => context.out.data(&enrolment.token)?,
         (None, Format::Json | Format::Ndjson) => context.out.json(&Document::of(enrolment))?,

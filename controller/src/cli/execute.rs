@@ -1,11 +1,14 @@
 //! A run from its start to its files: asked for, followed, stopped if somebody wants that, and
 //! what it found printed and written.
 
+use std::time::Duration;
+
 use nepho_common::{control::StopMode, id::RunId};
 use nepho_controller_core::report::{
     Report,
-    render::{terminal, terminal::Colour},
+    render::{json, terminal, terminal::Colour},
 };
+use tokio::time::sleep;
 
 use super::{
     Context, Failure, Signals,
@@ -41,7 +44,9 @@ pub(crate) async fn execute(
         folder,
     } = execution;
     let run = signals.unless(client.start(request)).await?;
-    context.out.say(&format!("run {run} of {}", request.bundle.scenario.name));
+    context
+        .out
+        .say(&format!("run {run} of {}", request.bundle.scenario.name));
     let ended_by = follow(context, signals, client, &run).await?;
     let report = client.report(&run).await?;
     let folder = folder.of_run(&run)?;
@@ -49,9 +54,13 @@ pub(crate) async fn execute(
     print(context, &report)?;
     for (what, file) in [("report", "report.md"), ("report", "report.json")] {
         let path = folder.join(file);
-        context.out.say(&format!("{what}         {}", path.display()));
+        context
+            .out
+            .say(&format!("{what}         {}", path.display()));
     }
-    context.out.say(&format!("run directory  {}", folder.display()));
+    context
+        .out
+        .say(&format!("run directory  {}", folder.display()));
     Ok(ended_by.unwrap_or_else(|| Exit::of_report(&report)))
 }
 
@@ -66,9 +75,13 @@ pub(super) fn print(context: &mut Context, report: &Report) -> Result<(), Failur
             };
             context.out.data(&terminal::render(report, colour))
         }
-        Format::Json | Format::Ndjson => context.out.json(report),
+        Format::Json => context.out.data(&json::render(report)),
+        Format::Ndjson => context.out.json(report),
     }
 }
+
+/// While the controller can't be reached, this is said so often.
+const SAY_LOST_EVERY: Duration = Duration::from_secs(5);
 
 /// Follows a run to its end. The first signal asks it to stop, the second aborts it, the third
 /// leaves it alone; the exit code of the first one.
@@ -92,6 +105,13 @@ async fn follow(
                     progress.show(&context.out, &view);
                 }
             },
+            () = sleep(SAY_LOST_EVERY) => {
+                if let Some(lost) = events.lost_for() {
+                    let secs = lost.as_secs();
+                    let words = format!("no answer for {secs} s, trying again; a lost connection stops no run");
+                    progress.say(&context.out, &words);
+                }
+            }
             exit = signals.next() => {
                 asked.push(exit);
                 let (mode, words) = match asked.len() {

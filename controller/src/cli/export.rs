@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use nepho_common::id::RunId;
 
-use super::{Context, Failure, artifacts};
+use super::{Context, Failure, artifacts, out::Format};
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "\
@@ -29,7 +29,13 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     let Arguments { run, out } = arguments;
     let client = context.client()?;
     artifacts::make(&out)?;
-    artifacts::export(&client, &run, &out).await?;
-    context.out.say(&format!("run directory  {}", out.display()));
+    let manifest = artifacts::export(&client, &run, &out).await?;
+    match context.out.format() {
+        Format::Text => {}
+        Format::Json | Format::Ndjson => context.out.json(&manifest)?,
+    }
+    context
+        .out
+        .say(&format!("run directory  {}", out.display()));
     Ok(Exit::Passed)
 }

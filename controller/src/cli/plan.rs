@@ -114,7 +114,11 @@ mod tests {
         let fleet = include_str!("../../../deploy/scenarios/cluster-config.yaml");
         let bundle = Bundle {
             scenario: text("first.yaml", scenario),
-            files: [("cluster-config.yaml".to_owned(), text("cluster-config.yaml", fleet))].into(),
+            files: [(
+                "cluster-config.yaml".to_owned(),
+                text("cluster-config.yaml", fleet),
+            )]
+            .into(),
         };
         let loaded = scenario::load(&bundle).unwrap_or_else(|found| panic!("{found}"));
         (bundle, loaded)
@@ -123,7 +127,15 @@ mod tests {
     #[test]
     fn the_plan_of_the_first_scenario() {
         let (bundle, loaded) = first();
-        let planned = plan_local(&bundle, &loaded, Choices { seed: 1, keep_going: false }).unwrap();
+        let planned = plan_local(
+            &bundle,
+            &loaded,
+            Choices {
+                seed: 1,
+                keep_going: false,
+            },
+        )
+        .unwrap();
         let ids = planned.id.to_string();
         let text = planner::render(&planned)
             .replace(&ids, "ID")

@@ -101,7 +101,10 @@ fn describe(view: &RunView) -> String {
     if let Some(progress) = &view.progress {
         match &progress.stage {
             Some(stage) => {
-                parts.push(format!("{stage} ({} of {})", progress.number, progress.stages));
+                parts.push(format!(
+                    "{stage} ({} of {})",
+                    progress.number, progress.stages
+                ));
                 parts.push(progress.state.clone());
                 let seconds = |time: Nanos| time.0 / 1_000_000_000;
                 let (elapsed, lasts) = (seconds(progress.elapsed), seconds(progress.lasts));
@@ -114,7 +117,11 @@ fn describe(view: &RunView) -> String {
         parts.push(format!("{} requests", tally.requests));
         parts.push(format!("{} failed", tally.failures));
     }
-    if let Some(progress) = view.progress.as_ref().filter(|progress| !progress.waiting.is_empty()) {
+    if let Some(progress) = view
+        .progress
+        .as_ref()
+        .filter(|progress| !progress.waiting.is_empty())
+    {
         parts.push(format!("waiting: {}", progress.waiting.join(", ")));
     }
     parts.join("  ")
@@ -145,7 +152,11 @@ mod tests {
             ("ab", "xy", "xy"),
             ("aa", "aaa", "a"),
         ] {
-            assert_eq!(news(&lines(before), &lines(now)), lines(expected), "{before} {now}");
+            assert_eq!(
+                news(&lines(before), &lines(now)),
+                lines(expected),
+                "{before} {now}"
+            );
         }
     }
 

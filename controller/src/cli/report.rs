@@ -23,7 +23,11 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The run.
-    #[arg(value_name = "RUN", required_unless_present = "from", conflicts_with = "from")]
+    #[arg(
+        value_name = "RUN",
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
     run: Option<RunId>,
     /// text, json or md; several only with --out.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = form)]
@@ -118,12 +122,7 @@ async fn refold(folder: PathBuf) -> Result<Report, Failure> {
     Ok(scribe::refold(records))
 }
 
-fn write(
-    context: &Context,
-    report: &Report,
-    folder: &Path,
-    forms: &[Form],
-) -> Result<(), Failure> {
+fn write(context: &Context, report: &Report, folder: &Path, forms: &[Form]) -> Result<(), Failure> {
     artifacts::make(folder)?;
     for form in forms {
         let path = folder.join(form.file());

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use nepho_common::id::{Digest, PlanId};
 
-use super::{Context, Execution, Failure, Signals, artifacts::Folder, bundle, execute, out::Format};
+use super::{
+    Context, Execution, Failure, Signals, artifacts::Folder, bundle, execute, out::Format,
+};
 use crate::{
     driver::RunOptions,
     exit::Exit,
@@ -89,7 +91,9 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     }
     let folder = Folder::open(arguments.out)?;
     let environments = loaded.fleet.environments.keys();
-    context.out.say("starting a private controller and its agents");
+    context
+        .out
+        .say("starting a private controller and its agents");
     let mut private = Box::pin(signals.unless(Private::start(&context.siblings()))).await?;
     let places = private.beside(environments);
     let ended = match Box::pin(signals.unless(private.populate(&places))).await {

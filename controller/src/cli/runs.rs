@@ -38,7 +38,9 @@ pub(super) async fn perform(
 }
 
 pub(super) fn list(runs: &[RunView]) -> String {
-    let header = ["RUN", "BEGAN", "SCENARIO", "STATE", "STAGE", "REQUESTS", "FAILED", "TITLE"];
+    let header = [
+        "RUN", "BEGAN", "SCENARIO", "STATE", "STAGE", "REQUESTS", "FAILED", "TITLE",
+    ];
     let rows: Vec<_> = runs.iter().map(row).collect();
     table(&header, &rows)
 }
@@ -108,7 +110,10 @@ mod tests {
                 since: Nanos(0),
                 waiting: Vec::new(),
             }),
-            tally: Some(Tally { requests: 1200, failures: 0 }),
+            tally: Some(Tally {
+                requests: 1200,
+                failures: 0,
+            }),
             verdict: None,
             exit_code: None,
             ..past.clone()

@@ -29,7 +29,10 @@ impl Signals {
     }
 
     /// Does `work`, unless a signal comes before it is done: then it is dropped.
-    pub(crate) async fn unless<T, E>(&mut self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+    pub(crate) async fn unless<T, E>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure>
     where
         Failure: From<E>,
     {

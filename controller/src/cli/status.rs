@@ -39,7 +39,9 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
             Format::Text => {
                 context.out.data(&runs::list(&all))?;
                 if all.is_empty() {
-                    context.out.say("no run is under way; `nepho runs` lists those that are over");
+                    context
+                        .out
+                        .say("no run is under way; `nepho runs` lists those that are over");
                 }
             }
         }
@@ -57,7 +59,11 @@ fn describe(view: &RunView) -> String {
     let mut text = runs::list(std::slice::from_ref(view));
     text.push_str(&format!("plan {}\n", view.plan));
     for stage in &view.stages {
-        text.push_str(&format!("stage {}: {}\n", stage.stage, stage.verdict.word()));
+        text.push_str(&format!(
+            "stage {}: {}\n",
+            stage.stage,
+            stage.verdict.word()
+        ));
     }
     for waiting in view.progress.iter().flat_map(|progress| &progress.waiting) {
         text.push_str(&format!("waiting: {waiting}\n"));
@@ -69,4 +75,42 @@ fn describe(view: &RunView) -> String {
         text.push_str(&format!("its report: nepho report {}\n", view.run));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use nepho_common::{
+        id::{Digest, PlanId},
+        time::WallMillis,
+    };
+    use nepho_controller_core::report::Verdict;
+
+    use super::*;
+    use crate::view::StageView;
+
+    #[test]
+    fn a_run_is_shown_with_its_stages_and_what_it_said() {
+        let stage = |stage: &str, verdict| StageView {
+            stage: stage.parse().unwrap(),
+            verdict,
+        };
+        let view = RunView {
+            schema: RunView::SCHEMA.to_owned(),
+            run: "20261122-081500-0a1b".parse().unwrap(),
+            plan: PlanId(Digest::of(b"")),
+            scenario: "three".parse().unwrap(),
+            title: "三环境集群测试".to_owned(),
+            created: WallMillis(1_795_335_300_000),
+            progress: None,
+            tally: None,
+            stages: vec![
+                stage("local", Verdict::Fail),
+                stage("cloud", Verdict::NotRun),
+            ],
+            said: vec!["stage cloud is not run: local did not pass".to_owned()],
+            verdict: Some(Verdict::Fail),
+            exit_code: Some(10),
+        };
+        insta::assert_snapshot!(describe(&view));
+    }
 }

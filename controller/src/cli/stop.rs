@@ -48,7 +48,8 @@ async fn end(context: &mut Context, run: &RunId, mode: StopMode) -> Result<Exit,
     let stopping = context.client()?.stop(run, mode).await?;
     match context.out.format() {
         Format::Text => {
-            let text = format!("run {run} was asked to end; `nepho status {run}` shows when it has");
+            let text =
+                format!("run {run} was asked to end; `nepho status {run}` shows when it has");
             context.out.say(&text);
         }
         Format::Json | Format::Ndjson => context.out.json(&Document::of(stopping))?,

@@ -72,7 +72,11 @@ impl Map {
 
     /// Where agents of `from` reach the controller; absent at home.
     pub(super) fn controller(&self, from: &EnvironmentName) -> Option<Ports> {
-        let route = |port| self.routes.get(&to_controller(from.as_str(), port)).copied();
+        let route = |port| {
+            self.routes
+                .get(&to_controller(from.as_str(), port))
+                .copied()
+        };
         Some(Ports {
             enrolment: route("enrolment")?,
             sessions: route("sessions")?,
@@ -158,7 +162,11 @@ pub(super) async fn start(
         .iter_mut()
         .map(|child| child.first_line::<Ready>(READY_WITHIN));
     let mut map = Map::default();
-    for route in try_join_all(lines).await?.into_iter().flat_map(|line| line.routes) {
+    for route in try_join_all(lines)
+        .await?
+        .into_iter()
+        .flat_map(|line| line.routes)
+    {
         if !route.up {
             return Err(DemoError::Closed(route.name));
         }
@@ -228,7 +236,12 @@ mod tests {
         assert_eq!(counts, [29 + 4 + 2, 29 + 7 + 2, 4 + 7]);
         let [first, ..] = PAIRS;
         for route in routes(first, &running, ports) {
-            assert_eq!((route.there_ms, route.back_ms), (7.5, 7.5), "{}", route.name);
+            assert_eq!(
+                (route.there_ms, route.back_ms),
+                (7.5, 7.5),
+                "{}",
+                route.name
+            );
             assert_eq!(route.check, !route.name.contains("controller"));
         }
     }

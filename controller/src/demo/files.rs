@@ -21,7 +21,11 @@ pub struct Files {
 }
 
 /// The names of the three, in that order.
-pub const NAMES: [&str; 3] = ["cluster-config.yaml", "three-environments.yaml", "ports.csv"];
+pub const NAMES: [&str; 3] = [
+    "cluster-config.yaml",
+    "three-environments.yaml",
+    "ports.csv",
+];
 
 const ENVIRONMENTS: [(&str, &str); 3] = [
     ("local", "本地 · local"),
@@ -254,7 +258,12 @@ mod tests {
                 assert!(loaded.fleet.path(from, to).is_some(), "{from} {}", to.id);
             }
         }
-        let lasts: Vec<_> = loaded.scenario.stages.iter().map(|stage| stage.lasts.to_string()).collect();
+        let lasts: Vec<_> = loaded
+            .scenario
+            .stages
+            .iter()
+            .map(|stage| stage.lasts.to_string())
+            .collect();
         assert_eq!(lasts, ["18s", "20s", "32s"]);
     }
 

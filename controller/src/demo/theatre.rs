@@ -89,7 +89,10 @@ impl Theatre {
         };
         let places: Vec<_> = environments().map(place).collect();
         Box::pin(private.populate(&places)).await?;
-        say(&format!("{} agents are enrolled and connected", places.len()));
+        say(&format!(
+            "{} agents are enrolled and connected",
+            places.len()
+        ));
         let files = files::files(&running, &map);
         Ok(Self {
             private,

@@ -86,9 +86,7 @@ pub struct Tail(Vec<String>);
 
 impl fmt::Display for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|line| write!(f, "\n  | {line}"))
+        self.0.iter().try_for_each(|line| write!(f, "\n  | {line}"))
     }
 }
 
@@ -107,7 +105,11 @@ impl Child {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn start(name: impl Into<String>, program: &Path, arguments: &[&str]) -> Result<Self, ChildError> {
+    pub fn start(
+        name: impl Into<String>,
+        program: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, ChildError> {
         let name = name.into();
         let started = Command::new(program)
             .args(arguments)
@@ -308,10 +310,14 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_last_lines_are_kept() {
-        let mut child = shell("i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i >&2; done; exit 1");
+        let mut child =
+            shell("i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i >&2; done; exit 1");
         let error = child.finish("its work", HANG_GUARD).await.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("| line 31\n") && text.ends_with("| line 50"), "{text}");
+        assert!(
+            text.contains("| line 31\n") && text.ends_with("| line 50"),
+            "{text}"
+        );
         assert!(!text.contains("| line 30\n"), "{text}");
     }
 }

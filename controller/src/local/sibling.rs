@@ -106,11 +106,7 @@ impl Siblings {
     }
 }
 
-async fn check(
-    name: &str,
-    path: PathBuf,
-    tried: Vec<PathBuf>,
-) -> Result<PathBuf, SiblingError> {
+async fn check(name: &str, path: PathBuf, tried: Vec<PathBuf>) -> Result<PathBuf, SiblingError> {
     let asked = Command::new(&path)
         .arg("--version")
         .stdin(Stdio::null())
@@ -181,10 +177,7 @@ mod tests {
         program(second.path(), "friend", &ours);
         let siblings = only(&[first.path(), second.path()]);
         let error = siblings.find("friend").await.unwrap_err();
-        assert!(
-            error.to_string().contains("is \"friend 0.0.1\""),
-            "{error}"
-        );
+        assert!(error.to_string().contains("is \"friend 0.0.1\""), "{error}");
     }
 
     #[tokio::test]

@@ -8,19 +8,19 @@ use std::{
 };
 
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use nepho_common::{control::StopMode, id::RunId};
 use nepho_controller_core::{planner::Planned, report::Report};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     net::UnixStream,
-    task::JoinHandle,
     time::{error::Elapsed, timeout},
 };
 
 use super::{
+    answer::{Answer, Connection},
     document::{
         Agents, Document, Enrolment, EnrolmentRequest, RunRequest, RunStarted, Runs, StopRequest,
         Stopping,
@@ -32,9 +32,7 @@ use crate::{exit::Exit, view::RunView};
 /// A local socket connects at once or not at all.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The slowest answers are a report and an export's first byte over a long run's journal.
-const ANSWER_WITHIN: Duration = Duration::from_secs(120);
-/// A report of 40 services, 3 environments and an hour is some 10 MB.
-const ANSWER_MAX: usize = 256 << 20;
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
 /// Why there is no answer, or not the one that was hoped for.
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +168,9 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn plan(&self, request: &RunRequest) -> Result<Planned, ClientError> {
-        let answer = self.ask(Method::POST, "/v1/plans", Some(json(request))).await?;
+        let answer = self
+            .ask(Method::POST, "/v1/plans", Some(json(request)))
+            .await?;
         answer.whole().await
     }
 
@@ -196,7 +196,9 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn run(&self, run: &RunId) -> Result<RunView, ClientError> {
-        let answer = self.ask(Method::GET, &format!("/v1/runs/{run}"), None).await?;
+        let answer = self
+            .ask(Method::GET, &format!("/v1/runs/{run}"), None)
+            .await?;
         answer.whole().await
     }
 
@@ -317,59 +319,8 @@ fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("our own values have string keys")
 }
 
-fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+pub(super) fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
     ClientError::Broken(error.into())
-}
-
-/// A granted request's answer, whole or piece by piece.
-#[derive(Debug)]
-pub struct Answer {
-    body: Incoming,
-    socket: PathBuf,
-    _connection: Connection,
-}
-
-impl Answer {
-    async fn whole<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let body = Limited::new(self.body, ANSWER_MAX).collect();
-        let body = timeout(ANSWER_WITHIN, body)
-            .await
-            .map_err(|_| ClientError::Late(self.socket))?
-            .map_err(ClientError::Broken)?;
-        serde_json::from_slice(&body.to_bytes()).map_err(ClientError::Answer)
-    }
-
-    /// The next piece, if it comes `within`; `None` at the end.
-    ///
-    /// # Errors
-    /// When the connection breaks or nothing comes.
-    pub async fn piece(&mut self, within: Duration) -> Result<Option<Bytes>, ClientError> {
-        loop {
-            let frame = timeout(within, self.body.frame())
-                .await
-                .map_err(|_| ClientError::Late(self.socket.clone()))?;
-            match frame {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(broken(error)),
-                // Trailers say nothing here.
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The task that moves bytes; it ends with the answer.
-#[derive(Debug)]
-struct Connection(JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    refusal::{Blame, Refusal},
-    server::{chain, run_id},
+    refusal::{Blame, Refusal, chain},
+    server::run_id,
 };
 use crate::{
     driver::Handle,

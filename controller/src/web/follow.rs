@@ -6,7 +6,10 @@ use std::time::Duration;
 use nepho_common::id::RunId;
 use tokio::time::{Instant, sleep};
 
-use super::client::{Answer, Client, ClientError};
+use super::{
+    answer::Answer,
+    client::{Client, ClientError},
+};
 use crate::view::RunView;
 
 /// The server says something at least every second, and a comment every 15 s.
@@ -184,8 +187,14 @@ mod tests {
             let mut request = [0; 4096];
             assert!(stream.read(&mut request).await.unwrap() > 0);
             let body = r#"{"schema":"nepho.error/v1","code":"not-found","message":"no run r"}"#;
-            let head = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n", body.len());
-            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            let head = format!(
+                "HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream
+                .write_all(format!("{head}{body}").as_bytes())
+                .await
+                .unwrap();
         };
         let mut follow = Follow::new(Client::new(&socket), "r".parse().unwrap());
         let (error, ()) = tokio::join!(follow.next(), server);

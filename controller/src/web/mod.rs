@@ -6,13 +6,15 @@
 //!
 //! - [`document`]: what goes over it, each with its `schema`.
 //! - [`refusal`]: how it says no.
-//! - [`server`]: the socket, the gate, the routes. `events`: a run, live, as server-sent events.
-//!   `export`: a run directory as a stream.
-//! - [`client`]: one connection a request. [`follow`]: a run's events, whatever breaks between.
+//! - [`socket`]: the socket and its gate. [`server`]: the routes. `events`: a run, live, as
+//!   server-sent events. `export`: a run directory as a stream.
+//! - [`client`]: one connection a request. [`answer`]: what comes over it. [`follow`]: a run's
+//!   events, whatever breaks between.
 //!
 //! Deliberately absent: TCP, TLS and tokens (the operator is on the controller's own host so far);
 //! pages for browsers.
 
+pub mod answer;
 pub mod client;
 pub mod document;
 mod events;
@@ -20,6 +22,8 @@ mod export;
 pub mod follow;
 pub mod refusal;
 pub mod server;
+pub mod socket;
 
 pub use client::{Client, ClientError};
-pub use server::{BindError, bind, router, serve};
+pub use server::{router, serve};
+pub use socket::{BindError, bind};

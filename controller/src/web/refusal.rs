@@ -8,7 +8,11 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::exit::Exit;
+use crate::{
+    driver::{Failure, PlanFailure},
+    exit::Exit,
+    identity::enrol::MintError,
+};
 
 /// Names the format.
 pub const SCHEMA: &str = "nepho.error/v1";
@@ -104,6 +108,46 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.code.status(), Json(self)).into_response()
+    }
+}
+
+impl From<PlanFailure> for Refusal {
+    fn from(failure: PlanFailure) -> Self {
+        match failure {
+            PlanFailure::Diagnostics(found) => Self {
+                diagnostics: Some(found.json()),
+                ..Self::new(Blame::Invalid, found.render(false))
+            },
+            PlanFailure::Refused(why) => Self::new(Blame::Refused, why.join("\n")),
+            PlanFailure::Failure(failure) => failure.into(),
+        }
+    }
+}
+
+/// An error with everything behind it, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let text = chain(&failure);
+        match failure {
+            Failure::NoSuchRun(_) => Self::new(Blame::NotFound, text),
+            Failure::Over(_) => Self::new(Blame::Refused, text),
+            Failure::Mint(MintError::Reserved) => Self::new(Blame::BadRequest, text),
+            Failure::Mint(MintError::Store(_) | MintError::NoRandomness(_))
+            | Failure::Store(_)
+            | Failure::Down
+            | Failure::Random => Self::new(Blame::Internal, text),
+        }
     }
 }
 

@@ -1,25 +1,18 @@
-//! The socket, the gate and the routes.
+//! The routes, behind the gate.
 
-use std::{
-    io,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{self, ConnectInfo, DefaultBodyLimit, Request, State, connect_info::Connected},
-    middleware::{self, Next},
-    response::Response,
+    extract::{self, ConnectInfo, DefaultBodyLimit, Request, State},
+    middleware,
     routing::{get, post},
-    serve::IncomingStream,
 };
 use nepho_common::id::RunId;
 use nepho_controller_core::{planner::Planned, report::Report};
 use serde::de::DeserializeOwned;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
 use super::{
     document::{
@@ -28,58 +21,14 @@ use super::{
     },
     events, export,
     refusal::{Blame, Refusal},
+    socket::{Peer, gate},
 };
-use crate::{
-    driver::{Failure, Handle, PlanFailure},
-    identity::enrol::MintError,
-    view::RunView,
-};
+use crate::{driver::Handle, view::RunView};
 
 /// A scenario and its fleet, 256 KiB each, escaped as JSON in the worst case, and room.
 const BODY_MAX: usize = 4 << 20;
 /// A join token that lives longer than a week lies around.
 const TTL_MAX_S: u64 = 7 * 24 * 3600;
-
-/// Why the socket of the API can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another controller answers on it.
-    #[error("another controller answers on {}", .0.display())]
-    Taken(PathBuf),
-    /// The system refuses.
-    #[error("can't listen on {}", path.display())]
-    Bind {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// Opens the socket, readable by its owner alone. What a controller that died left behind is
-/// taken over.
-///
-/// # Errors
-/// When somebody answers on it already, or the system refuses.
-pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
-    let failed = |source| BindError::Bind {
-        path: path.to_owned(),
-        source,
-    };
-    // A blocking connect to a local socket answers at once, full backlog or not.
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => return Err(BindError::Taken(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(failed)?;
-        }
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    // Until this line the gate alone keeps others out.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
-}
 
 /// Serves the API until `shutdown`; what is open then is cut by whoever drops this future.
 ///
@@ -115,47 +64,6 @@ pub fn router(handle: Handle) -> Router {
         .with_state(handle)
 }
 
-/// Whose process is at the other end, as the kernel says.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    uid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let stream: &UnixStream = stream.io();
-        let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
-        Self { uid }
-    }
-}
-
-impl Peer {
-    /// The controller's own user and root may; without credentials nobody may.
-    fn may(self, own: u32) -> bool {
-        self.uid.is_some_and(|uid| uid == own || uid == 0)
-    }
-
-    fn name(self) -> String {
-        self.uid
-            .map_or_else(|| "somebody".to_owned(), |uid| format!("uid {uid}"))
-    }
-}
-
-async fn gate(
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let own = rustix::process::geteuid().as_raw();
-    if peer.may(own) {
-        Ok(next.run(request).await)
-    } else {
-        let message = format!("{} may not command this controller", peer.name());
-        let hint = format!("use the user with uid {own}, who runs it, or root");
-        Err(Refusal::new(Blame::NotAuthorised, message).hint(hint))
-    }
-}
-
 type Answer<T> = Result<Json<Document<T>>, Refusal>;
 
 fn answer<T: super::document::Body>(body: T) -> Json<Document<T>> {
@@ -163,7 +71,9 @@ fn answer<T: super::document::Body>(body: T) -> Json<Document<T>> {
 }
 
 /// Reads a request's body; what is wrong with it is said in our own format.
-fn read<T: DeserializeOwned>(body: Result<Bytes, extract::rejection::BytesRejection>) -> Result<T, Refusal> {
+fn read<T: DeserializeOwned>(
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Result<T, Refusal> {
     let body = body.map_err(|rejection| {
         if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
             let message = format!("the request is larger than {} MiB", BODY_MAX >> 20);
@@ -173,7 +83,10 @@ fn read<T: DeserializeOwned>(body: Result<Bytes, extract::rejection::BytesReject
         }
     })?;
     serde_json::from_slice(&body).map_err(|error| {
-        Refusal::new(Blame::BadRequest, format!("the request does not parse: {error}"))
+        Refusal::new(
+            Blame::BadRequest,
+            format!("the request does not parse: {error}"),
+        )
     })
 }
 
@@ -200,7 +113,10 @@ async fn enroll(
 ) -> Answer<Enrolment> {
     let request: EnrolmentRequest = read(body)?;
     if !(1..=TTL_MAX_S).contains(&request.ttl_s) {
-        let message = format!("a token lives from one second to {} days", TTL_MAX_S / 86_400);
+        let message = format!(
+            "a token lives from one second to {} days",
+            TTL_MAX_S / 86_400
+        );
         return Err(Refusal::new(Blame::BadRequest, message));
     }
     let ttl = Duration::from_secs(request.ttl_s);
@@ -273,49 +189,9 @@ async fn report(
     Ok(Json(handle.report(&run_id(&run)?).await?))
 }
 
-impl From<PlanFailure> for Refusal {
-    fn from(failure: PlanFailure) -> Self {
-        match failure {
-            PlanFailure::Diagnostics(found) => Self {
-                diagnostics: Some(found.json()),
-                ..Self::new(Blame::Invalid, found.render(false))
-            },
-            PlanFailure::Refused(why) => Self::new(Blame::Refused, why.join("\n")),
-            PlanFailure::Failure(failure) => failure.into(),
-        }
-    }
-}
-
-/// An error with everything behind it, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        let text = chain(&failure);
-        match failure {
-            Failure::NoSuchRun(_) => Self::new(Blame::NotFound, text),
-            Failure::Over(_) => Self::new(Blame::Refused, text),
-            Failure::Mint(MintError::Reserved) => Self::new(Blame::BadRequest, text),
-            Failure::Mint(MintError::Store(_) | MintError::NoRandomness(_))
-            | Failure::Store(_)
-            | Failure::Down
-            | Failure::Random => Self::new(Blame::Internal, text),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _};
 
     use http::Method;
     use nepho_common::control::StopMode;
@@ -327,7 +203,7 @@ mod tests {
         driver::RunOptions,
         exit::Exit,
         service::{self, Config, Controller},
-        web::{Client, ClientError},
+        web::{BindError, Client, ClientError, bind},
     };
 
     async fn controller() -> (TempDir, Controller, Client) {
@@ -368,26 +244,14 @@ mod tests {
     #[tokio::test]
     async fn the_socket_is_its_owners_alone_and_goes_away() {
         let (_dir, controller, client) = controller().await;
-        let mode = std::fs::metadata(client.socket()).unwrap().permissions().mode();
+        let mode = std::fs::metadata(client.socket())
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(bind(client.socket()), Err(BindError::Taken(_))));
         controller.shutdown().await;
         assert!(!client.socket().exists());
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_a_dead_controller_left_is_taken_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(path.exists());
-        drop(bind(&path).unwrap());
-    }
-
-    #[test]
-    fn only_the_same_user_and_root_may() {
-        let may = |uid| Peer { uid }.may(1000);
-        assert_eq!([Some(1000), Some(0), Some(1001), None].map(may), [true, true, false, false]);
     }
 
     #[tokio::test]
@@ -407,12 +271,24 @@ mod tests {
         for (path, body, expected) in [
             ("/v1/nowhere", "{}".to_owned(), Blame::NotFound),
             ("/v1/runs", "{".to_owned(), Blame::BadRequest),
-            ("/v1/enrolments", r#"{"environment":"A!","ttl_s":1}"#.to_owned(), Blame::BadRequest),
-            ("/v1/enrolments", r#"{"environment":"a","ttl_s":0}"#.to_owned(), Blame::BadRequest),
+            (
+                "/v1/enrolments",
+                r#"{"environment":"A!","ttl_s":1}"#.to_owned(),
+                Blame::BadRequest,
+            ),
+            (
+                "/v1/enrolments",
+                r#"{"environment":"a","ttl_s":0}"#.to_owned(),
+                Blame::BadRequest,
+            ),
             ("/v1/runs", "x".repeat(BODY_MAX + 1), Blame::TooLarge),
         ] {
             let answer = client.raw(Method::POST, path, body.into_bytes()).await;
-            assert_eq!(refusal(answer.map(drop).unwrap_err()).code, expected, "{path}");
+            assert_eq!(
+                refusal(answer.map(drop).unwrap_err()).code,
+                expected,
+                "{path}"
+            );
         }
         controller.shutdown().await;
     }
@@ -420,7 +296,10 @@ mod tests {
     #[tokio::test]
     async fn mistakes_of_files_come_back_for_people_and_for_programs() {
         let (_dir, controller, client) = controller().await;
-        let error = client.start(&request("api: nepho/v1\nnam: s\n")).await.unwrap_err();
+        let error = client
+            .start(&request("api: nepho/v1\nnam: s\n"))
+            .await
+            .unwrap_err();
         assert_eq!(error.exit(), Exit::Invalid);
         let refusal = refusal(error);
         assert!(refusal.message.contains("s.yaml:2"), "{}", refusal.message);

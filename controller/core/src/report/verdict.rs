@@ -182,21 +182,24 @@ impl Latency {
         let best_passes = below(&fastest) && above(&slowest);
         let found = three_way(worst_passes, best_passes, failed);
         let lag = sample.lag.quantile(99, 100).unwrap_or_default();
+        let service_alone = || {
+            let missing = missing + sample.response.count().abs_diff(sample.service.count());
+            Bounds::of(&sample.service, self.quantile, missing, Case::MissingAreFast)
+        };
         match found.1 {
             Ground::Slow if sample.service.count() == sample.response.count() => {
-                let alone = Bounds::of(
-                    &sample.service,
-                    self.quantile,
-                    missing,
-                    Case::MissingAreFast,
-                );
-                if below(&alone) {
+                if below(&service_alone()) {
                     return (Verdict::Inconclusive, Ground::LateSender { lag });
                 }
                 found
             }
             Ground::Met => match self.min {
-                Some(min) if lag > Nanos::from_millis(1).max(Nanos(min.0 / 10)) => {
+                // No answer was faster than its service time, which lag is no part of: if that meets
+                // the bound, lag hides nothing.
+                Some(min)
+                    if lag > Nanos::from_millis(1).max(Nanos(min.0 / 10))
+                        && !above(&service_alone()) =>
+                {
                     (Verdict::Inconclusive, Ground::LagHidesMin { lag })
                 }
                 Some(_) | None => found,

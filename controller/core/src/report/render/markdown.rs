@@ -8,6 +8,9 @@ use super::{
     words,
 };
 
+/// How many findings that share their reason are named; a skipped stage has hundreds.
+const ALIKE_MAX: usize = 10;
+
 /// The whole report as GitHub-flavoured Markdown.
 #[must_use]
 pub fn render(report: &Report) -> String {
@@ -139,7 +142,12 @@ impl Page {
             ));
         }
         if !more.is_empty() {
-            let ids: Vec<_> = more.iter().map(|finding| safe(&finding.id)).collect();
+            let ids = more.iter().take(ALIKE_MAX).map(|finding| safe(&finding.id));
+            let mut ids: Vec<_> = ids.collect();
+            if more.len() > ALIKE_MAX {
+                let rest = more.len() - ALIKE_MAX;
+                ids.push(format!("and {rest} more, listed in the JSON report"));
+            }
             self.line(format!("- **The same holds for**: {}.", ids.join(", ")));
         }
         self.line("");
@@ -158,17 +166,31 @@ impl Page {
         self.line(
             "Median response time of successful requests; failed and missing ones are named.",
         );
-        for (stage, matrix) in tables {
+        let (wide, single): (Vec<_>, Vec<_>) =
+            tables.into_iter().partition(|(_, matrix)| matrix.cells.len() > 1);
+        for (stage, matrix) in wide {
             self.line("");
-            self.line(format!(
-                "### {} / {}",
-                safe(stage.as_str()),
-                safe(matrix.step.as_str())
-            ));
+            self.line(format!("### {} / {}", safe(stage.as_str()), safe(matrix.step.as_str())));
             self.line("");
             self.environments(matrix);
             self.services(matrix);
         }
+        if single.is_empty() {
+            return;
+        }
+        self.line("");
+        self.line("### Steps between one pair of environments");
+        self.line("");
+        let rows = single.iter().flat_map(|(stage, matrix)| {
+            matrix.cells.iter().map(move |cell| {
+                let step = format!("{stage} / {}", matrix.step);
+                let pair = format!("{} to {}", cell.from, cell.to);
+                vec![step, pair, words::cell(&cell.figures)]
+            })
+        });
+        let rows: Vec<_> = rows.collect();
+        self.table(&["stage / step", "from, to", "seen"], rows);
+        single.iter().for_each(|(_, matrix)| self.services(matrix));
     }
 
     fn environments(&mut self, matrix: &Matrix) {

@@ -35,11 +35,7 @@ pub fn render(report: &Report, colour: Colour) -> String {
     out.head(report);
     out.open_findings(report);
     for stage in &report.stages {
-        let tables = stage
-            .matrix
-            .iter()
-            .filter(|matrix| !matrix.cells.is_empty());
-        for matrix in tables {
+        for matrix in widest(&stage.matrix) {
             out.line("");
             out.line(format!(
                 "{} / {}: median response time",
@@ -50,6 +46,14 @@ pub fn render(report: &Report, colour: Colour) -> String {
     }
     out.remarks(report);
     out.text
+}
+
+/// The matrices that say most: those of one pair say little beside one of many.
+fn widest(all: &[Matrix]) -> Vec<&Matrix> {
+    let several = |matrix: &&Matrix| matrix.cells.len() > 1;
+    let wide: Vec<_> = all.iter().filter(several).collect();
+    let any = || all.iter().filter(|matrix| !matrix.cells.is_empty()).take(1);
+    if wide.is_empty() { any().collect() } else { wide }
 }
 
 struct Summary {

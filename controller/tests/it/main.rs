@@ -1,0 +1,25 @@
+//! The product from outside: real processes on loopback, started, killed and asked as a person or
+//! a script would.
+//!
+//! The programs come from `NEPHO_BIN_DIR`, else from the folder above this test's own. The agent
+//! must have hold points: `cargo build --workspace --bins --features nepho-agent/hold-points`.
+//!
+//! - [`process`]: a program that runs and ends, or runs until it is dropped.
+//! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
+//! - [`found`]: a report and a journal as the tests read them.
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
+//!   [`command_line`].
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod command_line;
+mod crash;
+mod ending;
+mod fleet;
+mod found;
+mod mistakes;
+mod nginx;
+mod process;
+mod refold;
+mod site;
+mod start;

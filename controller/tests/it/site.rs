@@ -1,0 +1,141 @@
+//! A controller and its agents, each a process of its own, in a temporary directory.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Running, Said, clean, command, eventually, program, said};
+
+/// A controller of our own. Fields are dropped in order: processes before their directory.
+#[derive(Debug)]
+pub(crate) struct Site {
+    controller: Running,
+    pub(crate) enrolment: SocketAddr,
+    pub(crate) sessions: SocketAddr,
+    dir: TempDir,
+}
+
+/// Where an agent is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place<'a> {
+    pub(crate) agent: &'a str,
+    pub(crate) environment: &'a str,
+    /// Where it opens its session, if not at the controller itself.
+    pub(crate) sessions: Option<SocketAddr>,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) const fn new(agent: &'a str, environment: &'a str) -> Self {
+        Self { agent, environment, sessions: None }
+    }
+}
+
+impl Site {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("nepho-it-").tempdir().unwrap();
+        let mut controller = command("nepho");
+        controller.arg("controller").arg("--data-dir").arg(dir.path().join("controller"));
+        controller.args(["--enrolment", "127.0.0.1:0", "--sessions", "127.0.0.1:0"]);
+        let mut controller = Running::start(&mut controller, dir.path(), "controller");
+        let (enrolment, sessions) = eventually("the controller listens", || {
+            assert!(controller.is_alive(), "{}", controller.errors());
+            ports(&controller.errors())
+        });
+        Self { controller, enrolment, sessions, dir }
+    }
+
+    /// Where tests may write.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The API's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir().join("controller/nepho.sock")
+    }
+
+    /// `nepho` with these arguments, talking to this controller.
+    pub(crate) fn nepho(&self, arguments: &[&str]) -> Command {
+        let mut nepho = command("nepho");
+        nepho.arg("--controller").arg(format!("unix://{}", self.socket().display()));
+        nepho.args(arguments).current_dir(self.dir());
+        nepho
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Said {
+        said(&mut self.nepho(arguments))
+    }
+
+    /// An agent's directory.
+    pub(crate) fn data(&self, agent: &str) -> PathBuf {
+        self.dir().join(agent)
+    }
+
+    /// A join token, in a file.
+    pub(crate) fn token(&self, place: &Place<'_>) -> PathBuf {
+        let path = self.dir().join(format!("{}.token", place.agent));
+        let out = path.display().to_string();
+        let (name, environment) = (place.agent, place.environment);
+        let words = ["enroll", "--environment", environment, "--name", name, "--out", &out];
+        self.ask(&words).with(0);
+        path
+    }
+
+    /// Trades a token for an identity.
+    pub(crate) fn join(&self, place: &Place<'_>, token: &Path, data: &Path) -> Said {
+        let mut join = command("nepho-agent");
+        join.args(["join", "--controller", &self.enrolment.to_string()]);
+        let sessions = place.sessions.unwrap_or(self.sessions);
+        join.args(["--sessions", &sessions.to_string()]);
+        join.arg("--token-file").arg(token).arg("--data-dir").arg(data);
+        said(&mut join)
+    }
+
+    /// Enrols an agent and starts it; it has a session when this returns.
+    pub(crate) fn agent(&self, place: &Place<'_>) -> Running {
+        self.enrol(place);
+        self.run_agent(place.agent, &mut clean(Command::new(program("nepho-agent"))))
+    }
+
+    pub(crate) fn enrol(&self, place: &Place<'_>) {
+        let token = self.token(place);
+        self.join(place, &token, &self.data(place.agent)).with(0);
+    }
+
+    /// Starts an agent that is enrolled. `starter` is its program, with whatever stands before.
+    pub(crate) fn run_agent(&self, agent: &str, starter: &mut Command) -> Running {
+        starter.arg("run").arg("--data-dir").arg(self.data(agent)).arg("--die-with-parent");
+        let (running, _) = Running::announced(starter, self.dir(), agent);
+        // Its first line says that it was welcomed; the inventory says so a moment later.
+        eventually("the agent is connected", || self.is_connected(agent).then_some(()));
+        running
+    }
+
+    fn is_connected(&self, agent: &str) -> bool {
+        let agents = self.ask(&["agents", "ls", "-o", "json"]).with(0);
+        let agents: Value = serde_json::from_str(&agents).unwrap();
+        let mut agents = agents["agents"].as_array().unwrap().iter();
+        agents.any(|one| one["agent"] == agent && one["connected"] == true)
+    }
+
+    /// Ends the controller as a supervisor would.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        self.controller.signal(Signal::TERM);
+        self.controller.ended(crate::process::PATIENCE).code()
+    }
+}
+
+/// The ports in the line in which a controller says where it listens.
+fn ports(said: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let rest = said.split_once("enrolment ")?.1;
+    let (enrolment, rest) = rest.split_once(", sessions ")?;
+    let (sessions, _) = rest.split_once(", API")?;
+    Some((enrolment.parse().ok()?, sessions.parse().ok()?))
+}
