@@ -54,14 +54,25 @@ impl Estimate {
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back(Seen { at: exchange.t4, offset, round_trip });
-        if contradicts { Told::Contradicts } else { Told::Agrees }
+        self.seen.push_back(Seen {
+            at: exchange.t4,
+            offset,
+            round_trip,
+        });
+        if contradicts {
+            Told::Contradicts
+        } else {
+            Told::Agrees
+        }
     }
 
     /// Where the offset lies at `now` on the controller's clock. `None` before the first exchange.
     #[must_use]
     pub fn offset(&self, now: Mono) -> Option<ClockOffset> {
-        let aged = self.seen.iter().map(|seen| seen.offset.aged(now.since(seen.at)));
+        let aged = self
+            .seen
+            .iter()
+            .map(|seen| seen.offset.aged(now.since(seen.at)));
         aged.reduce(|known, next| known.intersect(next).unwrap_or(next))
     }
 
@@ -81,7 +92,12 @@ mod tests {
     fn exchange(at: u64, offset: i64, there: u64, back: u64) -> Exchange {
         let t1 = Mono(at);
         let t2 = t1.plus(Nanos(there)).shifted(offset);
-        Exchange { t1, t2, t3: t2, t4: t1.plus(Nanos(there + back)) }
+        Exchange {
+            t1,
+            t2,
+            t3: t2,
+            t4: t1.plus(Nanos(there + back)),
+        }
     }
 
     proptest! {
@@ -108,7 +124,10 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_is_noticed_and_the_old_knowledge_dropped() {
         let mut estimate = Estimate::default();
-        assert_eq!(estimate.note(exchange(1 << 40, 0, 1000, 1000), ClockEpoch(0)), Told::Agrees);
+        assert_eq!(
+            estimate.note(exchange(1 << 40, 0, 1000, 1000), ClockEpoch(0)),
+            Told::Agrees
+        );
         let jumped = exchange((1 << 40) + 5000, 5_000_000_000, 1000, 1000);
         assert_eq!(estimate.note(jumped, ClockEpoch(0)), Told::Contradicts);
         let found = estimate.offset(jumped.t4).unwrap();
@@ -122,7 +141,12 @@ mod tests {
         let slept = exchange((1 << 40) + 5000, -7_000_000, 9000, 9000);
         assert_eq!(estimate.note(slept, ClockEpoch(1)), Told::Agrees);
         assert_eq!(estimate.round_trip(), Some(Nanos(18_000)));
-        let lie = Exchange { t1: Mono(100), t2: Mono(0), t3: Mono(50), t4: Mono(110) };
+        let lie = Exchange {
+            t1: Mono(100),
+            t2: Mono(0),
+            t3: Mono(50),
+            t4: Mono(110),
+        };
         assert_eq!(estimate.note(lie, ClockEpoch(1)), Told::Nonsense);
     }
 }

@@ -14,7 +14,10 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
-    id::{AgentId, Digest, EnvironmentName, Feature, InstanceId, Operation, PlanId, StageName, StepName},
+    id::{
+        AgentId, Digest, EnvironmentName, Feature, InstanceId, Operation, PlanId, StageName,
+        StepName,
+    },
     plan::{
         Act, Check, HttpCheck, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage,
         PlannedStep, Probe, Route, TcpCheck,
@@ -25,7 +28,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{estimate::Estimate, text::render};
 use crate::{
-    fleet::{Address, Fleet, HeaderPart, Headers, Instance, Kind, Method, RequestPath, Scheme, Statuses},
+    fleet::{
+        Address, Fleet, HeaderPart, Headers, Instance, Kind, Method, RequestPath, Scheme, Statuses,
+    },
     scenario::{self, Agents, Loaded, ProbeKind, Scenario, Step},
 };
 
@@ -100,8 +105,17 @@ pub fn plan(
         unattended: BTreeMap::new(),
         notes: Vec::new(),
     };
-    let stages: Vec<_> = scenario.stages.iter().map(|stage| draft.stage(stage)).collect();
-    let Draft { notes, mut problems, unattended, .. } = draft;
+    let stages: Vec<_> = scenario
+        .stages
+        .iter()
+        .map(|stage| draft.stage(stage))
+        .collect();
+    let Draft {
+        notes,
+        mut problems,
+        unattended,
+        ..
+    } = draft;
     problems.extend(unattended.iter().map(|(environment, places)| {
         format!(
             "no agent is connected in environment {environment}, which {} asks from; start one \
@@ -116,7 +130,10 @@ pub fn plan(
     let plan = Plan {
         schema: Plan::SCHEMA.to_owned(),
         scenario: scenario.name.clone(),
-        title: scenario.title.as_ref().map_or_else(|| scenario.name.to_string(), |t| t.as_str().to_owned()),
+        title: scenario
+            .title
+            .as_ref()
+            .map_or_else(|| scenario.name.to_string(), |t| t.as_str().to_owned()),
         seed: choices.seed,
         keep_going: choices.keep_going,
         files,
@@ -150,7 +167,10 @@ impl Draft<'_> {
         let steps = stage.steps.iter().map(|(name, step)| {
             let Step::Probe(probe) = step;
             let act = Act::Probe(self.probe(&stage.name, name, probe));
-            PlannedStep { name: name.clone(), act }
+            PlannedStep {
+                name: name.clone(),
+                act,
+            }
         });
         PlannedStage {
             name: stage.name.clone(),
@@ -161,12 +181,18 @@ impl Draft<'_> {
         }
     }
 
-    fn probe(&mut self, stage: &StageName, step: &StepName, probe: &scenario::Probe) -> Probe<PlannedPath> {
+    fn probe(
+        &mut self,
+        stage: &StageName,
+        step: &StepName,
+        probe: &scenario::Probe,
+    ) -> Probe<PlannedPath> {
         let place = format!("stage {stage}, step {step}");
         let matches = |(id, instance): &(&InstanceId, &Instance)| probe.to.matches(id, instance);
         let targets: Vec<_> = self.fleet.instances.iter().filter(matches).collect();
         if targets.is_empty() {
-            self.problems.push(format!("{place}: `to` selects no instance of the fleet"));
+            self.problems
+                .push(format!("{place}: `to` selects no instance of the fleet"));
         }
         let asking = self.asking(&place, stage, step, probe);
         let mut to = Vec::new();
@@ -176,12 +202,20 @@ impl Draft<'_> {
                 match self.ask(environment, instance, &probe.kind) {
                     Ok((operation, route)) => {
                         let (agent, to) = (agent.clone(), (*id).clone());
-                        paths.push(PlannedPath { agent, to, operation, route });
+                        paths.push(PlannedPath {
+                            agent,
+                            to,
+                            operation,
+                            route,
+                        });
                     }
                     Err(why) => self.problems.push(format!("{place}: {id}: {why}")),
                 }
             }
-            let missing = paths.iter().filter(|path| path.route == Route::NoPath).count();
+            let missing = paths
+                .iter()
+                .filter(|path| path.route == Route::NoPath)
+                .count();
             if missing > 0 {
                 let note = format!(
                     "{place}: the fleet declares no path from {environment} to {missing} of {} instances; those are not run",
@@ -192,7 +226,11 @@ impl Draft<'_> {
             spread(&mut paths, probe.every, rank, asking.len());
             to.append(&mut paths);
         }
-        Probe { every: probe.every, timeout: probe.timeout, to }
+        Probe {
+            every: probe.every,
+            timeout: probe.timeout,
+            to,
+        }
     }
 
     /// The agents that ask: of each environment one, so many or all, by rendezvous hash, so that
@@ -205,13 +243,24 @@ impl Draft<'_> {
         probe: &scenario::Probe,
     ) -> Vec<(AgentId, EnvironmentName)> {
         let everywhere = || self.fleet.environments.keys().cloned().collect();
-        let from = if probe.from.is_empty() { everywhere() } else { probe.from.clone() };
+        let from = if probe.from.is_empty() {
+            everywhere()
+        } else {
+            probe.from.clone()
+        };
         let mut asking = Vec::new();
         for environment in from {
-            let here = self.inventory.agents.iter().filter(|(_, a)| a.environment == environment);
+            let here = self
+                .inventory
+                .agents
+                .iter()
+                .filter(|(_, a)| a.environment == environment);
             let mut here: Vec<_> = here.map(|(agent, _)| agent.clone()).collect();
             if here.is_empty() {
-                self.unattended.entry(environment.clone()).or_default().push(place.to_owned());
+                self.unattended
+                    .entry(environment.clone())
+                    .or_default()
+                    .push(place.to_owned());
             }
             if let Agents::AtMost(most) = probe.agents {
                 let name = &self.scenario.name;
@@ -236,18 +285,30 @@ impl Draft<'_> {
         let address = self.fleet.path(from, to);
         let get = Method::Get;
         match (kind, &to.kind) {
-            (ProbeKind::Health, Kind::Http { health, ok, headers }) => {
-                http(address, get, health, headers, ok)
-            }
-            (ProbeKind::Http(asked), Kind::Http { .. }) => {
-                http(address, asked.method, &asked.path, &asked.headers, &asked.ok)
-            }
+            (
+                ProbeKind::Health,
+                Kind::Http {
+                    health,
+                    ok,
+                    headers,
+                },
+            ) => http(address, get, health, headers, ok),
+            (ProbeKind::Http(asked), Kind::Http { .. }) => http(
+                address,
+                asked.method,
+                &asked.path,
+                &asked.headers,
+                &asked.ok,
+            ),
             (ProbeKind::Http(_), Kind::Tcp) => {
                 Err("it does not speak HTTP; select other instances, or ask it by `tcp`".to_owned())
             }
             (ProbeKind::Health, Kind::Tcp) | (ProbeKind::Tcp, Kind::Http { .. } | Kind::Tcp) => {
                 let check = |address: &Address| {
-                    Check::Tcp(TcpCheck { host: address.host().to_string(), port: address.port() })
+                    Check::Tcp(TcpCheck {
+                        host: address.host().to_string(),
+                        port: address.port(),
+                    })
                 };
                 Ok((operation("connect"), route(address.map(check))))
             }
@@ -280,7 +341,10 @@ fn http(
         sent.push((name.as_str().to_owned(), text));
     }
     let check = |address: &Address| {
-        debug_assert!(address.scheme() != Scheme::Tcp, "parse gave HTTP services a scheme");
+        debug_assert!(
+            address.scheme() != Scheme::Tcp,
+            "parse gave HTTP services a scheme"
+        );
         Check::Http(HttpCheck {
             url: format!("{address}{}", path.as_str()),
             method: method.as_str().to_owned(),
@@ -288,7 +352,10 @@ fn http(
             status: ok.clone(),
         })
     };
-    let what: String = format!("{method} {}", path.as_str()).chars().take(120).collect();
+    let what: String = format!("{method} {}", path.as_str())
+        .chars()
+        .take(120)
+        .collect();
     Ok((operation(&what), route(address.map(check))))
 }
 
@@ -298,7 +365,10 @@ fn operation(text: &str) -> Operation {
 }
 
 fn route(check: Option<Check>) -> Route {
-    check.map_or(Route::NoPath, |check| Route::Ask { check, offset: Nanos(0) })
+    check.map_or(Route::NoPath, |check| Route::Ask {
+        check,
+        offset: Nanos(0),
+    })
 }
 
 /// Spreads an agent's first requests evenly over the interval, and turns the order by the agent's
@@ -321,19 +391,35 @@ fn taking_part(
     stages: &[PlannedStage],
     fleet: &Fleet,
     inventory: &Inventory,
-) -> (BTreeMap<AgentId, PlannedAgent>, BTreeMap<InstanceId, PlannedInstance>) {
+) -> (
+    BTreeMap<AgentId, PlannedAgent>,
+    BTreeMap<InstanceId, PlannedInstance>,
+) {
     let mut agents: BTreeMap<AgentId, PlannedAgent> = BTreeMap::new();
     let mut instances = BTreeMap::new();
     for step in stages.iter().flat_map(|stage| &stage.steps) {
         let Act::Probe(probe) = &step.act;
         for path in &probe.to {
-            let instance = fleet.instances.get(&path.to).expect("targets come from the fleet");
-            instances.insert(path.to.clone(), PlannedInstance { group: instance.group.clone() });
-            let available = inventory.agents.get(&path.agent).expect("agents come from there");
-            let agent = agents.entry(path.agent.clone()).or_insert_with(|| PlannedAgent {
-                environment: available.environment.clone(),
-                features: BTreeSet::new(),
-            });
+            let instance = fleet
+                .instances
+                .get(&path.to)
+                .expect("targets come from the fleet");
+            instances.insert(
+                path.to.clone(),
+                PlannedInstance {
+                    group: instance.group.clone(),
+                },
+            );
+            let available = inventory
+                .agents
+                .get(&path.agent)
+                .expect("agents come from there");
+            let agent = agents
+                .entry(path.agent.clone())
+                .or_insert_with(|| PlannedAgent {
+                    environment: available.environment.clone(),
+                    features: BTreeSet::new(),
+                });
             if let Route::Ask { check, .. } = &path.route {
                 agent.features.insert(check.feature());
             }

@@ -143,12 +143,30 @@ pub struct Run {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Preparing { until: Mono },
-    Arming { stage: usize, until: Mono },
-    Timing { stage: usize, until: Mono },
-    Running { stage: usize, at: Mono, at_run: RunTime, ends: Mono, until: Mono },
-    Judging { stage: usize },
-    Releasing { until: Mono },
+    Preparing {
+        until: Mono,
+    },
+    Arming {
+        stage: usize,
+        until: Mono,
+    },
+    Timing {
+        stage: usize,
+        until: Mono,
+    },
+    Running {
+        stage: usize,
+        at: Mono,
+        at_run: RunTime,
+        ends: Mono,
+        until: Mono,
+    },
+    Judging {
+        stage: usize,
+    },
+    Releasing {
+        until: Mono,
+    },
     Over,
 }
 
@@ -162,8 +180,10 @@ impl Run {
         participants: &BTreeMap<AgentId, Participant>,
         now: Mono,
     ) -> (Self, Vec<Action>) {
-        let mut actions =
-            vec![Action::Journal(What::RunStarted { plan: plan.id(), host: controller })];
+        let mut actions = vec![Action::Journal(What::RunStarted {
+            plan: plan.id(),
+            host: controller,
+        })];
         actions.extend(participants.iter().map(|(agent, participant)| {
             Action::Journal(What::AgentJoined {
                 agent: agent.clone(),
@@ -177,7 +197,9 @@ impl Run {
             members: plan.agents.keys().map(member).collect(),
             key,
             plan,
-            state: State::Preparing { until: now.plus(READY_WITHIN) },
+            state: State::Preparing {
+                until: now.plus(READY_WITHIN),
+            },
             since: now,
             origin: None,
             passed: BTreeMap::new(),
@@ -221,7 +243,9 @@ impl Run {
             Input::Heard(agent) => self.heard(&agent, false, now, actions),
             Input::Status { agent, phase } => {
                 self.heard(&agent, false, now, actions);
-                let Some(member) = self.members.get_mut(&agent) else { return };
+                let Some(member) = self.members.get_mut(&agent) else {
+                    return;
+                };
                 if let Phase::Refused(why) = &phase
                     && !member.is_refused()
                 {
@@ -230,7 +254,11 @@ impl Run {
                 }
                 member.phase = Some(phase);
             }
-            Input::Clock { agent, offset, round_trip } => {
+            Input::Clock {
+                agent,
+                offset,
+                round_trip,
+            } => {
                 if let Some(member) = self.members.get_mut(&agent) {
                     member.clock = Some((offset, round_trip));
                 }
@@ -251,7 +279,8 @@ impl Run {
             }
             Input::Stop { mode, by } => {
                 // An abort overrides a stop; nothing overrides an abort.
-                if self.stop < Some(mode) && !matches!(self.state, State::Releasing { .. } | State::Over)
+                if self.stop < Some(mode)
+                    && !matches!(self.state, State::Releasing { .. } | State::Over)
                 {
                     self.stop = Some(mode);
                     actions.push(Action::Journal(What::StopRequested { mode, by }));
@@ -263,7 +292,9 @@ impl Run {
 
     fn heard(&mut self, agent: &AgentId, restarted: bool, now: Mono, actions: &mut Vec<Action>) {
         let at = self.run_time(now);
-        let Some(member) = self.members.get_mut(agent) else { return };
+        let Some(member) = self.members.get_mut(agent) else {
+            return;
+        };
         member.last_heard = now;
         if restarted {
             // What the old process knew of this run is gone with it.
@@ -271,7 +302,11 @@ impl Run {
         }
         if std::mem::take(&mut member.lost) || restarted {
             let agent = agent.clone();
-            actions.push(Action::Journal(What::AgentReturned { agent, at, restarted }));
+            actions.push(Action::Journal(What::AgentReturned {
+                agent,
+                at,
+                restarted,
+            }));
         }
     }
 
@@ -286,7 +321,11 @@ impl Run {
                 member.lost = true;
                 let last_heard = run_time(origin, member.last_heard);
                 let agent = agent.clone();
-                actions.push(Action::Journal(What::AgentLost { agent, last_heard, at }));
+                actions.push(Action::Journal(What::AgentLost {
+                    agent,
+                    last_heard,
+                    at,
+                }));
             }
         }
     }
@@ -300,7 +339,10 @@ impl Run {
             State::Running { stage, until, .. } => self.advance_running(stage, until, now, actions),
             State::Judging { .. } | State::Over => false,
             State::Releasing { until } => {
-                let all = self.members.values().all(|m| !m.is_active() || m.is_unknown());
+                let all = self
+                    .members
+                    .values()
+                    .all(|m| !m.is_active() || m.is_unknown());
                 let over = all || now >= until;
                 if over {
                     self.state = State::Over;
@@ -315,14 +357,17 @@ impl Run {
             self.enter_stage(0, now, actions);
             return true;
         }
-        let failed = self.members.iter().find_map(|(agent, member)| match &member.phase {
-            Some(Phase::Refused(why)) => Some(format!("agent {agent} refuses: {why}")),
-            _ if member.lost => Some(format!("agent {agent} was lost before anything ran")),
-            _ if now >= until && !member.is_prepared() => {
-                Some(format!("agent {agent} did not take its assignment within {READY_WITHIN}"))
-            }
-            _ => None,
-        });
+        let failed = self
+            .members
+            .iter()
+            .find_map(|(agent, member)| match &member.phase {
+                Some(Phase::Refused(why)) => Some(format!("agent {agent} refuses: {why}")),
+                _ if member.lost => Some(format!("agent {agent} was lost before anything ran")),
+                _ if now >= until && !member.is_prepared() => Some(format!(
+                    "agent {agent} did not take its assignment within {READY_WITHIN}"
+                )),
+                _ => None,
+            });
         if let Some(why) = failed {
             self.end(RunEnd::Failed(why), now, actions);
             return true;
@@ -347,7 +392,10 @@ impl Run {
         }
         let name = self.stage(stage).name.clone();
         let active = || self.members.iter().filter(|(_, member)| member.is_active());
-        let armed: Vec<_> = active().filter(|(_, m)| m.is_armed(&name)).map(|(a, _)| a.clone()).collect();
+        let armed: Vec<_> = active()
+            .filter(|(_, m)| m.is_armed(&name))
+            .map(|(a, _)| a.clone())
+            .collect();
         let all = active().count() == armed.len();
         if armed.is_empty() && (all || now >= until) {
             self.skip(stage, Skip::NotReady(self.not_armed(&name)), actions);
@@ -363,13 +411,21 @@ impl Run {
             }
             actions.push(Action::MeasureClock(agent));
         }
-        self.state = State::Timing { stage, until: now.plus(TIMED_WITHIN) };
+        self.state = State::Timing {
+            stage,
+            until: now.plus(TIMED_WITHIN),
+        };
         true
     }
 
     fn not_armed(&self, stage: &StageName) -> String {
-        let waited = self.members.iter().filter(|(_, member)| !member.is_armed(stage));
-        let said: Vec<_> = waited.map(|(agent, m)| format!("{agent} {}", m.describe())).collect();
+        let waited = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.is_armed(stage));
+        let said: Vec<_> = waited
+            .map(|(agent, m)| format!("{agent} {}", m.describe()))
+            .collect();
         said.join(", ")
     }
 
@@ -385,7 +441,10 @@ impl Run {
             return true;
         }
         let name = self.stage(stage).name.clone();
-        let mut armed = self.members.values().filter(|m| m.is_active() && m.is_armed(&name));
+        let mut armed = self
+            .members
+            .values()
+            .filter(|m| m.is_active() && m.is_armed(&name));
         if now < until && armed.any(|member| member.clock.is_none()) {
             return false;
         }
@@ -413,7 +472,9 @@ impl Run {
         now: Mono,
         actions: &mut Vec<Action>,
     ) {
-        let slowest = clocks.values().map(|(offset, rtt)| (6 * rtt.0).max(3 * offset.width().0));
+        let slowest = clocks
+            .values()
+            .map(|(offset, rtt)| (6 * rtt.0).max(3 * offset.width().0));
         let lead = Nanos(slowest.max().unwrap_or_default().max(LEAD_MIN.0));
         let earliest = now.plus(lead);
         let origin = *self.origin.get_or_insert(earliest);
@@ -423,7 +484,11 @@ impl Run {
         let agents: BTreeMap<_, _> = clocks
             .iter()
             .map(|(agent, &(offset, round_trip))| {
-                let order = StartOrder { at: at.shifted(offset.middle()), offset, round_trip };
+                let order = StartOrder {
+                    at: at.shifted(offset.middle()),
+                    offset,
+                    round_trip,
+                };
                 (agent.clone(), order)
             })
             .collect();
@@ -434,8 +499,19 @@ impl Run {
         let ends = at.plus(planned.lasts);
         let until = ends.plus(longest_timeout(planned)).plus(COLLECTED_WITHIN);
         let name = planned.name.clone();
-        actions.push(Action::Journal(What::StageOrdered { stage: name, at_run, at, agents }));
-        self.state = State::Running { stage, at, at_run, ends, until };
+        actions.push(Action::Journal(What::StageOrdered {
+            stage: name,
+            at_run,
+            at,
+            agents,
+        }));
+        self.state = State::Running {
+            stage,
+            at,
+            at_run,
+            ends,
+            until,
+        };
     }
 
     fn advance_running(
@@ -450,9 +526,15 @@ impl Run {
         if now < until && self.members.values().any(waits) {
             return false;
         }
-        let missing = self.members.iter().filter(|(_, member)| !member.is_collected(&name));
+        let missing = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.is_collected(&name));
         let missing = missing.map(|(agent, _)| agent.clone()).collect();
-        actions.push(Action::Journal(What::StageCollected { stage: name.clone(), missing }));
+        actions.push(Action::Journal(What::StageCollected {
+            stage: name.clone(),
+            missing,
+        }));
         actions.push(Action::Judge(name));
         self.state = State::Judging { stage };
         true
@@ -464,7 +546,10 @@ impl Run {
             match self.reason_to_skip(index) {
                 Some(why) => self.skip(index, why, actions),
                 None => {
-                    self.state = State::Arming { stage: index, until: now.plus(READY_WITHIN) };
+                    self.state = State::Arming {
+                        stage: index,
+                        until: now.plus(READY_WITHIN),
+                    };
                     return;
                 }
             }
@@ -481,7 +566,12 @@ impl Run {
             return None;
         }
         let failed = |stage: &&StageName| self.passed.get(*stage) != Some(&true);
-        self.stage(index).after.iter().find(failed).cloned().map(Skip::After)
+        self.stage(index)
+            .after
+            .iter()
+            .find(failed)
+            .cloned()
+            .map(Skip::After)
     }
 
     fn skip(&mut self, index: usize, why: Skip, actions: &mut Vec<Action>) {
@@ -493,7 +583,9 @@ impl Run {
     fn end(&mut self, how: RunEnd, now: Mono, actions: &mut Vec<Action>) {
         actions.push(Action::Journal(What::RunEnded { how: how.clone() }));
         actions.push(Action::Ended(how));
-        self.state = State::Releasing { until: now.plus(RELEASED_WITHIN) };
+        self.state = State::Releasing {
+            until: now.plus(RELEASED_WITHIN),
+        };
     }
 
     /// What has to be sent now: what is wanted and was not sent, or sent too long ago.
@@ -512,14 +604,20 @@ impl Run {
             if !member.lost && !waiting {
                 let order = wish.order(agent, plan, member);
                 member.asked = Some((wish, now));
-                actions.extend(order.map(|order| Action::Send { agent: agent.clone(), order }));
+                actions.extend(order.map(|order| Action::Send {
+                    agent: agent.clone(),
+                    order,
+                }));
             }
         }
         actions
     }
 
     fn stage(&self, index: usize) -> &PlannedStage {
-        self.plan.stages.get(index).expect("a state's stage is a place in the plan")
+        self.plan
+            .stages
+            .get(index)
+            .expect("a state's stage is a place in the plan")
     }
 
     fn run_time(&self, now: Mono) -> RunTime {
@@ -553,11 +651,17 @@ impl Wish {
     fn order(&self, agent: &AgentId, plan: &Plan, member: &Member) -> Option<Order> {
         let name = |stage: usize| plan.stages.get(stage).map(|stage| stage.name.clone());
         match self {
-            Self::Prepare => plan.slice(agent).map(|slice| Order::Prepare(Box::new(slice))),
+            Self::Prepare => plan
+                .slice(agent)
+                .map(|slice| Order::Prepare(Box::new(slice))),
             Self::Arm(stage) => name(*stage).map(Order::Arm),
             Self::Start { stage, at_run } => {
                 let at = member.start?.at;
-                Some(Order::Start { stage: name(*stage)?, at_run: *at_run, at })
+                Some(Order::Start {
+                    stage: name(*stage)?,
+                    at_run: *at_run,
+                    at,
+                })
             }
             Self::Stop(mode) => Some(Order::Stop(*mode)),
             Self::Release => Some(Order::Release),
@@ -590,8 +694,10 @@ fn wanted(member: &Member, state: &State, stop: Option<StopMode>, plan: &Plan) -
         State::Timing { .. } => None,
         State::Running { stage, at_run, .. } => {
             let armed = name(*stage).is_some_and(|name| member.is_armed(name));
-            (armed && member.start.is_some())
-                .then_some(Wish::Start { stage: *stage, at_run: *at_run })
+            (armed && member.start.is_some()).then_some(Wish::Start {
+                stage: *stage,
+                at_run: *at_run,
+            })
         }
     }
 }

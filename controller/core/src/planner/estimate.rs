@@ -47,7 +47,10 @@ pub(super) fn estimates(plan: &Plan) -> Vec<Estimate> {
 }
 
 fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Option<Estimate> {
-    let step = stage.steps.iter().find(|step| step.name == expectation.on)?;
+    let step = stage
+        .steps
+        .iter()
+        .find(|step| step.name == expectation.on)?;
     let Act::Probe(probe) = &step.act;
     let all = tuples(plan, step, &expectation.by);
     let needed = needed(&expectation.judge);
@@ -80,7 +83,11 @@ const fn needed(judge: &Judge) -> u64 {
 }
 
 fn paths(tuple: &Tuple<'_>) -> u64 {
-    tuple.paths.iter().filter(|path| path.route != Route::NoPath).count() as u64
+    tuple
+        .paths
+        .iter()
+        .filter(|path| path.route != Route::NoPath)
+        .count() as u64
 }
 
 fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, lasts: Nanos) -> u64 {

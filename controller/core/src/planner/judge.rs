@@ -9,7 +9,9 @@ pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> 
     let judges = match &written.judge {
         scenario::Judge::Failures { max } => vec![Judge::Failures { max: *max }],
         scenario::Judge::SuccessRate { min } => {
-            vec![Judge::SuccessRate { min: Ratio(min.ppm()) }]
+            vec![Judge::SuccessRate {
+                min: Ratio(min.ppm()),
+            }]
         }
         scenario::Judge::Latency { p50, max } => {
             let latency = |quantile, bounds: &Option<Bounds<_>>| {

@@ -11,7 +11,10 @@ services:
 ";
 
 fn bundle(stages: &str) -> Bundle {
-    let source = |name: &str, text: String| Source { name: name.to_owned(), text };
+    let source = |name: &str, text: String| Source {
+        name: name.to_owned(),
+        text,
+    };
     let scenario = format!("api: nepho/v1\nname: s\nfleet: fleet.yaml\nstages:\n{stages}");
     let fleet = source("fleet.yaml", FLEET.to_owned());
     Bundle {
@@ -24,9 +27,17 @@ fn inventory(agents: &[(&str, &str)]) -> Inventory {
     let available = |(agent, environment): &(&str, &str)| {
         let features = ["probe.http".parse().unwrap(), "probe.tcp".parse().unwrap()].into();
         let environment = environment.parse().unwrap();
-        (agent.parse().unwrap(), Available { environment, features })
+        (
+            agent.parse().unwrap(),
+            Available {
+                environment,
+                features,
+            },
+        )
     };
-    Inventory { agents: agents.iter().map(available).collect() }
+    Inventory {
+        agents: agents.iter().map(available).collect(),
+    }
 }
 
 fn planned(stages: &str, agents: &[(&str, &str)], choices: Choices) -> Result<Planned, Impossible> {
@@ -56,15 +67,26 @@ fn every_environment_asks_every_instance_and_undeclared_paths_are_said() {
         .iter()
         .map(|path| {
             let route = match &path.route {
-                Route::Ask { check: Check::Http(http), offset } => format!("{} +{offset}", http.url),
-                Route::Ask { check: Check::Tcp(tcp), offset } => format!("{}:{} +{offset}", tcp.host, tcp.port),
+                Route::Ask {
+                    check: Check::Http(http),
+                    offset,
+                } => format!("{} +{offset}", http.url),
+                Route::Ask {
+                    check: Check::Tcp(tcp),
+                    offset,
+                } => format!("{}:{} +{offset}", tcp.host, tcp.port),
                 Route::NoPath => "no path".to_owned(),
             };
             format!("{} {} {}: {route}", path.agent, path.to, path.operation)
         })
         .collect();
-    insta::assert_snapshot!("paths", told.join("
-"));
+    insta::assert_snapshot!(
+        "paths",
+        told.join(
+            "
+"
+        )
+    );
     assert_eq!(planned.notes.len(), 1);
     assert_eq!(planned.requests, 30);
     insta::assert_snapshot!("plan", render(&planned));
@@ -73,13 +95,25 @@ fn every_environment_asks_every_instance_and_undeclared_paths_are_said() {
 #[test]
 fn what_is_the_same_has_the_same_id_and_what_differs_another() {
     let id = |stages: &str, agents: &[_], seed| {
-        planned(stages, agents, Choices { seed, keep_going: false }).unwrap().id
+        planned(
+            stages,
+            agents,
+            Choices {
+                seed,
+                keep_going: false,
+            },
+        )
+        .unwrap()
+        .id
     };
     let first = id(REACH, &BOTH, 1);
     assert_eq!(id(REACH, &BOTH, 1), first);
     assert_ne!(id(REACH, &BOTH, 2), first);
     assert_ne!(id(&REACH.replace("10s", "11s"), &BOTH, 1), first);
-    assert_ne!(id(REACH, &[("cloud-2", "cloud"), ("local-1", "local")], 1), first);
+    assert_ne!(
+        id(REACH, &[("cloud-2", "cloud"), ("local-1", "local")], 1),
+        first
+    );
 }
 
 #[test]
@@ -94,10 +128,20 @@ fn an_agent_that_has_nothing_to_do_with_it_changes_nothing() {
 fn one_agent_of_each_environment_asks_unless_more_are_wanted() {
     let three = [("a", "local"), ("b", "local"), ("c", "local")];
     let asking = |agents: &str| {
-        let stages = REACH.replace("health: {}", &format!("health: {{}}, from: [local]{agents}"));
-        planned(&stages, &three, Choices::default()).unwrap().plan.agents.len()
+        let stages = REACH.replace(
+            "health: {}",
+            &format!("health: {{}}, from: [local]{agents}"),
+        );
+        planned(&stages, &three, Choices::default())
+            .unwrap()
+            .plan
+            .agents
+            .len()
     };
-    assert_eq!([asking(""), asking(", agents: '2'"), asking(", agents: all")], [1, 2, 3]);
+    assert_eq!(
+        [asking(""), asking(", agents: '2'"), asking(", agents: all")],
+        [1, 2, 3]
+    );
 }
 
 #[test]
@@ -115,9 +159,15 @@ fn all_reasons_against_a_plan_come_at_once() {
 
 #[test]
 fn too_few_samples_are_said_with_the_duration_that_would_do() {
-    let stages = REACH.replace("health: {}", "health: {}, every: 4s, from: [local]").replace("lasts: 10s", "lasts: 5s");
+    let stages = REACH
+        .replace("health: {}", "health: {}, every: 4s, from: [local]")
+        .replace("lasts: 10s", "lasts: 5s");
     let planned = planned(&stages, &BOTH, Choices::default()).unwrap();
-    let median = planned.estimates.iter().find(|e| e.expected.contains("p50")).unwrap();
+    let median = planned
+        .estimates
+        .iter()
+        .find(|e| e.expected.contains("p50"))
+        .unwrap();
     assert_eq!((median.needed, median.planned), (6, 3));
     assert_eq!(median.would_need, Some(Nanos::from_secs(12)));
     assert!(planned.estimates.iter().filter(|e| !e.is_enough()).count() == 1);

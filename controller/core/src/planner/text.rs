@@ -13,8 +13,16 @@ pub fn render(planned: &Planned) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
     let mut line = |text: String| writeln!(out, "{text}").unwrap_or_default();
-    let title = if plan.title == plan.scenario.as_str() { String::new() } else { format!("  {}", plan.title) };
-    line(format!("Plan {} for {}{title}", id.0.short(), plan.scenario));
+    let title = if plan.title == plan.scenario.as_str() {
+        String::new()
+    } else {
+        format!("  {}", plan.title)
+    };
+    line(format!(
+        "Plan {} for {}{title}",
+        id.0.short(),
+        plan.scenario
+    ));
     line(format!(
         "  {} in {}, {}, {}, {} ({}/min)",
         planned.lasts,
@@ -27,16 +35,26 @@ pub fn render(planned: &Planned) -> String {
     for stage in &plan.stages {
         line(String::new());
         let after: Vec<_> = stage.after.iter().map(ToString::to_string).collect();
-        let after = if after.is_empty() { String::new() } else { format!("  after {}", after.join(", ")) };
+        let after = if after.is_empty() {
+            String::new()
+        } else {
+            format!("  after {}", after.join(", "))
+        };
         line(format!("stage {}  {}{after}", stage.name, stage.lasts));
-        stage.steps.iter().for_each(|step| line(format!("  {}", describe(plan, step))));
+        stage
+            .steps
+            .iter()
+            .for_each(|step| line(format!("  {}", describe(plan, step))));
         for estimate in planned.estimates.iter().filter(|e| e.stage == stage.name) {
             line(format!("  {}", expects(stage, estimate)));
         }
     }
     if !planned.notes.is_empty() {
         line(String::new());
-        planned.notes.iter().for_each(|note| line(format!("note: {note}")));
+        planned
+            .notes
+            .iter()
+            .for_each(|note| line(format!("note: {note}")));
     }
     line(String::new());
     line(format!("plan id {id}"));
@@ -59,14 +77,25 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
     let mut from: BTreeMap<String, u64> = BTreeMap::new();
     for path in probe.to.iter().filter(|path| path.route != Route::NoPath) {
         *operations.entry(path.operation.as_str()).or_default() += 1;
-        let environment = plan.agents.get(&path.agent).map(|agent| agent.environment.to_string());
+        let environment = plan
+            .agents
+            .get(&path.agent)
+            .map(|agent| agent.environment.to_string());
         *from.entry(environment.unwrap_or_default()).or_default() += 1;
     }
     let counts = |counted: Vec<(String, u64)>| {
-        let each: Vec<_> = counted.iter().map(|(what, n)| format!("{what} ×{n}")).collect();
+        let each: Vec<_> = counted
+            .iter()
+            .map(|(what, n)| format!("{what} ×{n}"))
+            .collect();
         each.join(", ")
     };
-    let operations = counts(operations.into_iter().map(|(o, n)| (o.to_owned(), n)).collect());
+    let operations = counts(
+        operations
+            .into_iter()
+            .map(|(o, n)| (o.to_owned(), n))
+            .collect(),
+    );
     let from = counts(from.into_iter().collect());
     format!(
         "{:12} probe every {}, time-out {}: {operations}; from {from}",
@@ -75,7 +104,16 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
 }
 
 fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
-    let Estimate { on, expected, findings, without_path, needed, planned, would_need, .. } = estimate;
+    let Estimate {
+        on,
+        expected,
+        findings,
+        without_path,
+        needed,
+        planned,
+        would_need,
+        ..
+    } = estimate;
     let findings = counted(*findings, "finding");
     let mut text = format!("  expect {on}: {expected}: {findings}");
     if *without_path > 0 {

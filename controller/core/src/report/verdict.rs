@@ -184,7 +184,12 @@ impl Latency {
         let lag = sample.lag.quantile(99, 100).unwrap_or_default();
         let service_alone = || {
             let missing = missing + sample.response.count().abs_diff(sample.service.count());
-            Bounds::of(&sample.service, self.quantile, missing, Case::MissingAreFast)
+            Bounds::of(
+                &sample.service,
+                self.quantile,
+                missing,
+                Case::MissingAreFast,
+            )
         };
         match found.1 {
             Ground::Slow if sample.service.count() == sample.response.count() => {

@@ -79,9 +79,10 @@ impl Member {
     /// Everything of this stage is in the store.
     pub(super) fn is_collected(&self, wanted: &StageName) -> bool {
         match &self.phase {
-            Some(Phase::Sealed { stage, spool, seal }) if stage == wanted => {
-                self.durable.get(spool).is_some_and(|durable| durable >= seal)
-            }
+            Some(Phase::Sealed { stage, spool, seal }) if stage == wanted => self
+                .durable
+                .get(spool)
+                .is_some_and(|durable| durable >= seal),
             _ => false,
         }
     }

@@ -37,10 +37,12 @@ impl Run {
             State::Preparing { .. } => ("preparing", None, Nanos(0)),
             State::Arming { stage, .. } => ("arming", Some(stage), Nanos(0)),
             State::Timing { stage, .. } => ("timing", Some(stage), Nanos(0)),
-            State::Running { stage, at, ends, .. } if now < ends => {
-                ("running", Some(stage), now.since(at))
-            }
-            State::Running { stage, at, ends, .. } => ("collecting", Some(stage), ends.since(at)),
+            State::Running {
+                stage, at, ends, ..
+            } if now < ends => ("running", Some(stage), now.since(at)),
+            State::Running {
+                stage, at, ends, ..
+            } => ("collecting", Some(stage), ends.since(at)),
             State::Judging { stage } => ("judging", Some(stage), self.stage(stage).lasts),
             State::Releasing { .. } => ("releasing", None, Nanos(0)),
             State::Over => ("over", None, Nanos(0)),
@@ -61,14 +63,22 @@ impl Run {
         let members = || self.members.iter();
         let say = |(agent, member): (&_, &super::Member)| format!("{agent} {}", member.describe());
         match self.state {
-            State::Preparing { .. } => members().filter(|(_, m)| !m.is_prepared()).map(say).collect(),
+            State::Preparing { .. } => members()
+                .filter(|(_, m)| !m.is_prepared())
+                .map(say)
+                .collect(),
             State::Arming { stage, .. } => {
                 let name = &self.stage(stage).name;
-                members().filter(|(_, m)| !m.is_armed(name)).map(say).collect()
+                members()
+                    .filter(|(_, m)| !m.is_armed(name))
+                    .map(say)
+                    .collect()
             }
             State::Timing { .. } => {
                 let unread = members().filter(|(_, m)| m.is_active() && m.clock.is_none());
-                unread.map(|(agent, _)| format!("{agent} is asked for its clock")).collect()
+                unread
+                    .map(|(agent, _)| format!("{agent} is asked for its clock"))
+                    .collect()
             }
             State::Running { stage, ends, .. } => {
                 let name = &self.stage(stage).name;
@@ -76,9 +86,10 @@ impl Run {
                 members().filter(|(_, m)| late(m)).map(say).collect()
             }
             State::Judging { .. } | State::Over => Vec::new(),
-            State::Releasing { .. } => {
-                members().filter(|(_, m)| m.is_active() && !m.is_unknown()).map(say).collect()
-            }
+            State::Releasing { .. } => members()
+                .filter(|(_, m)| m.is_active() && !m.is_unknown())
+                .map(say)
+                .collect(),
         }
     }
 }

@@ -23,8 +23,10 @@ fn host() -> Host {
 
 fn plan(agents: &[&str], stages: &[(&str, &[&str])]) -> Plan {
     let agent = |name: &&str| {
-        let planned =
-            PlannedAgent { environment: "local".parse().unwrap(), features: BTreeSet::new() };
+        let planned = PlannedAgent {
+            environment: "local".parse().unwrap(),
+            features: BTreeSet::new(),
+        };
         (name.parse().unwrap(), planned)
     };
     let stage = |(name, after): &(&str, &[&str])| PlannedStage {
@@ -58,12 +60,20 @@ struct Play {
 
 impl Play {
     fn new(agents: &[&str], stages: &[(&str, &[&str])]) -> Self {
-        let key = RunKey { run: "r".parse().unwrap(), attempt: Attempt(1), fence: Fence(1) };
+        let key = RunKey {
+            run: "r".parse().unwrap(),
+            attempt: Attempt(1),
+            fence: Fence(1),
+        };
         let now = Mono(START);
-        let (run, actions) =
-            Run::begin(key, plan(agents, stages), host(), &BTreeMap::new(), now);
-        let mut play =
-            Self { run, now, journal: Vec::new(), sent: Vec::new(), judging: Vec::new() };
+        let (run, actions) = Run::begin(key, plan(agents, stages), host(), &BTreeMap::new(), now);
+        let mut play = Self {
+            run,
+            now,
+            journal: Vec::new(),
+            sent: Vec::new(),
+            judging: Vec::new(),
+        };
         play.take(actions);
         play
     }
@@ -75,9 +85,16 @@ impl Play {
                 Action::Journal(what) => self.journal.push(what),
                 Action::Judge(stage) => self.judging.push(stage),
                 Action::MeasureClock(agent) => {
-                    let offset = ClockOffset { lo: -1000, hi: 1000 };
+                    let offset = ClockOffset {
+                        lo: -1000,
+                        hi: 1000,
+                    };
                     let round_trip = Nanos(2000);
-                    self.give(Input::Clock { agent, offset, round_trip });
+                    self.give(Input::Clock {
+                        agent,
+                        offset,
+                        round_trip,
+                    });
                 }
                 Action::Ended(_) => {}
             }
@@ -95,26 +112,49 @@ impl Play {
     }
 
     fn say(&mut self, agent: &str, phase: Phase) {
-        self.give(Input::Status { agent: agent.parse().unwrap(), phase });
+        self.give(Input::Status {
+            agent: agent.parse().unwrap(),
+            phase,
+        });
     }
 
     fn seal(&mut self, agent: &str, stage: &str, seal: u64) {
         let spool = SpoolId::new([1; 16]);
         let [agent, stage] = [agent, stage].map(str::to_owned);
         let agent: AgentId = agent.parse().unwrap();
-        let phase = Phase::Sealed { stage: stage.parse().unwrap(), spool, seal: Seq(seal) };
-        self.give(Input::Status { agent: agent.clone(), phase });
-        self.give(Input::Durable { agent, spool, seq: Seq(seal) });
+        let phase = Phase::Sealed {
+            stage: stage.parse().unwrap(),
+            spool,
+            seal: Seq(seal),
+        };
+        self.give(Input::Status {
+            agent: agent.clone(),
+            phase,
+        });
+        self.give(Input::Durable {
+            agent,
+            spool,
+            seq: Seq(seal),
+        });
     }
 
     fn started(&mut self, agents: &[&str], stage: &str) {
-        agents.iter().for_each(|agent| self.say(agent, Phase::Prepared));
-        agents.iter().for_each(|agent| self.say(agent, Phase::Armed(stage.parse().unwrap())));
-        agents.iter().for_each(|agent| self.say(agent, Phase::Running(stage.parse().unwrap())));
+        agents
+            .iter()
+            .for_each(|agent| self.say(agent, Phase::Prepared));
+        agents
+            .iter()
+            .for_each(|agent| self.say(agent, Phase::Armed(stage.parse().unwrap())));
+        agents
+            .iter()
+            .for_each(|agent| self.say(agent, Phase::Running(stage.parse().unwrap())));
     }
 
     fn judged(&mut self, stage: &str, passed: bool) {
-        self.give(Input::Judged { stage: stage.parse().unwrap(), passed });
+        self.give(Input::Judged {
+            stage: stage.parse().unwrap(),
+            passed,
+        });
     }
 
     fn state(&self) -> String {
@@ -171,11 +211,26 @@ fn a_seal_counts_only_once_the_store_has_it() {
     play.started(&["a"], "one");
     let spool = SpoolId::new([1; 16]);
     let stage: StageName = "one".parse().unwrap();
-    play.say("a", Phase::Sealed { stage, spool, seal: Seq(9) });
+    play.say(
+        "a",
+        Phase::Sealed {
+            stage,
+            spool,
+            seal: Seq(9),
+        },
+    );
     let agent: AgentId = "a".parse().unwrap();
-    play.give(Input::Durable { agent: agent.clone(), spool, seq: Seq(8) });
+    play.give(Input::Durable {
+        agent: agent.clone(),
+        spool,
+        seq: Seq(8),
+    });
     assert!(play.judging.is_empty());
-    play.give(Input::Durable { agent, spool, seq: Seq(9) });
+    play.give(Input::Durable {
+        agent,
+        spool,
+        seq: Seq(9),
+    });
     assert_eq!(play.judging.len(), 1);
 }
 
@@ -186,8 +241,14 @@ fn a_stage_after_one_that_did_not_pass_is_skipped_with_the_reason() {
     play.seal("a", "one", 1);
     play.judged("one", false);
     let why = Skip::After("one".parse().unwrap());
-    assert!(play.journal.contains(&What::StageSkipped { stage: "two".parse().unwrap(), why }));
-    assert_eq!(play.run.progress(play.now).stage, Some("three".parse().unwrap()));
+    assert!(play.journal.contains(&What::StageSkipped {
+        stage: "two".parse().unwrap(),
+        why
+    }));
+    assert_eq!(
+        play.run.progress(play.now).stage,
+        Some("three".parse().unwrap())
+    );
 }
 
 #[test]
@@ -199,7 +260,11 @@ fn a_silent_agent_is_lost_and_the_stage_ends_without_it() {
         play.give(Input::Heard("a".parse().unwrap()));
     }
     let lost = play.journal.iter().find_map(|what| match what {
-        What::AgentLost { agent, last_heard, at } => Some((agent.as_str(), *last_heard, *at)),
+        What::AgentLost {
+            agent,
+            last_heard,
+            at,
+        } => Some((agent.as_str(), *last_heard, *at)),
         _ => None,
     });
     let (agent, last_heard, at) = lost.unwrap();
@@ -208,7 +273,10 @@ fn a_silent_agent_is_lost_and_the_stage_ends_without_it() {
     play.seal("a", "one", 1);
     let missing = vec!["b".parse().unwrap()];
     let stage = "one".parse().unwrap();
-    assert!(play.journal.contains(&What::StageCollected { stage, missing }));
+    assert!(
+        play.journal
+            .contains(&What::StageCollected { stage, missing })
+    );
     assert_eq!(play.judging.len(), 1);
 }
 
@@ -220,9 +288,22 @@ fn an_agent_that_comes_back_is_said_to_be_back_and_may_still_deliver() {
     play.pass(Nanos::from_secs(14));
     play.give(Input::Heard("a".parse().unwrap()));
     assert!(play.judging.is_empty());
-    play.give(Input::Connected { agent: "a".parse().unwrap(), restarted: true });
-    assert!(play.journal.iter().any(|w| matches!(w, What::AgentReturned { restarted: true, .. })));
-    assert_eq!(play.judging.len(), 1, "a restarted agent does not resume the stage");
+    play.give(Input::Connected {
+        agent: "a".parse().unwrap(),
+        restarted: true,
+    });
+    assert!(play.journal.iter().any(|w| matches!(
+        w,
+        What::AgentReturned {
+            restarted: true,
+            ..
+        }
+    )));
+    assert_eq!(
+        play.judging.len(),
+        1,
+        "a restarted agent does not resume the stage"
+    );
 }
 
 #[test]
@@ -239,7 +320,9 @@ fn an_order_without_effect_is_repeated_and_one_with_effect_is_not() {
     play.say("a", Phase::Armed("one".parse().unwrap()));
     play.say("a", Phase::Running("one".parse().unwrap()));
     play.pass(Nanos::from_secs(3));
-    let starts = play.sent[before..].iter().filter(|(_, o)| matches!(o, Order::Start { .. }));
+    let starts = play.sent[before..]
+        .iter()
+        .filter(|(_, o)| matches!(o, Order::Start { .. }));
     assert_eq!(starts.count(), 1);
 }
 
@@ -248,9 +331,14 @@ fn a_refusal_before_anything_ran_ends_the_run_and_names_the_reason() {
     let mut play = Play::new(&["a", "b"], &[("one", &[])]);
     play.say("a", Phase::Prepared);
     play.say("b", Phase::Refused(Refusal::Policy("no".to_owned())));
-    let Some(RunEnd::Failed(why)) = play.ended() else { panic!("{:?}", play.journal) };
+    let Some(RunEnd::Failed(why)) = play.ended() else {
+        panic!("{:?}", play.journal)
+    };
     assert_eq!(why, "agent b refuses: the agent's policy forbids it: no");
-    assert!(play.sent.iter().any(|(_, order)| *order == Order::Release), "a is released");
+    assert!(
+        play.sent.iter().any(|(_, order)| *order == Order::Release),
+        "a is released"
+    );
 }
 
 #[test]
@@ -266,19 +354,41 @@ fn an_agent_that_never_answers_ends_the_preparation_at_its_deadline() {
 fn a_stop_is_sent_until_it_is_obeyed_and_the_rest_is_skipped() {
     let mut play = Play::new(&["a"], &[("one", &[]), ("two", &[])]);
     play.started(&["a"], "one");
-    play.give(Input::Stop { mode: StopMode::Stop, by: "me".to_owned() });
-    assert!(matches!(play.sent.last(), Some((_, Order::Stop(StopMode::Stop)))));
+    play.give(Input::Stop {
+        mode: StopMode::Stop,
+        by: "me".to_owned(),
+    });
+    assert!(matches!(
+        play.sent.last(),
+        Some((_, Order::Stop(StopMode::Stop)))
+    ));
     let before = play.sent.len();
     play.pass(Nanos::from_secs(2));
     assert_eq!(play.sent.len(), before + 1);
-    play.give(Input::Stop { mode: StopMode::Abort, by: "me".to_owned() });
-    assert!(matches!(play.sent.last(), Some((_, Order::Stop(StopMode::Abort)))));
-    play.give(Input::Stop { mode: StopMode::Stop, by: "me".to_owned() });
-    let asked = play.journal.iter().filter(|w| matches!(w, What::StopRequested { .. })).count();
+    play.give(Input::Stop {
+        mode: StopMode::Abort,
+        by: "me".to_owned(),
+    });
+    assert!(matches!(
+        play.sent.last(),
+        Some((_, Order::Stop(StopMode::Abort)))
+    ));
+    play.give(Input::Stop {
+        mode: StopMode::Stop,
+        by: "me".to_owned(),
+    });
+    let asked = play
+        .journal
+        .iter()
+        .filter(|w| matches!(w, What::StopRequested { .. }))
+        .count();
     assert_eq!(asked, 2, "a stop does not take an abort back");
     play.seal("a", "one", 1);
     play.judged("one", true);
-    let skipped = What::StageSkipped { stage: "two".parse().unwrap(), why: Skip::Stopped };
+    let skipped = What::StageSkipped {
+        stage: "two".parse().unwrap(),
+        why: Skip::Stopped,
+    };
     assert!(play.journal.contains(&skipped));
     assert_eq!(play.ended(), Some(&RunEnd::Stopped(StopMode::Abort)));
 }
@@ -290,7 +400,10 @@ fn a_stage_whose_agents_are_all_lost_is_collected_with_everybody_missing() {
     play.pass(Nanos::from_secs(16));
     let missing = vec!["a".parse().unwrap()];
     let stage = "one".parse().unwrap();
-    assert!(play.journal.contains(&What::StageCollected { stage, missing }));
+    assert!(
+        play.journal
+            .contains(&What::StageCollected { stage, missing })
+    );
 }
 
 #[test]
@@ -306,5 +419,8 @@ fn run_time_of_later_stages_is_a_whole_second() {
         _ => None,
     });
     let origin = START + LEAD_MIN.0;
-    assert_eq!(ordered, Some((Mono(origin + 8_000 * MS), RunTime(8 * SECOND))));
+    assert_eq!(
+        ordered,
+        Some((Mono(origin + 8_000 * MS), RunTime(8 * SECOND)))
+    );
 }

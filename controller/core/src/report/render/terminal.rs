@@ -53,7 +53,11 @@ fn widest(all: &[Matrix]) -> Vec<&Matrix> {
     let several = |matrix: &&Matrix| matrix.cells.len() > 1;
     let wide: Vec<_> = all.iter().filter(several).collect();
     let any = || all.iter().filter(|matrix| !matrix.cells.is_empty()).take(1);
-    if wide.is_empty() { any().collect() } else { wide }
+    if wide.is_empty() {
+        any().collect()
+    } else {
+        wide
+    }
 }
 
 struct Summary {
