@@ -20,7 +20,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   nepho-agent join --controller controller.example:7443 --token-file ./token
-  nepho agents token local | nepho-agent join --controller localhost:7443 --token-file -
+  nepho enroll --environment local | nepho-agent join --controller localhost:7443 --token-file -
   nepho-agent run";
 
 /// The verbs.

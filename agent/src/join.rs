@@ -65,7 +65,7 @@ pub enum JoinError {
         source: io::Error,
     },
     /// It is not a token.
-    #[error("this is not a join token; `nepho agents token` on the controller makes one")]
+    #[error("this is not a join token; `nepho enroll` on the controller makes one")]
     BadToken(#[from] BadToken),
     /// The directory can't be made.
     #[error("make {}", path.display())]

@@ -130,7 +130,7 @@ pub enum Input {
     },
     /// Begin this run; its exhibits are in the store.
     Begin(Box<Opening>, oneshot::Sender<()>),
-    /// End this run before its time; whether there is such a run.
+    /// End this run before its time; whether it is under way.
     Stop {
         /// Which.
         run: RunId,
@@ -238,7 +238,7 @@ impl Driver {
                 begun.send(()).unwrap_or_default();
             }
             Input::Stop { run, mode, by, reply } => {
-                let known = self.runs.contains_key(&run);
+                let known = self.runs.get(&run).is_some_and(|live| !live.is_over());
                 self.one_run(&run, run::Input::Stop { mode, by });
                 reply.send(known).unwrap_or_default();
             }

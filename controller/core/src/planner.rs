@@ -2,13 +2,14 @@
 //!
 //! - [`plan`]: the plan, or every reason why there can be none.
 //! - [`Planned`]: the plan with what a person wants to know before nodding: [`render`].
-//! - `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
+//! - `spread`: when each target is asked first. `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
 //!   can decide what is expected.
 //!
 //! The same scenario, fleet, files, agents and seed give the same plan id.
 
 mod estimate;
 mod judge;
+mod spread;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,11 +173,13 @@ impl Draft<'_> {
                 act,
             }
         });
+        let mut steps: Vec<_> = steps.collect();
+        spread::spread(&mut steps);
         PlannedStage {
             name: stage.name.clone(),
             after: stage.after.clone(),
             lasts: stage.lasts,
-            steps: steps.collect(),
+            steps,
             expectations: stage.expect.iter().flat_map(judge::expectations).collect(),
         }
     }
@@ -196,7 +199,7 @@ impl Draft<'_> {
         }
         let asking = self.asking(&place, stage, step, probe);
         let mut to = Vec::new();
-        for (rank, (agent, environment)) in asking.iter().enumerate() {
+        for (agent, environment) in &asking {
             let mut paths = Vec::new();
             for (id, instance) in &targets {
                 match self.ask(environment, instance, &probe.kind) {
@@ -223,7 +226,6 @@ impl Draft<'_> {
                 );
                 self.notes.push(note);
             }
-            spread(&mut paths, probe.every, rank, asking.len());
             to.append(&mut paths);
         }
         Probe {
@@ -369,21 +371,6 @@ fn route(check: Option<Check>) -> Route {
         check,
         offset: Nanos(0),
     })
-}
-
-/// Spreads an agent's first requests evenly over the interval, and turns the order by the agent's
-/// rank, so that neither an agent asks in bursts nor all agents ask one target at one instant.
-fn spread(paths: &mut [PlannedPath], every: Nanos, rank: usize, agents: usize) {
-    let asked = |path: &&mut PlannedPath| matches!(path.route, Route::Ask { .. });
-    let count = paths.iter_mut().filter(asked).count() as u64;
-    let turn = rank as u64 * count / (agents as u64).max(1);
-    for (place, path) in (0u64..).zip(paths.iter_mut().filter(asked)) {
-        if let Route::Ask { offset, .. } = &mut path.route {
-            let slot = u128::from((place + turn) % count);
-            let into = u128::from(every.0) * slot / u128::from(count);
-            *offset = Nanos(u64::try_from(into).expect("less than `every`"));
-        }
-    }
 }
 
 /// The agents and instances that the stages name.

@@ -108,7 +108,8 @@ async fn follow(
             () = sleep(SAY_LOST_EVERY) => {
                 if let Some(lost) = events.lost_for() {
                     let secs = lost.as_secs();
-                    let words = format!("no answer for {secs} s, trying again; a lost connection stops no run");
+                    let words =
+                        format!("no answer for {secs} s, trying again; this stops no run");
                     progress.say(&context.out, &words);
                 }
             }

@@ -151,11 +151,10 @@ fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str]) {
             out,
             "      {}:\n        probe:\n          from: [{}]\n          \
              to: {{environment: [{}], label: {{kind: [http]}}}}\n          \
-             http: {{path: /version}}\n          every: {}ms\n          timeout: 2s",
+             http: {{path: /version}}\n          every: 1s\n          timeout: 2s",
             step.name,
             step.from.join(", "),
             step.to.join(", "),
-            step.every_ms,
         )
         .unwrap_or_default();
     }
@@ -182,12 +181,7 @@ struct Distance<'a> {
     from: Vec<&'a str>,
     to: Vec<&'a str>,
     round_trip_ms: u16,
-    every_ms: u16,
 }
-
-/// Steps of one interval would ask in step with each other for the whole stage, in bursts that two
-/// cores answer late; these drift past each other.
-const EVERY_MS: [u16; 9] = [1000, 1010, 990, 1020, 980, 1030, 970, 1040, 960];
 
 fn steps<'a>(environments: &[&'a str]) -> Vec<Distance<'a>> {
     let near = environments.iter().map(|name| Distance {
@@ -195,7 +189,6 @@ fn steps<'a>(environments: &[&'a str]) -> Vec<Distance<'a>> {
         from: vec![name],
         to: vec![name],
         round_trip_ms: 0,
-        every_ms: 0,
     });
     let far = environments.iter().flat_map(|from| {
         let others = environments.iter().filter(move |to| *to != from);
@@ -206,14 +199,10 @@ fn steps<'a>(environments: &[&'a str]) -> Vec<Distance<'a>> {
                 from: vec![from],
                 to: vec![to],
                 round_trip_ms: pair.round_trip_ms,
-                every_ms: 0,
-            })
+                    })
         })
     });
-    let steps = near.chain(far).zip(EVERY_MS);
-    steps
-        .map(|(step, every_ms)| Distance { every_ms, ..step })
-        .collect()
+    near.chain(far).collect()
 }
 
 fn joins(pair: &Pair, from: &str, to: &str) -> bool {

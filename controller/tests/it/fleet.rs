@@ -45,7 +45,11 @@ impl Service {
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text.split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -53,10 +57,15 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> String {
 
 /// Writes `fleet.yaml`: these HTTP services, each with its environment and address.
 pub(crate) fn write_fleet(dir: &Path, services: &[(&str, &str, SocketAddr)]) {
-    let mut environments: Vec<_> = services.iter().map(|(environment, ..)| environment).collect();
+    let mut environments: Vec<_> = services
+        .iter()
+        .map(|(environment, ..)| environment)
+        .collect();
     environments.dedup();
     let mut text = "api: nepho/v1\nenvironments:\n".to_owned();
-    environments.iter().for_each(|name| text.push_str(&format!("  {name}: {{}}\n")));
+    environments
+        .iter()
+        .for_each(|name| text.push_str(&format!("  {name}: {{}}\n")));
     text.push_str("services:\n");
     for (environment, name, address) in services {
         text.push_str(&format!(

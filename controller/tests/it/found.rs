@@ -1,16 +1,13 @@
 //! What a run found: its report, and its journal read back from a run directory.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use nepho_common::{
     event::What,
     journal::{Body, Entry},
 };
 use nepho_controller::export::{JOURNAL, read_run_dir};
-use nepho_controller_core::report::{Finding, Report};
+use nepho_controller_core::report::{Report, model::Finding};
 use serde_json::Value;
 
 /// The report of a run directory.
@@ -24,18 +21,20 @@ pub(crate) fn parsed(text: &str) -> Report {
 }
 
 /// The findings whose dimensions say this.
-pub(crate) fn findings<'a>(
-    report: &'a Report,
-    is: impl Fn(&Finding) -> bool,
-) -> Vec<&'a Finding> {
-    report.findings.iter().filter(|finding| is(finding)).collect()
+pub(crate) fn findings(report: &Report, is: impl Fn(&Finding) -> bool) -> Vec<&Finding> {
+    report
+        .findings
+        .iter()
+        .filter(|finding| is(finding))
+        .collect()
 }
 
 /// What a finding says of one dimension.
 pub(crate) fn dimension<'a>(finding: &'a Finding, word: &str) -> &'a str {
-    let found = finding.on.iter().find(|(dimension, _)| {
-        serde_json::to_value(dimension).unwrap() == word
-    });
+    let found = finding
+        .on
+        .iter()
+        .find(|(dimension, _)| serde_json::to_value(dimension).unwrap() == word);
     found.map_or("", |(_, value)| value)
 }
 
@@ -48,7 +47,9 @@ pub(crate) fn journal(dir: &Path) -> Vec<Entry> {
 
 /// Everything that one author says happened.
 pub(crate) fn events<'a>(journal: &'a [Entry], author: &str) -> Vec<&'a What> {
-    let of_author = journal.iter().filter(|entry| entry.key.agent.as_str() == author);
+    let of_author = journal
+        .iter()
+        .filter(|entry| entry.key.agent.as_str() == author);
     let events = of_author.flat_map(|entry| match &entry.body {
         Body::Events(events) => events.as_slice(),
         Body::Recordings(_)
@@ -70,7 +71,10 @@ pub(crate) fn numbers(dir: &Path, author: &str) -> BTreeSet<u64> {
         if line["agent"] == author {
             spools.insert(line["spool"].as_str().unwrap().to_owned());
             let seq = line["seq"].as_u64().unwrap();
-            assert!(numbers.insert(seq), "record {seq} of {author} is there twice");
+            assert!(
+                numbers.insert(seq),
+                "record {seq} of {author} is there twice"
+            );
         }
     }
     assert!(spools.len() <= 1, "{author} has several spools: {spools:?}");

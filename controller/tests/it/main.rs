@@ -10,7 +10,12 @@
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
 //!   [`command_line`].
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod command_line;
 mod crash;

@@ -37,7 +37,12 @@ pub(crate) fn command(name: &str) -> Command {
 
 /// Nothing that the caller's environment says may change what a test sees.
 pub(crate) fn clean(mut command: Command) -> Command {
-    for name in ["NEPHO_CONTROLLER", "NEPHO_AGENT_DATA", "NEPHO_HOLD", "NEPHO_LOG"] {
+    for name in [
+        "NEPHO_CONTROLLER",
+        "NEPHO_AGENT_DATA",
+        "NEPHO_HOLD",
+        "NEPHO_LOG",
+    ] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());
@@ -107,7 +112,11 @@ impl Running {
     fn spawn(command: &mut Command, dir: &Path, name: &str) -> Self {
         let stderr = dir.join(format!("{name}.stderr"));
         // A second start of the same agent goes on in the same file.
-        let log = OpenOptions::new().create(true).append(true).open(&stderr).unwrap();
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&stderr)
+            .unwrap();
         let child = command.stderr(log).spawn();
         Self {
             child: child.unwrap_or_else(|error| panic!("{name} does not start: {error}")),
@@ -145,7 +154,11 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < within, "it does not end: {}", self.errors());
+            assert!(
+                start.elapsed() < within,
+                "it does not end: {}",
+                self.errors()
+            );
             std::thread::sleep(LOOK_EVERY);
         }
     }
@@ -176,9 +189,29 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Whoever was started with this `TMPDIR` has ended, and left nothing in it.
+pub(crate) fn nothing_is_left(temp: &Path) {
+    let files: Vec<_> = std::fs::read_dir(temp).unwrap().collect();
+    assert!(files.is_empty(), "{files:?}");
+    let theirs = format!("TMPDIR={}", temp.display());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let left = processes.filter(|process| {
+        // Most entries are no processes, and some are not ours to read.
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|one| one == theirs.as_bytes())
+    });
+    let left: Vec<_> = left.map(|process| process.file_name()).collect();
+    assert!(left.is_empty(), "processes {left:?}");
 }
 
 /// Says how long a test took when it is over.
@@ -199,7 +232,11 @@ impl Drop for Took {
 pub(crate) fn skip(test: &str, why: &str) {
     println!("SKIPPED {test}: {why}");
     if let Some(path) = std::env::var_os("NEPHO_TEST_SKIPS") {
-        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
         writeln!(file, "{test}: {why}").unwrap();
     }
 }

@@ -32,22 +32,37 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(crate) const fn new(agent: &'a str, environment: &'a str) -> Self {
-        Self { agent, environment, sessions: None }
+        Self {
+            agent,
+            environment,
+            sessions: None,
+        }
     }
 }
 
 impl Site {
     pub(crate) fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("nepho-it-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("nepho-it-")
+            .tempdir()
+            .unwrap();
         let mut controller = command("nepho");
-        controller.arg("controller").arg("--data-dir").arg(dir.path().join("controller"));
+        controller
+            .arg("controller")
+            .arg("--data-dir")
+            .arg(dir.path().join("controller"));
         controller.args(["--enrolment", "127.0.0.1:0", "--sessions", "127.0.0.1:0"]);
         let mut controller = Running::start(&mut controller, dir.path(), "controller");
         let (enrolment, sessions) = eventually("the controller listens", || {
             assert!(controller.is_alive(), "{}", controller.errors());
             ports(&controller.errors())
         });
-        Self { controller, enrolment, sessions, dir }
+        Self {
+            controller,
+            enrolment,
+            sessions,
+            dir,
+        }
     }
 
     /// Where tests may write.
@@ -63,7 +78,9 @@ impl Site {
     /// `nepho` with these arguments, talking to this controller.
     pub(crate) fn nepho(&self, arguments: &[&str]) -> Command {
         let mut nepho = command("nepho");
-        nepho.arg("--controller").arg(format!("unix://{}", self.socket().display()));
+        nepho
+            .arg("--controller")
+            .arg(format!("unix://{}", self.socket().display()));
         nepho.args(arguments).current_dir(self.dir());
         nepho
     }
@@ -83,7 +100,15 @@ impl Site {
         let path = self.dir().join(format!("{}.token", place.agent));
         let out = path.display().to_string();
         let (name, environment) = (place.agent, place.environment);
-        let words = ["enroll", "--environment", environment, "--name", name, "--out", &out];
+        let words = [
+            "enroll",
+            "--environment",
+            environment,
+            "--name",
+            name,
+            "--out",
+            &out,
+        ];
         self.ask(&words).with(0);
         path
     }
@@ -94,14 +119,20 @@ impl Site {
         join.args(["join", "--controller", &self.enrolment.to_string()]);
         let sessions = place.sessions.unwrap_or(self.sessions);
         join.args(["--sessions", &sessions.to_string()]);
-        join.arg("--token-file").arg(token).arg("--data-dir").arg(data);
+        join.arg("--token-file")
+            .arg(token)
+            .arg("--data-dir")
+            .arg(data);
         said(&mut join)
     }
 
     /// Enrols an agent and starts it; it has a session when this returns.
     pub(crate) fn agent(&self, place: &Place<'_>) -> Running {
         self.enrol(place);
-        self.run_agent(place.agent, &mut clean(Command::new(program("nepho-agent"))))
+        self.run_agent(
+            place.agent,
+            &mut clean(Command::new(program("nepho-agent"))),
+        )
     }
 
     pub(crate) fn enrol(&self, place: &Place<'_>) {
@@ -111,10 +142,16 @@ impl Site {
 
     /// Starts an agent that is enrolled. `starter` is its program, with whatever stands before.
     pub(crate) fn run_agent(&self, agent: &str, starter: &mut Command) -> Running {
-        starter.arg("run").arg("--data-dir").arg(self.data(agent)).arg("--die-with-parent");
+        starter
+            .arg("run")
+            .arg("--data-dir")
+            .arg(self.data(agent))
+            .arg("--die-with-parent");
         let (running, _) = Running::announced(starter, self.dir(), agent);
         // Its first line says that it was welcomed; the inventory says so a moment later.
-        eventually("the agent is connected", || self.is_connected(agent).then_some(()));
+        eventually("the agent is connected", || {
+            self.is_connected(agent).then_some(())
+        });
         running
     }
 

@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 use crate::scenario::{Bundle, Source};
 
@@ -171,44 +169,4 @@ fn too_few_samples_are_said_with_the_duration_that_would_do() {
     assert_eq!((median.needed, median.planned), (6, 3));
     assert_eq!(median.would_need, Some(Nanos::from_secs(12)));
     assert!(planned.estimates.iter().filter(|e| !e.is_enough()).count() == 1);
-}
-
-proptest! {
-    #[test]
-    fn requests_are_spread_evenly_and_no_two_agents_share_an_instant(
-        targets in 1usize..50, agents in 1usize..5, every in 1u64..10_000,
-    ) {
-        let every = Nanos::from_millis(every);
-        let path = |i: usize| PlannedPath {
-            agent: "a".parse().unwrap(),
-            to: format!("local/s{i}/1").parse().unwrap(),
-            operation: operation("connect"),
-            route: Route::Ask {
-                check: Check::Tcp(TcpCheck { host: String::new(), port: 1 }),
-                offset: Nanos(0),
-            },
-        };
-        let mut firsts = Vec::new();
-        for rank in 0..agents {
-            let mut paths: Vec<_> = (0..targets).map(path).collect();
-            spread(&mut paths, every, rank, agents);
-            let offsets = paths.iter().map(|path| match path.route {
-                Route::Ask { offset, .. } => offset,
-                Route::NoPath => unreachable!(),
-            });
-            let mut offsets: Vec<_> = offsets.collect();
-            firsts.push(offsets[0]);
-            offsets.sort();
-            prop_assert_eq!(offsets[0], Nanos(0), "somebody is asked at the start");
-            for (place, offset) in (0u128..).zip(&offsets) {
-                let even = u128::from(every.0) * place / targets as u128;
-                prop_assert_eq!(u128::from(offset.0), even);
-            }
-        }
-        if targets >= agents {
-            firsts.sort();
-            firsts.dedup();
-            prop_assert_eq!(firsts.len(), agents);
-        }
-    }
 }
