@@ -4,8 +4,9 @@ cd "$root"
 # A fresh clone reuses built dependencies when the disk has room for a shared folder.
 if [ -z "${CARGO_TARGET_DIR:-}" ]; then
   cache="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/nephoscope"
-  free=$(df -Pk "$(dirname "$cache")" 2>/dev/null | awk 'NR==2{print $4}')
-  if mkdir -p "$cache" 2>/dev/null && [ "${free:-0}" -gt $((10 * 1024 * 1024)) ]; then
+  free=0
+  if mkdir -p "$cache" 2>/dev/null; then free=$(df -Pk "$cache" | awk 'NR==2{print $4}'); fi
+  if [ "${free:-0}" -gt $((10 * 1024 * 1024)) ]; then
     export CARGO_TARGET_DIR="$cache/target"
   else
     export CARGO_TARGET_DIR="$root/target"

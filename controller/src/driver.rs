@@ -30,10 +30,7 @@ pub use self::{
     handle::{Enrolled, Failure, Handle, PlanFailure, RunOptions},
     live::Opening,
 };
-use self::{
-    live::Live,
-    sessions::Fleet,
-};
+use self::{live::Live, sessions::Fleet};
 use crate::{
     clock,
     view::{AgentView, RunView, Tally},
@@ -160,8 +157,12 @@ pub struct Driver {
 #[must_use]
 pub fn driver() -> (Driver, mpsc::Sender<Input>) {
     let (back, inputs) = mpsc::channel(INPUTS_MAX);
-    let driver =
-        Driver { inputs, back: back.clone(), fleet: Fleet::default(), runs: BTreeMap::new() };
+    let driver = Driver {
+        inputs,
+        back: back.clone(),
+        fleet: Fleet::default(),
+        runs: BTreeMap::new(),
+    };
     (driver, back)
 }
 
@@ -194,32 +195,65 @@ impl Driver {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Opened { agent, environment, session, hello, out } => {
+            Input::Opened {
+                agent,
+                environment,
+                session,
+                hello,
+                out,
+            } => {
                 let restarted = self.fleet.open(&agent, environment, session, &hello, out);
-                self.each_run(|_| Some(run::Input::Connected { agent: agent.clone(), restarted }));
+                self.each_run(|_| {
+                    Some(run::Input::Connected {
+                        agent: agent.clone(),
+                        restarted,
+                    })
+                });
                 self.statuses(&agent, hello.runs);
             }
-            Input::Message { agent, session, message, at } => {
+            Input::Message {
+                agent,
+                session,
+                message,
+                at,
+            } => {
                 self.message(&agent, session, *message, at);
             }
             Input::Closed { agent, session } => self.fleet.close(&agent, session),
-            Input::Committed { agent, spool, seq, tallies } => {
+            Input::Committed {
+                agent,
+                spool,
+                seq,
+                tallies,
+            } => {
                 for (run, tally) in tallies {
                     if let Some(live) = self.runs.get_mut(&run) {
                         live.count(tally);
                     }
                 }
-                let input = || run::Input::Durable { agent: agent.clone(), spool, seq };
+                let input = || run::Input::Durable {
+                    agent: agent.clone(),
+                    spool,
+                    seq,
+                };
                 self.each_run(|_| Some(input()));
             }
-            Input::Judged { run, stage, verdict } => {
+            Input::Judged {
+                run,
+                stage,
+                verdict,
+            } => {
                 if let Some(live) = self.runs.get_mut(&run) {
                     live.judged(&stage, verdict);
                 }
                 let passed = verdict == Verdict::Pass;
                 self.one_run(&run, run::Input::Judged { stage, passed });
             }
-            Input::Reported { run, verdict, exit_code } => {
+            Input::Reported {
+                run,
+                verdict,
+                exit_code,
+            } => {
                 if let Some(live) = self.runs.get_mut(&run) {
                     live.reported(verdict, exit_code, clock::now());
                 }
@@ -227,7 +261,13 @@ impl Driver {
             Input::StoreFailed { run, why } => {
                 // Nothing that happens from here on would be kept: end it as soon as it can be.
                 let by = format!("the controller, because its store failed: {why}");
-                self.one_run(&run, run::Input::Stop { mode: StopMode::Abort, by });
+                self.one_run(
+                    &run,
+                    run::Input::Stop {
+                        mode: StopMode::Abort,
+                        by,
+                    },
+                );
             }
             Input::Begin(opening, begun) => {
                 let (live, actions) = Live::begin(*opening, self.back.clone());
@@ -237,7 +277,12 @@ impl Driver {
                 // Who asked may have gone away; the run goes on.
                 begun.send(()).unwrap_or_default();
             }
-            Input::Stop { run, mode, by, reply } => {
+            Input::Stop {
+                run,
+                mode,
+                by,
+                reply,
+            } => {
                 let known = self.runs.get(&run).is_some_and(|live| !live.is_over());
                 self.one_run(&run, run::Input::Stop { mode, by });
                 reply.send(known).unwrap_or_default();
@@ -245,7 +290,9 @@ impl Driver {
             Input::Agents(reply) => {
                 let runs = self.runs.iter().filter(|(_, live)| !live.is_over());
                 let runs: Vec<_> = runs.map(|(run, live)| (run, live.agents())).collect();
-                reply.send(self.fleet.views(&runs, clock::now())).unwrap_or_default();
+                reply
+                    .send(self.fleet.views(&runs, clock::now()))
+                    .unwrap_or_default();
             }
             Input::Watch(run, reply) => {
                 let view = self.runs.get(&run).map(Live::watch);
@@ -264,7 +311,14 @@ impl Driver {
                 let Pong { runs, .. } = pong.clone();
                 for (run, offset, round_trip) in self.fleet.pong(agent, &pong, at) {
                     let agent = agent.clone();
-                    self.one_run(&run, run::Input::Clock { agent, offset, round_trip });
+                    self.one_run(
+                        &run,
+                        run::Input::Clock {
+                            agent,
+                            offset,
+                            round_trip,
+                        },
+                    );
                 }
                 self.each_run(|_| Some(run::Input::Heard(agent.clone())));
                 self.statuses(agent, runs);
@@ -279,7 +333,9 @@ impl Driver {
 
     fn statuses(&mut self, agent: &AgentId, statuses: Vec<nepho_common::control::Status>) {
         for status in statuses {
-            let Some(live) = self.runs.get(&status.key.run) else { continue };
+            let Some(live) = self.runs.get(&status.key.run) else {
+                continue;
+            };
             if live.key().attempt == status.key.attempt {
                 let (agent, phase) = (agent.clone(), status.phase);
                 self.one_run(&status.key.run, run::Input::Status { agent, phase });
@@ -288,7 +344,9 @@ impl Driver {
     }
 
     fn one_run(&mut self, run: &RunId, input: run::Input) {
-        let Some(live) = self.runs.get_mut(run) else { return };
+        let Some(live) = self.runs.get_mut(run) else {
+            return;
+        };
         let actions = live.handle(input);
         self.perform(run, actions);
     }
@@ -304,7 +362,9 @@ impl Driver {
 
     /// What concerns agents; the rest the live run has done itself.
     fn perform(&mut self, run: &RunId, actions: Vec<run::Action>) {
-        let Some(live) = self.runs.get(run) else { return };
+        let Some(live) = self.runs.get(run) else {
+            return;
+        };
         let key = live.key().clone();
         for action in actions {
             match action {

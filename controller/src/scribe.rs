@@ -47,7 +47,12 @@ impl Scribe {
     /// A scribe with a spool of its own.
     #[must_use]
     pub const fn new(store: Store, key: RunKey, spool: SpoolId) -> Self {
-        Self { store, key, spool, next: Seq(1) }
+        Self {
+            store,
+            key,
+            spool,
+            next: Seq(1),
+        }
     }
 
     /// Writes the plan and the files it came from, before anything else.
@@ -55,8 +60,9 @@ impl Scribe {
     /// # Errors
     /// [`StoreError`] when they could not be committed; the run must not begin.
     pub async fn exhibit(&mut self, exhibits: Vec<Exhibit>) -> Result<(), StoreError> {
-        let records =
-            exhibits.into_iter().map(|exhibit| self.record(&Body::Exhibits(vec![exhibit])));
+        let records = exhibits
+            .into_iter()
+            .map(|exhibit| self.record(&Body::Exhibits(vec![exhibit])));
         let records: Vec<_> = records.collect();
         self.store.append(records, clock::wall()).await.map(drop)
     }
@@ -95,7 +101,10 @@ impl Scribe {
             Ok(Some(input)) => driver.send(input).await.unwrap_or_default(),
             Err(error) => {
                 error!(run = %self.key.run, %error, "the journal could not be kept");
-                let failed = Input::StoreFailed { run: self.key.run.clone(), why: error.to_string() };
+                let failed = Input::StoreFailed {
+                    run: self.key.run.clone(),
+                    why: error.to_string(),
+                };
                 driver.send(failed).await.unwrap_or_default();
             }
         }
@@ -106,7 +115,10 @@ impl Scribe {
             return Ok(());
         }
         let record = self.record(&Body::Events(std::mem::take(events)));
-        self.store.append(vec![record], clock::wall()).await.map(drop)
+        self.store
+            .append(vec![record], clock::wall())
+            .await
+            .map(drop)
     }
 
     fn record(&mut self, body: &Body) -> Record {
@@ -116,7 +128,11 @@ impl Scribe {
             format: FORMAT,
             kind: body.kind(),
             version: version(body.kind()),
-            key: RecordKey { agent: AgentId::controller(), spool: self.spool, seq },
+            key: RecordKey {
+                agent: AgentId::controller(),
+                spool: self.spool,
+                seq,
+            },
             run: self.key.run.clone(),
             payload: payload(&self.key.run, self.key.attempt, body),
         }
@@ -126,16 +142,26 @@ impl Scribe {
         let (entries, _) = read(self.store.run_records(&self.key.run).await?);
         let verdict = report::judge_stage(entries, &stage);
         info!(run = %self.key.run, %stage, ?verdict, "stage judged");
-        Ok(Input::Judged { run: self.key.run.clone(), stage, verdict })
+        Ok(Input::Judged {
+            run: self.key.run.clone(),
+            stage,
+            verdict,
+        })
     }
 
     async fn report(&self) -> Result<Input, StoreError> {
         let report = refold(self.store.run_records(&self.key.run).await?);
         let run = self.key.run.clone();
         let word = Some(word(report.verdict));
-        self.store.end_run(run.clone(), RunState::Ended, word, clock::wall()).await?;
+        self.store
+            .end_run(run.clone(), RunState::Ended, word, clock::wall())
+            .await?;
         let (verdict, exit_code) = (report.verdict, report::exit_code(&report));
-        Ok(Input::Reported { run, verdict, exit_code })
+        Ok(Input::Reported {
+            run,
+            verdict,
+            exit_code,
+        })
     }
 }
 
@@ -143,7 +169,10 @@ impl Scribe {
 #[must_use]
 pub fn word(verdict: Verdict) -> String {
     let word = serde_json::to_value(verdict).ok();
-    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("error").to_owned()
+    word.as_ref()
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("error")
+        .to_owned()
 }
 
 /// The report of these records.
@@ -172,5 +201,10 @@ fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<String>) {
 /// An event of the controller, now.
 #[must_use]
 pub fn event(what: What) -> Event {
-    Event { at: clock::now(), epoch: ClockEpoch(0), wall: clock::wall(), what }
+    Event {
+        at: clock::now(),
+        epoch: ClockEpoch(0),
+        wall: clock::wall(),
+        what,
+    }
 }

@@ -130,13 +130,19 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
     tasks.spawn(tls.renew(Arc::clone(&authority), down.clone()));
 
     let desk = Desk::new(inputs.clone(), store.clone());
-    let gate = Agents { store: store.clone(), cuts: cuts.clone(), wall: clock::wall };
+    let gate = Agents {
+        store: store.clone(),
+        cuts: cuts.clone(),
+        wall: clock::wall,
+    };
     let incoming = listen(sessions, mutual, gate, Limits::default());
     let routes = server_builder().add_routes(sessions_server(desk));
     let ended = until(down.clone());
     tasks.spawn(async move {
         let served = routes.serve_with_incoming_shutdown(incoming, ended);
-        served.await.unwrap_or_else(|error| warn!(%error, "sessions are no longer served"));
+        served
+            .await
+            .unwrap_or_else(|error| warn!(%error, "sessions are no longer served"));
     });
 
     let registrar = Registrar {
@@ -151,13 +157,23 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
     let ended = until(down.clone());
     tasks.spawn(async move {
         let served = routes.serve_with_incoming_shutdown(incoming, ended);
-        served.await.unwrap_or_else(|error| warn!(%error, "enrolment is no longer served"));
+        served
+            .await
+            .unwrap_or_else(|error| warn!(%error, "enrolment is no longer served"));
     });
 
-    let handle = Handle::new(inputs, store.clone(), authority, host(), enrolment_at.port());
+    let handle = Handle::new(
+        inputs,
+        store.clone(),
+        authority,
+        host(),
+        enrolment_at.port(),
+    );
     let serving = web::serve(api, handle.clone(), until(down));
     tasks.spawn(async move {
-        serving.await.unwrap_or_else(|error| warn!(%error, "the API is no longer served"));
+        serving
+            .await
+            .unwrap_or_else(|error| warn!(%error, "the API is no longer served"));
     });
     let socket = config.socket;
     info!(enrolment = %enrolment_at, sessions = %sessions_at, api = %socket.display(), "controller listens");
@@ -179,7 +195,10 @@ impl Controller {
         let drained = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(GRACE, drained).await.is_err() {
             let cut = self.tasks.len();
-            warn!(cut, "some of the controller's tasks did not end by themselves and were cut");
+            warn!(
+                cut,
+                "some of the controller's tasks did not end by themselves and were cut"
+            );
             self.tasks.shutdown().await;
         }
         if let Err(error) = std::fs::remove_file(&self.socket) {
@@ -199,7 +218,10 @@ struct Certificates {
 impl Certificates {
     fn make(authority: &Authority) -> Result<Self, ServiceError> {
         let (mutual, plain) = configs(authority)?;
-        Ok(Self { mutual: watch::Sender::new(mutual), plain: watch::Sender::new(plain) })
+        Ok(Self {
+            mutual: watch::Sender::new(mutual),
+            plain: watch::Sender::new(plain),
+        })
     }
 
     async fn renew(self, authority: Arc<Authority>, mut down: watch::Receiver<bool>) {
@@ -230,8 +252,15 @@ fn configs(authority: &Authority) -> Result<Configs, ServiceError> {
 
 fn make_data_dir(path: &Path) -> Result<(), ServiceError> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let failed = |source| ServiceError::DataDir { path: path.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)
+    let failed = |source| ServiceError::DataDir {
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed)
 }
 
 /// A run that was under way when the last controller went away is over: nobody drives it.
@@ -240,20 +269,30 @@ async fn interrupt(store: &Store) -> Result<(), StoreError> {
         if row.state == RunState::Running {
             warn!(run = %row.run, "a run was cut off when the last controller went away");
             let ended = clock::wall();
-            store.end_run(row.run, RunState::Interrupted, None, ended).await?;
+            store
+                .end_run(row.run, RunState::Interrupted, None, ended)
+                .await?;
         }
     }
     Ok(())
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServiceError> {
-    let failed = |source| ServiceError::Listen { what, address, source };
+    let failed = |source| ServiceError::Listen {
+        what,
+        address,
+        source,
+    };
     TcpListener::bind(address).await.map_err(failed)
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, ServiceError> {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    let failed = |source| ServiceError::Listen { what: "its own address", address: unknown, source };
+    let failed = |source| ServiceError::Listen {
+        what: "its own address",
+        address: unknown,
+        source,
+    };
     listener.local_addr().map_err(failed)
 }
 
@@ -267,11 +306,16 @@ fn host() -> Host {
     let uname = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let pretty = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let pretty = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let memory = rustix::system::sysinfo();
     Host {
         name: text(uname.nodename()),
-        os: pretty.map_or_else(|| text(uname.sysname()), |name| name.trim_matches('"').to_owned()),
+        os: pretty.map_or_else(
+            || text(uname.sysname()),
+            |name| name.trim_matches('"').to_owned(),
+        ),
         kernel: text(uname.release()),
         arch: text(uname.machine()),
         cpus: std::thread::available_parallelism()

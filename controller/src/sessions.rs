@@ -66,7 +66,10 @@ impl Sessions for Desk {
         let agent = peer.agent;
         let known = self.store.agent(&agent).await.map_err(|error| {
             warn!(%agent, %error, "the store could not be asked for an agent");
-            Refused::new(Code::Unavailable, "the controller's store does not answer; try again")
+            Refused::new(
+                Code::Unavailable,
+                "the controller's store does not answer; try again",
+            )
         })?;
         let Some(row) = known.filter(|row| row.revoked.is_none()) else {
             let why = "this agent is not known here, or was revoked; enrol it again";
@@ -85,10 +88,20 @@ impl Sessions for Desk {
         };
         let gone = || Refused::new(Code::Unavailable, "the controller is shutting down");
         self.driver.send(opened).await.map_err(|_| gone())?;
-        let welcome = Welcome { protocol: PROTOCOL, heartbeat: HEARTBEAT, agent: agent.clone() };
+        let welcome = Welcome {
+            protocol: PROTOCOL,
+            heartbeat: HEARTBEAT,
+            agent: agent.clone(),
+        };
         let welcome = stream::once(async { ControllerMessage::Welcome(welcome) });
         let driver = self.driver.clone();
-        let live = Live { agent, session, incoming, orders, driver };
+        let live = Live {
+            agent,
+            session,
+            incoming,
+            orders,
+            driver,
+        };
         Ok(welcome.chain(stream::unfold(live, Live::step)).boxed())
     }
 
@@ -99,11 +112,14 @@ impl Sessions for Desk {
     ) -> Result<Outgoing<Ack>, Refused> {
         let desk = self.clone();
         let chunks = incoming.ready_chunks(CHUNK);
-        let acks = stream::unfold((desk, peer.agent, chunks), |(desk, agent, mut chunks)| async {
-            let chunk = chunks.next().await?;
-            let acks = desk.commit(&agent, chunk).await?;
-            Some((stream::iter(acks), (desk, agent, chunks)))
-        });
+        let acks = stream::unfold(
+            (desk, peer.agent, chunks),
+            |(desk, agent, mut chunks)| async {
+                let chunk = chunks.next().await?;
+                let acks = desk.commit(&agent, chunk).await?;
+                Some((stream::iter(acks), (desk, agent, chunks)))
+            },
+        );
         Ok(acks.flatten().boxed())
     }
 }
@@ -114,12 +130,18 @@ async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<Hello, Refused> 
     };
     let hello = match first {
         Some(Ok(AgentMessage::Hello(hello))) => hello,
-        Some(Ok(_)) | None => return Err(Refused::new(Code::InvalidArgument, "no hello came first")),
+        Some(Ok(_)) | None => {
+            return Err(Refused::new(Code::InvalidArgument, "no hello came first"));
+        }
         Some(Err(error)) => return Err(Refused::new(Code::InvalidArgument, &error.to_string())),
     };
     let (lowest, highest) = hello.protocol;
     if PROTOCOL < lowest || highest < PROTOCOL {
-        let older = if highest < PROTOCOL { "the agent" } else { "the controller" };
+        let older = if highest < PROTOCOL {
+            "the agent"
+        } else {
+            "the controller"
+        };
         let why = format!(
             "the agent speaks protocol {lowest} to {highest}, the controller {PROTOCOL}: upgrade {older}"
         );
@@ -161,14 +183,25 @@ impl Live {
                 None => return None,
             };
             let (agent, session) = (self.agent.clone(), self.session);
-            self.driver.send(Input::Message { agent, session, message, at }).await.ok()?;
+            self.driver
+                .send(Input::Message {
+                    agent,
+                    session,
+                    message,
+                    at,
+                })
+                .await
+                .ok()?;
         }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let closed = Input::Closed { agent: self.agent.clone(), session: self.session };
+        let closed = Input::Closed {
+            agent: self.agent.clone(),
+            session: self.session,
+        };
         // A full queue loses nothing: silence is noticed by the heartbeat as well.
         self.driver.try_send(closed).ok();
     }
@@ -194,12 +227,16 @@ impl Desk {
         }
         let spools: BTreeSet<SpoolId> = records.iter().map(|record| record.key.spool).collect();
         let mut tallies = BTreeMap::new();
-        records.iter().for_each(|record| tally(record, &mut tallies));
+        records
+            .iter()
+            .for_each(|record| tally(record, &mut tallies));
         if records.is_empty() {
             return None;
         }
         let appended = self.store.append(records, clock::wall()).await;
-        let appended = appended.map_err(|error| warn!(%agent, %error, "results not stored")).ok()?;
+        let appended = appended
+            .map_err(|error| warn!(%agent, %error, "results not stored"))
+            .ok()?;
         for key in &appended.conflicts {
             warn!(%agent, spool = %key.spool, seq = %key.seq, "one key came with two contents");
         }
@@ -210,10 +247,20 @@ impl Desk {
         let mut acks = Vec::new();
         for spool in spools {
             let seq = self.store.durable(agent, &spool).await;
-            let seq = seq.map_err(|error| warn!(%agent, %error, "the store does not answer")).ok()?;
+            let seq = seq
+                .map_err(|error| warn!(%agent, %error, "the store does not answer"))
+                .ok()?;
             let agent = agent.clone();
             let tallies = std::mem::take(&mut tallies);
-            self.driver.send(Input::Committed { agent, spool, seq, tallies }).await.ok()?;
+            self.driver
+                .send(Input::Committed {
+                    agent,
+                    spool,
+                    seq,
+                    tallies,
+                })
+                .await
+                .ok()?;
             acks.push(Ack { spool, seq });
         }
         Some(acks)
@@ -226,9 +273,14 @@ fn tally(record: &Record, tallies: &mut BTreeMap<RunId, Tally>) {
         return;
     }
     let Ok(entry) = decode(record) else { return };
-    let Body::Recordings(recordings) = entry.body else { return };
+    let Body::Recordings(recordings) = entry.body else {
+        return;
+    };
     let tally = tallies.entry(entry.run).or_default();
-    for recording in recordings.iter().filter(|r| r.series.metric == Metric::ResponseTime) {
+    for recording in recordings
+        .iter()
+        .filter(|r| r.series.metric == Metric::ResponseTime)
+    {
         tally.requests += recording.histogram.count();
         if recording.series.outcome != Outcome::Success {
             tally.failures += recording.histogram.count();

@@ -181,7 +181,10 @@ impl Pacer {
         let at = self.at;
         let first = due.send.iter().position(|slot| slot.intended == at);
         if first.is_none() {
-            let started = Seen::Started { planned: at, actual: rang };
+            let started = Seen::Started {
+                planned: at,
+                actual: rang,
+            };
             self.tell(started).await;
         }
         self.fire(due, first).await;
@@ -265,7 +268,10 @@ impl Request {
     ) -> (usize, usize) {
         let sent = clock::now();
         if self.is_first {
-            let started = Seen::Started { planned: self.since.0, actual: sent };
+            let started = Seen::Started {
+                planned: self.since.0,
+                actual: sent,
+            };
             // Nobody listens only when the agent ends.
             drop(seen.send(self.from.clone().saw(started)).await);
         }

@@ -40,9 +40,8 @@ mod table;
 mod validate;
 
 pub use arguments::Cli;
-pub use failure::Failure;
-pub use out::Out;
-
 pub(crate) use context::Context;
 pub(crate) use execute::{Execution, execute};
+pub use failure::Failure;
+pub use out::Out;
 pub(crate) use signals::Signals;

@@ -199,7 +199,7 @@ fn steps<'a>(environments: &[&'a str]) -> Vec<Distance<'a>> {
                 from: vec![from],
                 to: vec![to],
                 round_trip_ms: pair.round_trip_ms,
-                    })
+            })
         })
     });
     near.chain(far).collect()

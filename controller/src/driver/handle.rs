@@ -121,12 +121,21 @@ impl Handle {
         host: Host,
         enrolment_port: u16,
     ) -> Self {
-        Self { driver, store, authority, host, enrolment_port }
+        Self {
+            driver,
+            store,
+            authority,
+            host,
+            enrolment_port,
+        }
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.driver.send(input(reply)).await.map_err(|_| Failure::Down)?;
+        self.driver
+            .send(input(reply))
+            .await
+            .map_err(|_| Failure::Down)?;
         answer.await.map_err(|_| Failure::Down)
     }
 
@@ -157,8 +166,14 @@ impl Handle {
     ///
     /// # Errors
     /// [`PlanFailure`] with every reason.
-    pub async fn plan(&self, bundle: &Bundle, options: &RunOptions) -> Result<Planned, PlanFailure> {
-        self.plan_with(bundle, options).await.map(|(planned, _)| planned)
+    pub async fn plan(
+        &self,
+        bundle: &Bundle,
+        options: &RunOptions,
+    ) -> Result<Planned, PlanFailure> {
+        self.plan_with(bundle, options)
+            .await
+            .map(|(planned, _)| planned)
     }
 
     async fn plan_with(
@@ -174,12 +189,24 @@ impl Handle {
             let Some(host) = view.host else { continue };
             let environment = view.environment;
             let features: BTreeSet<_> = view.features.into_iter().collect();
-            let available =
-                Available { environment: environment.clone(), features: features.clone() };
+            let available = Available {
+                environment: environment.clone(),
+                features: features.clone(),
+            };
             inventory.agents.insert(view.agent.clone(), available);
-            participants.insert(view.agent, Participant { environment, host, features });
+            participants.insert(
+                view.agent,
+                Participant {
+                    environment,
+                    host,
+                    features,
+                },
+            );
         }
-        let choices = Choices { seed: options.seed, keep_going: options.keep_going };
+        let choices = Choices {
+            seed: options.seed,
+            keep_going: options.keep_going,
+        };
         let planned = planner::plan(&loaded, bundle.digests(), &inventory, choices);
         let planned = planned.map_err(|impossible| PlanFailure::Refused(impossible.0))?;
         participants.retain(|agent, _| planned.plan.agents.contains_key(agent));
@@ -196,7 +223,11 @@ impl Handle {
         let exhibits = exhibits(&planned, &bundle)?;
         let created = clock::wall();
         let run = run_id(created)?;
-        let key = RunKey { run: run.clone(), attempt: Attempt(1), fence: Fence(1) };
+        let key = RunKey {
+            run: run.clone(),
+            attempt: Attempt(1),
+            fence: Fence(1),
+        };
         let row = RunRow {
             run: run.clone(),
             plan: planned.id,
@@ -212,8 +243,16 @@ impl Handle {
         scribe.exhibit(exhibits).await.map_err(Failure::from)?;
         let plan = planned.plan;
         let host = self.host.clone();
-        let opening = Opening { key, plan, host, participants, scribe, created };
-        self.ask(|begun| Input::Begin(Box::new(opening), begun)).await?;
+        let opening = Opening {
+            key,
+            plan,
+            host,
+            participants,
+            scribe,
+            created,
+        };
+        self.ask(|begun| Input::Begin(Box::new(opening), begun))
+            .await?;
         Ok(run)
     }
 
@@ -224,10 +263,15 @@ impl Handle {
     pub async fn runs(&self) -> Result<Vec<RunView>, Failure> {
         let mut views = Vec::new();
         for row in self.store.runs().await? {
-            views.push(match self.ask(|reply| Input::Watch(row.run.clone(), reply)).await? {
-                Some(live) => live.borrow().clone(),
-                None => past(row),
-            });
+            views.push(
+                match self
+                    .ask(|reply| Input::Watch(row.run.clone(), reply))
+                    .await?
+                {
+                    Some(live) => live.borrow().clone(),
+                    None => past(row),
+                },
+            );
         }
         views.sort_by_key(|view| std::cmp::Reverse(view.created));
         Ok(views)
@@ -257,7 +301,12 @@ impl Handle {
     /// # Errors
     /// [`Failure::NoSuchRun`] or [`Failure::Over`].
     pub async fn stop(&self, run: &RunId, mode: StopMode, by: String) -> Result<(), Failure> {
-        let stop = |reply| Input::Stop { run: run.clone(), mode, by, reply };
+        let stop = |reply| Input::Stop {
+            run: run.clone(),
+            mode,
+            by,
+            reply,
+        };
         if self.ask(stop).await? {
             return Ok(());
         }
@@ -283,7 +332,10 @@ impl Handle {
     }
 
     async fn row(&self, run: &RunId) -> Result<RunRow, Failure> {
-        self.store.run(run).await?.ok_or_else(|| Failure::NoSuchRun(run.clone()))
+        self.store
+            .run(run)
+            .await?
+            .ok_or_else(|| Failure::NoSuchRun(run.clone()))
     }
 
     /// Makes a join token.
@@ -304,7 +356,11 @@ impl Handle {
             "nepho-agent join --controller {}:{} --token-file -",
             self.host.name, self.enrolment_port
         );
-        Ok(Enrolled { token, expires: WallMillis(now.0.saturating_add(valid)), command })
+        Ok(Enrolled {
+            token,
+            expires: WallMillis(now.0.saturating_add(valid)),
+            command,
+        })
     }
 }
 
@@ -318,10 +374,15 @@ fn refuse(planned: &Planned, options: &RunOptions) -> Result<(), PlanFailure> {
             nodded.0.short()
         )]));
     }
-    let undecidable = planned.estimates.iter().filter(|estimate| !estimate.is_enough());
+    let undecidable = planned
+        .estimates
+        .iter()
+        .filter(|estimate| !estimate.is_enough());
     let told: Vec<_> = undecidable
         .map(|e| {
-            let would = e.would_need.map_or_else(String::new, |n| format!("; {n} would do"));
+            let would = e
+                .would_need
+                .map_or_else(String::new, |n| format!("; {n} would do"));
             format!(
                 "stage {}: {} of {} needs {} samples and gets {}{would}; lengthen the stage, or \
                  run it with --anyway",
@@ -329,13 +390,22 @@ fn refuse(planned: &Planned, options: &RunOptions) -> Result<(), PlanFailure> {
             )
         })
         .collect();
-    if told.is_empty() || options.anyway { Ok(()) } else { Err(PlanFailure::Refused(told)) }
+    if told.is_empty() || options.anyway {
+        Ok(())
+    } else {
+        Err(PlanFailure::Refused(told))
+    }
 }
 
 /// The plan and the files it came from, as evidence.
 fn exhibits(planned: &Planned, bundle: &Bundle) -> Result<Vec<Exhibit>, PlanFailure> {
     let files = std::iter::once((scenario::SCENARIO, &bundle.scenario))
-        .chain(bundle.files.iter().map(|(reference, source)| (reference.as_str(), source)))
+        .chain(
+            bundle
+                .files
+                .iter()
+                .map(|(reference, source)| (reference.as_str(), source)),
+        )
         .map(|(reference, source)| {
             let name: String = format!("file:{reference}").chars().take(120).collect();
             (name, source.text.clone().into_bytes())
@@ -344,10 +414,13 @@ fn exhibits(planned: &Planned, bundle: &Bundle) -> Result<Vec<Exhibit>, PlanFail
     all.map(|(name, content)| {
         let size = content.len();
         let named = Operation::try_from(name.clone()).ok();
-        named.and_then(|named| Exhibit::new(named, content)).ok_or_else(|| {
-            let why = format!("{name} takes {size} bytes, {EXHIBIT_MAX} are the most; split it");
-            PlanFailure::Refused(vec![why])
-        })
+        named
+            .and_then(|named| Exhibit::new(named, content))
+            .ok_or_else(|| {
+                let why =
+                    format!("{name} takes {size} bytes, {EXHIBIT_MAX} are the most; split it");
+                PlanFailure::Refused(vec![why])
+            })
     })
     .collect()
 }
@@ -377,15 +450,23 @@ fn past(row: RunRow) -> RunView {
 
 /// `YYYYMMDD-HHMMSS-xxxx`: sorts by time, and two of one second differ.
 fn run_id(created: WallMillis) -> Result<RunId, Failure> {
-    let digits: String = created.to_string().chars().filter(char::is_ascii_digit).collect();
+    let digits: String = created
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
     let (date, time) = digits.split_at_checked(8).unwrap_or_default();
     let [a, b] = random::<2>()?;
     let id = format!("{date}-{time}-{a:02x}{b:02x}");
-    Ok(id.parse().expect("digits, dashes and hexadecimal make a name"))
+    Ok(id
+        .parse()
+        .expect("digits, dashes and hexadecimal make a name"))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::Random)?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Failure::Random)?;
     Ok(bytes)
 }

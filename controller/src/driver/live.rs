@@ -56,7 +56,14 @@ pub(super) struct Live {
 impl Live {
     /// Begins it; the actions that come back are for agents.
     pub(super) fn begin(opening: Opening, back: mpsc::Sender<Input>) -> (Self, Vec<Action>) {
-        let Opening { key, plan, host, participants, scribe, created } = opening;
+        let Opening {
+            key,
+            plan,
+            host,
+            participants,
+            scribe,
+            created,
+        } = opening;
         let (tasks, todo) = mpsc::channel(scribe::TASKS_MAX);
         // The scribe ends when its tasks do, and its tasks end with this run or the driver.
         drop(tokio::spawn(scribe.work(todo, back)));
@@ -75,7 +82,12 @@ impl Live {
             exit_code: None,
         };
         let (run, actions) = Run::begin(key, plan, host, &participants, clock::now());
-        let mut live = Self { run, tasks, view: watch::Sender::new(view), over: None };
+        let mut live = Self {
+            run,
+            tasks,
+            view: watch::Sender::new(view),
+            over: None,
+        };
         live.keep(&actions);
         (live, actions)
     }
@@ -138,7 +150,10 @@ impl Live {
 
     fn say(&self, what: &What) {
         if let What::StageSkipped { stage, .. } = what {
-            let stage = StageView { stage: stage.clone(), verdict: Verdict::NotRun };
+            let stage = StageView {
+                stage: stage.clone(),
+                verdict: Verdict::NotRun,
+            };
             self.view.send_modify(|view| view.stages.push(stage));
         }
         if let Some(saying) = saying(what) {
@@ -159,7 +174,10 @@ impl Live {
     }
 
     pub(super) fn judged(&self, stage: &StageName, verdict: Verdict) {
-        let stage = StageView { stage: stage.clone(), verdict };
+        let stage = StageView {
+            stage: stage.clone(),
+            verdict,
+        };
         self.view.send_modify(|view| view.stages.push(stage));
     }
 
@@ -177,32 +195,64 @@ impl Live {
 fn saying(what: &What) -> Option<String> {
     let text = match what {
         What::StageOrdered { stage, agents, .. } => {
-            let bound = agents.values().map(|order| order.offset.width().half()).max();
+            let bound = agents
+                .values()
+                .map(|order| order.offset.width().half())
+                .max();
             let bound = bound.unwrap_or_default();
-            format!("stage {stage} starts on {} agents, together within ±{bound}", agents.len())
+            format!(
+                "stage {stage} starts on {} agents, together within ±{bound}",
+                agents.len()
+            )
         }
         What::StageCollected { stage, missing } if !missing.is_empty() => {
             format!("stage {stage}: results are missing from {}", names(missing))
         }
-        What::StageSkipped { stage, why: Skip::After(before) } => {
+        What::StageSkipped {
+            stage,
+            why: Skip::After(before),
+        } => {
             format!("stage {stage} is not run: {before} did not pass")
         }
-        What::StageSkipped { stage, why: Skip::Stopped } => {
+        What::StageSkipped {
+            stage,
+            why: Skip::Stopped,
+        } => {
             format!("stage {stage} is not run: the run was stopped")
         }
-        What::StageSkipped { stage, why: Skip::NotReady(why) } => {
+        What::StageSkipped {
+            stage,
+            why: Skip::NotReady(why),
+        } => {
             format!("stage {stage} is not run: {why}")
         }
-        What::AgentLost { agent, last_heard, at } => {
-            format!("agent {agent} is lost: silent for {}", at.since(*last_heard))
+        What::AgentLost {
+            agent,
+            last_heard,
+            at,
+        } => {
+            format!(
+                "agent {agent} is lost: silent for {}",
+                at.since(*last_heard)
+            )
         }
-        What::AgentReturned { agent, restarted: true, .. } => {
+        What::AgentReturned {
+            agent,
+            restarted: true,
+            ..
+        } => {
             format!("agent {agent} is back, restarted")
         }
-        What::AgentReturned { agent, restarted: false, .. } => format!("agent {agent} is back"),
+        What::AgentReturned {
+            agent,
+            restarted: false,
+            ..
+        } => format!("agent {agent} is back"),
         What::AgentRefused { agent, why } => format!("agent {agent} refuses: {why}"),
         What::StopRequested { by, .. } => format!("{by} asked for an end"),
-        What::RunEnded { how: RunEnd::Failed(why) } => format!("the run can't go on: {why}"),
+        What::RunEnded {
+            how: RunEnd::Failed(why),
+        } => format!("the run can't go on: {why}"),
         What::StageStarted { .. }
         | What::StageEnded { .. }
         | What::Missed { .. }
@@ -211,11 +261,17 @@ fn saying(what: &What) -> Option<String> {
         | What::AgentJoined { .. }
         | What::StageCollected { .. }
         | What::RecordRefused { .. }
-        | What::RunEnded { how: RunEnd::Completed | RunEnd::Stopped(_) } => return None,
+        | What::RunEnded {
+            how: RunEnd::Completed | RunEnd::Stopped(_),
+        } => return None,
     };
     Some(text)
 }
 
 fn names(agents: &[AgentId]) -> String {
-    agents.iter().map(AgentId::as_str).collect::<Vec<_>>().join(", ")
+    agents
+        .iter()
+        .map(AgentId::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

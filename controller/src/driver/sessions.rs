@@ -62,7 +62,9 @@ impl Fleet {
     ) -> bool {
         let now = clock::now();
         let before = self.agents.remove(agent);
-        let restarted = before.as_ref().is_some_and(|known| known.boot != hello.boot);
+        let restarted = before
+            .as_ref()
+            .is_some_and(|known| known.boot != hello.boot);
         let clock = match before {
             Some(known) if !restarted => known.clock,
             Some(_) | None => Estimate::default(),
@@ -91,8 +93,13 @@ impl Fleet {
 
     /// Something came. `false`: from a session that was replaced.
     pub(super) fn heard(&mut self, agent: &AgentId, id: SessionId, at: Mono) -> bool {
-        let Some(known) = self.agents.get_mut(agent) else { return false };
-        let current = known.session.as_ref().is_some_and(|session| session.id == id);
+        let Some(known) = self.agents.get_mut(agent) else {
+            return false;
+        };
+        let current = known
+            .session
+            .as_ref()
+            .is_some_and(|session| session.id == id);
         if current {
             known.heard = at;
         }
@@ -101,7 +108,9 @@ impl Fleet {
 
     /// A session is over.
     pub(super) fn close(&mut self, agent: &AgentId, id: SessionId) {
-        let Some(known) = self.agents.get_mut(agent) else { return };
+        let Some(known) = self.agents.get_mut(agent) else {
+            return;
+        };
         if known.session.take_if(|session| session.id == id).is_some() {
             info!(%agent, "session closed");
         }
@@ -129,10 +138,21 @@ impl Fleet {
         pong: &Pong,
         t4: Mono,
     ) -> Vec<(RunId, ClockOffset, Nanos)> {
-        let Some(known) = self.agents.get_mut(agent) else { return Vec::new() };
-        let Some(session) = &mut known.session else { return Vec::new() };
-        let Some(t1) = session.pings.remove(&pong.id) else { return Vec::new() };
-        let exchange = Exchange { t1, t2: pong.t2, t3: pong.t3, t4 };
+        let Some(known) = self.agents.get_mut(agent) else {
+            return Vec::new();
+        };
+        let Some(session) = &mut known.session else {
+            return Vec::new();
+        };
+        let Some(t1) = session.pings.remove(&pong.id) else {
+            return Vec::new();
+        };
+        let exchange = Exchange {
+            t1,
+            t2: pong.t2,
+            t3: pong.t3,
+            t4,
+        };
         match known.clock.note(exchange, pong.epoch) {
             Told::Agrees => {}
             Told::Contradicts => warn!(%agent, "its clock or ours was disturbed"),
@@ -149,14 +169,20 @@ impl Fleet {
         if !session.bursts.is_empty() {
             session.ping();
         }
-        let known = known.clock.offset(clock::now()).zip(known.clock.round_trip());
+        let known = known
+            .clock
+            .offset(clock::now())
+            .zip(known.clock.round_trip());
         let told = |run| known.map(|(offset, round_trip)| (run, offset, round_trip));
         over.into_iter().filter_map(told).collect()
     }
 
     /// Exchanges clocks in a burst, for this run.
     pub(super) fn burst(&mut self, agent: &AgentId, run: &RunId) {
-        let session = self.agents.get_mut(agent).and_then(|known| known.session.as_mut());
+        let session = self
+            .agents
+            .get_mut(agent)
+            .and_then(|known| known.session.as_mut());
         let Some(session) = session else { return };
         session.bursts.insert(run.clone(), BURST);
         session.ping();
@@ -164,9 +190,16 @@ impl Fleet {
 
     /// Sends an order, if the agent is connected; the run repeats it otherwise.
     pub(super) fn send(&mut self, agent: &AgentId, key: &RunKey, order: Order) {
-        let Some(known) = self.agents.get_mut(agent) else { return };
-        let Some(session) = &known.session else { return };
-        let command = ControllerMessage::Command(Command { key: key.clone(), order });
+        let Some(known) = self.agents.get_mut(agent) else {
+            return;
+        };
+        let Some(session) = &known.session else {
+            return;
+        };
+        let command = ControllerMessage::Command(Command {
+            key: key.clone(),
+            order,
+        });
         if session.out.try_send(command).is_err() {
             warn!(%agent, "session cut: it does not take its orders");
             known.session = None;
@@ -175,8 +208,14 @@ impl Fleet {
 
     /// Ends all sessions.
     pub(super) fn say_goodbye(&mut self, reason: &str) {
-        for session in self.agents.values_mut().filter_map(|known| known.session.take()) {
-            let goodbye = ControllerMessage::Goodbye { reason: reason.to_owned() };
+        for session in self
+            .agents
+            .values_mut()
+            .filter_map(|known| known.session.take())
+        {
+            let goodbye = ControllerMessage::Goodbye {
+                reason: reason.to_owned(),
+            };
             // One that is full or gone notices the closed stream.
             session.out.try_send(goodbye).unwrap_or_default();
         }
@@ -212,7 +251,11 @@ impl Session {
         self.next_ping += 1;
         let t1 = clock::now();
         // A full queue is a slow agent: it will be silent, and that is noticed.
-        if self.out.try_send(ControllerMessage::Ping(Ping { id, t1 })).is_ok() {
+        if self
+            .out
+            .try_send(ControllerMessage::Ping(Ping { id, t1 }))
+            .is_ok()
+        {
             self.pings.insert(id, t1);
             self.pinged = t1;
         }

@@ -151,7 +151,12 @@ impl Agent {
         for action in actions {
             match action {
                 Action::Tell(status) => out.push(Out::Status(status)),
-                Action::Begin { key, stage, at, at_run } => {
+                Action::Begin {
+                    key,
+                    stage,
+                    at,
+                    at_run,
+                } => {
                     let environment = scene::environment(self.id.as_str());
                     let mut due = BTreeSet::new();
                     for (step, assigned) in stage.steps.iter().enumerate() {
@@ -194,7 +199,12 @@ impl Agent {
                         work.ending = true;
                     }
                 }
-                Action::Seal { key, stage, at, how } => {
+                Action::Seal {
+                    key,
+                    stage,
+                    at,
+                    how,
+                } => {
                     out.extend(self.seal(&key, &stage, at, how, now, chance));
                 }
             }
@@ -204,19 +214,29 @@ impl Agent {
 
     fn work(&mut self, now: Mono, chance: &mut Chance) -> Vec<Out> {
         let mine = self.clock(now);
-        let Some(work) = &mut self.work else { return Vec::new() };
+        let Some(work) = &mut self.work else {
+            return Vec::new();
+        };
         let mut events = Vec::new();
         if !work.began && mine >= work.at {
             work.began = true;
             let (stage, planned) = (work.stage.clone(), work.at);
             self.starts.insert(stage.clone(), now);
-            events.push(What::StageStarted { stage, planned, actual: mine });
+            events.push(What::StageStarted {
+                stage,
+                planned,
+                actual: mine,
+            });
         }
         while let Some(&(at, step, target)) = work.due.first().filter(|(at, ..)| *at <= mine) {
             work.due.pop_first();
             let answer = mine.plus(Nanos::from_millis(1 + chance.below(1500)));
             let failed = chance.below(1000) < 2;
-            let outcome = if failed { Outcome::Refused } else { Outcome::Success };
+            let outcome = if failed {
+                Outcome::Refused
+            } else {
+                Outcome::Success
+            };
             work.open.insert((answer, at, step, target, outcome));
         }
         while let Some(&(answer, at, step, target, outcome)) =
@@ -228,7 +248,14 @@ impl Agent {
             let [sent, done] = [intended, run_time(answer)];
             *self.truth.get_mut(&work.stage).unwrap() += 1;
             if self.sabotage != Sabotage::LoseSamples || !chance.percent(5) {
-                work.recorder.observe(Observation { step, target, intended, sent, done, outcome });
+                work.recorder.observe(Observation {
+                    step,
+                    target,
+                    intended,
+                    sent,
+                    done,
+                    outcome,
+                });
             }
         }
         let flush = mine >= work.next_flush;
@@ -259,13 +286,28 @@ impl Agent {
         chance: &mut Chance,
     ) -> Vec<Out> {
         self.flush();
-        let ended = What::StageEnded { stage: stage.clone(), at, how };
+        let ended = What::StageEnded {
+            stage: stage.clone(),
+            at,
+            how,
+        };
         let mine = self.clock(now);
         self.write_events(vec![ended], mine);
-        let Some(work) = self.work.take() else { return Vec::new() };
+        let Some(work) = self.work.take() else {
+            return Vec::new();
+        };
         let seal = self.write(&key.run, Body::Seal(work.recorder.seal()));
         let (run, stage, spool) = (key.run.clone(), stage.clone(), self.spool_id);
-        self.command(Input::SealWritten { run, stage, spool, seal }, now, chance)
+        self.command(
+            Input::SealWritten {
+                run,
+                stage,
+                spool,
+                seal,
+            },
+            now,
+            chance,
+        )
     }
 
     fn flush(&mut self) {
@@ -281,7 +323,12 @@ impl Agent {
 
     fn write_events(&mut self, events: Vec<What>, at: Mono) {
         let Some(work) = &mut self.work else { return };
-        let event = |what| Event { at, epoch: ClockEpoch(0), wall: WallMillis(0), what };
+        let event = |what| Event {
+            at,
+            epoch: ClockEpoch(0),
+            wall: WallMillis(0),
+            what,
+        };
         let body = Body::Events(events.into_iter().map(event).collect());
         work.recorder.wrote(body.kind());
         let run = work.key.run.clone();
@@ -290,9 +337,18 @@ impl Agent {
 
     fn write(&mut self, run: &RunId, body: Body) -> Seq {
         let seq = Seq(self.spool.len() as u64 + 1);
-        let key = RecordKey { agent: self.id.clone(), spool: self.spool_id, seq };
+        let key = RecordKey {
+            agent: self.id.clone(),
+            spool: self.spool_id,
+            seq,
+        };
         let attempt = nepho_common::id::Attempt(1);
-        self.spool.push(Entry { key, run: run.clone(), attempt, body });
+        self.spool.push(Entry {
+            key,
+            run: run.clone(),
+            attempt,
+            body,
+        });
         self.outbox.wrote(seq);
         seq
     }

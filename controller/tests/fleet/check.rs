@@ -44,7 +44,9 @@ impl Seen {
             match what {
                 What::AgentLost { .. } => self.lost += 1,
                 What::AgentReturned { .. } => self.returned += 1,
-                What::StageCollected { missing, .. } => self.missing += u32::from(!missing.is_empty()),
+                What::StageCollected { missing, .. } => {
+                    self.missing += u32::from(!missing.is_empty())
+                }
                 What::StageSkipped { .. } => self.skipped += 1,
                 _ => {}
             }
@@ -52,7 +54,15 @@ impl Seen {
     }
 
     pub(crate) fn assert_everything_happened(&self) {
-        let Self { passed, crashes, lost, returned, missing, stopped, skipped } = self;
+        let Self {
+            passed,
+            crashes,
+            lost,
+            returned,
+            missing,
+            stopped,
+            skipped,
+        } = self;
         for (what, times) in [
             ("passed", passed),
             ("crashes", crashes),
@@ -82,9 +92,15 @@ fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 /// Acknowledged is stored, once; stored was issued, with that content.
 fn conservation(world: &World) -> Result<(), String> {
     for agent in &world.agents {
-        for entry in agent.spool.iter().take(usize::try_from(agent.outbox.acked().0).unwrap()) {
+        for entry in agent
+            .spool
+            .iter()
+            .take(usize::try_from(agent.outbox.acked().0).unwrap())
+        {
             let stored = world.store.get(&entry.key);
-            demand(stored.is_some(), || format!("{:?} was acknowledged and is not stored", entry.key))?;
+            demand(stored.is_some(), || {
+                format!("{:?} was acknowledged and is not stored", entry.key)
+            })?;
         }
     }
     for (key, (stored, times)) in &world.store {
@@ -92,39 +108,76 @@ fn conservation(world: &World) -> Result<(), String> {
         if key.agent.is_controller() {
             continue;
         }
-        let agent = world.agents.iter().find(|agent| agent.id == key.agent).unwrap();
+        let agent = world
+            .agents
+            .iter()
+            .find(|agent| agent.id == key.agent)
+            .unwrap();
         let issued = agent.spool.get(usize::try_from(key.seq.0 - 1).unwrap());
-        demand(issued == Some(stored), || format!("{key:?} was stored and not issued so"))?;
+        demand(issued == Some(stored), || {
+            format!("{key:?} was stored and not issued so")
+        })?;
     }
     Ok(())
 }
 
 fn ending(world: &World) -> Result<(), String> {
-    let ends = world.journal().into_iter().filter(|what| matches!(what, What::RunEnded { .. }));
+    let ends = world
+        .journal()
+        .into_iter()
+        .filter(|what| matches!(what, What::RunEnded { .. }));
     let ends = ends.count();
     demand(ends == 1, || format!("the run ended {ends} times"))?;
     demand(world.run.is_over(), || "the run is not over".to_owned())?;
-    let owed: Vec<_> = world.agents.iter().map(|agent| agent.outbox.owed()).collect();
-    demand(owed.iter().all(|owed| *owed == 0), || format!("agents still owe records: {owed:?}"))
+    let owed: Vec<_> = world
+        .agents
+        .iter()
+        .map(|agent| agent.outbox.owed())
+        .collect();
+    demand(owed.iter().all(|owed| *owed == 0), || {
+        format!("agents still owe records: {owed:?}")
+    })
 }
 
 /// Of an agent that was collected, everything it observed is in the store.
 fn completeness(world: &World) -> Result<(), String> {
     let mut stored: BTreeMap<(AgentId, StageName), u64> = BTreeMap::new();
     for (entry, _) in world.store.values() {
-        let Body::Recordings(recordings) = &entry.body else { continue };
-        for recording in recordings.iter().filter(|r| r.series.metric == Metric::ResponseTime) {
-            let key = (recording.series.agent.clone(), recording.series.stage.clone());
+        let Body::Recordings(recordings) = &entry.body else {
+            continue;
+        };
+        for recording in recordings
+            .iter()
+            .filter(|r| r.series.metric == Metric::ResponseTime)
+        {
+            let key = (
+                recording.series.agent.clone(),
+                recording.series.stage.clone(),
+            );
             *stored.entry(key).or_default() += recording.histogram.count();
         }
     }
     for what in world.journal() {
-        let What::StageCollected { stage, missing } = what else { continue };
-        for agent in world.agents.iter().filter(|agent| !missing.contains(&agent.id)) {
-            let Some(truth) = agent.truth.get(stage) else { continue };
-            let found = stored.get(&(agent.id.clone(), stage.clone())).copied().unwrap_or_default();
+        let What::StageCollected { stage, missing } = what else {
+            continue;
+        };
+        for agent in world
+            .agents
+            .iter()
+            .filter(|agent| !missing.contains(&agent.id))
+        {
+            let Some(truth) = agent.truth.get(stage) else {
+                continue;
+            };
+            let found = stored
+                .get(&(agent.id.clone(), stage.clone()))
+                .copied()
+                .unwrap_or_default();
             demand(found == *truth, || {
-                format!("{} observed {truth} in {stage}, {found} are stored", agent.id)
+                format!(
+                    "{} observed {truth} in {stage}, {found} are stored",
+                    agent.id
+                )
             })?;
         }
     }
@@ -134,20 +187,32 @@ fn completeness(world: &World) -> Result<(), String> {
 /// The true start lies within the stated bound, whatever the paths and the clocks.
 fn starts(world: &World) -> Result<(), String> {
     for what in world.journal() {
-        let What::StageOrdered { stage, at, agents, .. } = what else { continue };
+        let What::StageOrdered {
+            stage, at, agents, ..
+        } = what
+        else {
+            continue;
+        };
         for agent in &world.agents {
-            let (Some(order), Some(&actual)) = (agents.get(&agent.id), agent.starts.get(stage)) else {
+            let (Some(order), Some(&actual)) = (agents.get(&agent.id), agent.starts.get(stage))
+            else {
                 continue;
             };
             let lateness = agent.clock(actual).since(order.at).0;
             let error = Mono::minus(actual, *at).unsigned_abs();
             let bound = order.offset.width().half().0 + lateness;
             demand(error <= bound, || {
-                format!("{} started {stage} {error} ns off, the bound was {bound}", agent.id)
+                format!(
+                    "{} started {stage} {error} ns off, the bound was {bound}",
+                    agent.id
+                )
             })?;
             let tight = order.round_trip.half().0 + 1_000_000;
             demand(order.offset.width().half().0 <= tight, || {
-                format!("the bound {} is padded beyond {tight}", order.offset.width().half())
+                format!(
+                    "the bound {} is padded beyond {tight}",
+                    order.offset.width().half()
+                )
             })?;
         }
     }
@@ -161,5 +226,7 @@ fn verdict(world: &World) -> Result<(), String> {
         What::StageSkipped { .. } => true,
         _ => false,
     });
-    demand(!(incomplete && world.verdict == Verdict::Pass), || "passed although data is missing".to_owned())
+    demand(!(incomplete && world.verdict == Verdict::Pass), || {
+        "passed although data is missing".to_owned()
+    })
 }

@@ -7,15 +7,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
-mod check;
 mod chance;
+mod check;
 mod scene;
 mod world;
 
 use check::Sabotage;
 
 fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
     match number("NEPHO_SEED") {
         Some(seed) => vec![seed],
         None => (0..number("NEPHO_SEEDS").unwrap_or(200)).collect(),
@@ -29,7 +33,11 @@ fn nothing_acknowledged_is_lost_and_nothing_arrives_that_was_not_issued() {
     for &seed in &seeds {
         let world = world::play(seed, Sabotage::None);
         let found = check::check(&world);
-        assert!(found.is_ok(), "seed {seed}: {} (again with NEPHO_SEED={seed})", found.unwrap_err());
+        assert!(
+            found.is_ok(),
+            "seed {seed}: {} (again with NEPHO_SEED={seed})",
+            found.unwrap_err()
+        );
         seen.count(&world);
     }
     println!("{} seeds: {seen:?}", seeds.len());
@@ -49,8 +57,12 @@ fn one_seed_gives_one_history() {
 /// The checks can fail: each sabotage breaks one promise, and some seed must show it.
 #[test]
 fn every_sabotage_is_found() {
-    for sabotage in [Sabotage::AckBeforeStore, Sabotage::StoreTwice, Sabotage::Invent, Sabotage::LoseSamples]
-    {
+    for sabotage in [
+        Sabotage::AckBeforeStore,
+        Sabotage::StoreTwice,
+        Sabotage::Invent,
+        Sabotage::LoseSamples,
+    ] {
         let found = (0..20).any(|seed| check::check(&world::play(seed, sabotage)).is_err());
         assert!(found, "{sabotage:?} was not noticed by any of 20 seeds");
     }

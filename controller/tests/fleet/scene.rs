@@ -42,11 +42,18 @@ pub(crate) fn plan(seed: u64) -> Plan {
         to: to.parse().unwrap(),
         operation: "connect".to_owned().try_into().unwrap(),
         route: Route::Ask {
-            check: Check::Tcp(TcpCheck { host: "sim".to_owned(), port: 1 }),
+            check: Check::Tcp(TcpCheck {
+                host: "sim".to_owned(),
+                port: 1,
+            }),
             offset: Nanos::from_millis(index * 250),
         },
     };
-    let everyone = || AGENTS.iter().flat_map(|agent| (0..4).zip(targets).map(move |(i, to)| (i, *agent, to)));
+    let everyone = || {
+        AGENTS
+            .iter()
+            .flat_map(|agent| (0..4).zip(targets).map(move |(i, to)| (i, *agent, to)))
+    };
     let stage = |name: &str, after: &[&str]| PlannedStage {
         name: name.parse().unwrap(),
         after: after.iter().map(|name| name.parse().unwrap()).collect(),
@@ -69,7 +76,13 @@ pub(crate) fn plan(seed: u64) -> Plan {
     };
     let planned = |name: &&str| {
         let features = BTreeSet::from(["probe.tcp".parse().unwrap()]);
-        (name.parse().unwrap(), PlannedAgent { environment: environment(name), features })
+        (
+            name.parse().unwrap(),
+            PlannedAgent {
+                environment: environment(name),
+                features,
+            },
+        )
     };
     let instance = |to: &str| (to.parse().unwrap(), PlannedInstance { group: None });
     Plan {

@@ -32,9 +32,19 @@ const BEGIN: u64 = 1_000_000_000_000;
 #[derive(Debug, Clone)]
 enum Message {
     Command(Command),
-    Ping { t1: Mono },
-    Pong { t1: Mono, t2: Mono, boot: u64, statuses: Vec<Status> },
-    Status { boot: u64, status: Status },
+    Ping {
+        t1: Mono,
+    },
+    Pong {
+        t1: Mono,
+        t2: Mono,
+        boot: u64,
+        statuses: Vec<Status>,
+    },
+    Status {
+        boot: u64,
+        status: Status,
+    },
     Record(Entry),
     Ack(Seq),
 }
@@ -66,7 +76,10 @@ pub(crate) fn play(seed: u64, sabotage: Sabotage) -> World {
     let mut world = World::new(seed, sabotage);
     while world.now.since(Mono(BEGIN)) < END {
         world.step();
-        let quiet = world.agents.iter().all(|agent| agent.up && agent.outbox.owed() == 0);
+        let quiet = world
+            .agents
+            .iter()
+            .all(|agent| agent.up && agent.outbox.owed() == 0);
         if world.run.is_over() && quiet && world.wire.is_empty() {
             break;
         }
@@ -78,18 +91,32 @@ pub(crate) fn play(seed: u64, sabotage: Sabotage) -> World {
 impl World {
     fn new(seed: u64, sabotage: Sabotage) -> Self {
         let mut chance = Chance::new(seed);
-        let agents: Vec<_> =
-            (0..scene::AGENTS.len()).map(|i| Agent::new(i, &mut chance, sabotage)).collect();
-        let key = RunKey { run: "sim".parse().unwrap(), attempt: Attempt(1), fence: Fence(1) };
+        let agents: Vec<_> = (0..scene::AGENTS.len())
+            .map(|i| Agent::new(i, &mut chance, sabotage))
+            .collect();
+        let key = RunKey {
+            run: "sim".parse().unwrap(),
+            attempt: Attempt(1),
+            fence: Fence(1),
+        };
         let participant = |agent: &Agent| {
             let environment = scene::environment(agent.id.as_str());
             let features = ["probe.tcp".parse().unwrap()].into();
-            (agent.id.clone(), Participant { environment, host: scene::host(), features })
+            (
+                agent.id.clone(),
+                Participant {
+                    environment,
+                    host: scene::host(),
+                    features,
+                },
+            )
         };
         let participants = agents.iter().map(participant).collect();
         let plan = scene::plan(seed);
-        let exhibit =
-            Exhibit::new(Operation::try_from("plan".to_owned()).unwrap(), plan.canonical());
+        let exhibit = Exhibit::new(
+            Operation::try_from("plan".to_owned()).unwrap(),
+            plan.canonical(),
+        );
         let now = Mono(BEGIN);
         let (run, actions) = Run::begin(key, plan, scene::host(), &participants, now);
         let loss = [0, 2, 10][usize::try_from(chance.below(3)).unwrap()];
@@ -119,7 +146,10 @@ impl World {
     fn step(&mut self) {
         self.now = self.now.plus(STEP);
         let into = self.now.since(Mono(BEGIN)).0 / 1_000_000;
-        while let Some((&at, _)) = self.wire.first_key_value().filter(|((at, _), _)| *at <= self.now)
+        while let Some((&at, _)) = self
+            .wire
+            .first_key_value()
+            .filter(|((at, _), _)| *at <= self.now)
         {
             let (agent, message) = self.wire.remove(&at).unwrap();
             self.deliver(agent, message);
@@ -157,8 +187,15 @@ impl World {
         if into > 5_000 && !self.stopped && self.chance.below(2000) < 3 {
             self.stopped = true;
             let abort = self.chance.percent(50);
-            let mode = if abort { StopMode::Abort } else { StopMode::Stop };
-            self.input(run::Input::Stop { mode, by: "chance".to_owned() });
+            let mode = if abort {
+                StopMode::Abort
+            } else {
+                StopMode::Stop
+            };
+            self.input(run::Input::Stop {
+                mode,
+                by: "chance".to_owned(),
+            });
         }
     }
 
@@ -179,7 +216,8 @@ impl World {
         for _ in 0..copies {
             let delay = Nanos::from_millis(1 + self.chance.below(200));
             self.sent += 1;
-            self.wire.insert((self.now.plus(delay), self.sent), (agent, message.clone()));
+            self.wire
+                .insert((self.now.plus(delay), self.sent), (agent, message.clone()));
         }
     }
 
@@ -204,13 +242,26 @@ impl World {
                 let agent = &self.agents[index];
                 let (t2, boot) = (agent.clock(self.now), agent.boot);
                 let statuses = agent.statuses();
-                self.send(index, Message::Pong { t1, t2, boot, statuses });
+                self.send(
+                    index,
+                    Message::Pong {
+                        t1,
+                        t2,
+                        boot,
+                        statuses,
+                    },
+                );
             }
             Message::Ack(seq) if self.agents[index].up => {
                 self.agents[index].acknowledged(seq, self.now);
             }
             Message::Command(_) | Message::Ping { .. } | Message::Ack(_) => {}
-            Message::Pong { t1, t2, boot, statuses } => self.pong(index, t1, t2, boot, statuses),
+            Message::Pong {
+                t1,
+                t2,
+                boot,
+                statuses,
+            } => self.pong(index, t1, t2, boot, statuses),
             Message::Status { boot, status } => {
                 if self.is_news(index, boot) {
                     self.status(index, status);
@@ -226,7 +277,10 @@ impl World {
         if boot > known {
             self.boots[index] = boot;
             let agent = self.agents[index].id.clone();
-            self.input(run::Input::Connected { agent, restarted: true });
+            self.input(run::Input::Connected {
+                agent,
+                restarted: true,
+            });
         }
         boot >= known
     }
@@ -235,7 +289,12 @@ impl World {
         if !self.is_news(index, boot) {
             return;
         }
-        let exchange = Exchange { t1, t2, t3: t2, t4: self.now };
+        let exchange = Exchange {
+            t1,
+            t2,
+            t3: t2,
+            t4: self.now,
+        };
         self.clocks[index].note(exchange, ClockEpoch(0));
         let agent = self.agents[index].id.clone();
         self.input(run::Input::Heard(agent.clone()));
@@ -244,12 +303,18 @@ impl World {
             if self.bursts[index] == 0 {
                 let offset: ClockOffset = self.clocks[index].offset(self.now).unwrap();
                 let round_trip = self.clocks[index].round_trip().unwrap();
-                self.input(run::Input::Clock { agent, offset, round_trip });
+                self.input(run::Input::Clock {
+                    agent,
+                    offset,
+                    round_trip,
+                });
             } else {
                 self.ping(index);
             }
         }
-        statuses.into_iter().for_each(|status| self.status(index, status));
+        statuses
+            .into_iter()
+            .for_each(|status| self.status(index, status));
     }
 
     fn status(&mut self, index: usize, status: Status) {
@@ -268,9 +333,21 @@ impl World {
             }
         }
         if self.sabotage == Sabotage::Invent && self.chance.percent(5) {
-            let invented = RecordKey { seq: Seq(key.seq.0 + 1_000_000), ..key.clone() };
+            let invented = RecordKey {
+                seq: Seq(key.seq.0 + 1_000_000),
+                ..key.clone()
+            };
             let (entry, _) = self.store[&key].clone();
-            self.store.insert(invented.clone(), (Entry { key: invented, ..entry }, 1));
+            self.store.insert(
+                invented.clone(),
+                (
+                    Entry {
+                        key: invented,
+                        ..entry
+                    },
+                    1,
+                ),
+            );
         }
         let seq = if self.sabotage == Sabotage::AckBeforeStore {
             key.seq
@@ -284,7 +361,11 @@ impl World {
 
     fn durable(&self, agent: &AgentId, spool: SpoolId) -> Seq {
         let mut seq = Seq(0);
-        let key = |seq| RecordKey { agent: agent.clone(), spool, seq };
+        let key = |seq| RecordKey {
+            agent: agent.clone(),
+            spool,
+            seq,
+        };
         while self.store.contains_key(&key(seq.next())) {
             seq = seq.next();
         }
@@ -306,7 +387,12 @@ impl World {
                 }
                 Action::Journal(what) => {
                     let wall = WallMillis(0);
-                    let event = Event { at: self.now, epoch: ClockEpoch(0), wall, what };
+                    let event = Event {
+                        at: self.now,
+                        epoch: ClockEpoch(0),
+                        wall,
+                        what,
+                    };
                     self.keep(Body::Events(vec![event]));
                 }
                 Action::MeasureClock(agent) => {
@@ -325,20 +411,35 @@ impl World {
 
     fn keep(&mut self, body: Body) {
         let agent = AgentId::controller();
-        let key = RecordKey { agent, spool: SpoolId::new([255; 16]), seq: self.next_seq };
+        let key = RecordKey {
+            agent,
+            spool: SpoolId::new([255; 16]),
+            seq: self.next_seq,
+        };
         self.next_seq = self.next_seq.next();
         let run = self.run.key().run.clone();
-        let entry = Entry { key: key.clone(), run, attempt: Attempt(1), body };
+        let entry = Entry {
+            key: key.clone(),
+            run,
+            attempt: Attempt(1),
+            body,
+        };
         self.store.insert(key, (entry, 1));
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.store.values().map(|(entry, _)| entry.clone()).collect()
+        self.store
+            .values()
+            .map(|(entry, _)| entry.clone())
+            .collect()
     }
 
     /// What the controller said, in its order.
     pub(crate) fn journal(&self) -> Vec<&What> {
-        let own = self.store.iter().filter(|(key, _)| key.agent.is_controller());
+        let own = self
+            .store
+            .iter()
+            .filter(|(key, _)| key.agent.is_controller());
         own.flat_map(|(_, (entry, _))| match &entry.body {
             Body::Events(events) => events.iter().map(|event| &event.what).collect(),
             _ => Vec::new(),

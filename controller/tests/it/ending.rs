@@ -132,4 +132,9 @@ fn a_detached_run_is_aborted_from_elsewhere() {
         "{:?}",
         report.conditions
     );
+    let again = site.ask(&["abort", run]);
+    assert_eq!(again.code, Some(7), "{}", again.stderr);
+    assert!(again.stderr.contains("over already"), "{}", again.stderr);
+    let unknown = site.ask(&["abort", "20260101-000000-0000"]);
+    assert_eq!(unknown.code, Some(2), "{}", unknown.stderr);
 }

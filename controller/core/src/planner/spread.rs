@@ -68,13 +68,23 @@ mod tests {
             to: format!("local/s{target}/1").parse().unwrap(),
             operation: "connect".to_owned().try_into().unwrap(),
             route: Route::Ask {
-                check: Check::Tcp(TcpCheck { host: String::new(), port: 1 }),
+                check: Check::Tcp(TcpCheck {
+                    host: String::new(),
+                    port: 1,
+                }),
                 offset: Nanos(0),
             },
         };
         let to = (0..agents).flat_map(|agent| (0..targets).map(move |target| path(agent, target)));
-        let act = Act::Probe(Probe { every, timeout: every, to: to.collect() });
-        PlannedStep { name: format!("p{index}").parse().unwrap(), act }
+        let act = Act::Probe(Probe {
+            every,
+            timeout: every,
+            to: to.collect(),
+        });
+        PlannedStep {
+            name: format!("p{index}").parse().unwrap(),
+            act,
+        }
     }
 
     fn offsets(step: &PlannedStep, agent: &str) -> Vec<Nanos> {

@@ -118,9 +118,12 @@ pub(super) fn reasons(
     }
     let during = span(folded, stage);
     let lost = folded.story.lost(agent);
+    // An agent may be lost after the stage's time was up and before its seal.
+    let unsealed = folded.proofs.of(agent, &stage.name) == Proof::NoSeal;
+    let late = |span: &LostSpan, during: Interval| unsealed && span.from_ns >= during.from;
     let overlapping = lost
         .iter()
-        .filter(|span| during.is_none_or(|during| overlaps(span, during)));
+        .filter(|span| during.is_none_or(|during| overlaps(span, during) || late(span, during)));
     why.extend(overlapping.map(span_text));
     if why.is_empty() {
         let proof = folded.proofs.of(agent, &stage.name);
