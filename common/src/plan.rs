@@ -304,6 +304,15 @@ pub enum Dimension {
 }
 
 impl Dimension {
+    /// Every dimension.
+    pub const ALL: [Self; 5] = [
+        Self::From,
+        Self::Environment,
+        Self::Group,
+        Self::Service,
+        Self::Instance,
+    ];
+
     /// The word of the scenario file.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -1,6 +1,6 @@
 //! The scenario's expectations in the plan's words: one for each bound that is judged alone.
 
-use nepho_common::plan::{Dimension, Expectation, Judge, Quantile, Ratio, Window};
+use nepho_common::plan::{Expectation, Judge, Quantile, Ratio};
 
 use crate::scenario::{self, Bounds};
 
@@ -24,22 +24,9 @@ pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> 
     let expectation = |judge| Expectation {
         on: written.on.clone(),
         judge,
-        by: written.by.iter().map(|&by| dimension(by)).collect(),
-        during: match written.during {
-            scenario::Window::Stage => Window::Stage,
-            scenario::Window::Baseline => Window::Baseline,
-        },
+        by: written.by.iter().copied().collect(),
+        during: written.during,
         gate: written.gate,
     };
     judges.into_iter().map(expectation).collect()
-}
-
-const fn dimension(by: scenario::Dimension) -> Dimension {
-    match by {
-        scenario::Dimension::From => Dimension::From,
-        scenario::Dimension::Environment => Dimension::Environment,
-        scenario::Dimension::Group => Dimension::Group,
-        scenario::Dimension::Service => Dimension::Service,
-        scenario::Dimension::Instance => Dimension::Instance,
-    }
 }

@@ -1,8 +1,12 @@
 //! What is expected of a step.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
-use nepho_common::{id::StepName, time::Nanos};
+use nepho_common::{
+    id::StepName,
+    plan::{Dimension, Window},
+    time::Nanos,
+};
 
 use super::{
     Ratio,
@@ -69,75 +73,6 @@ pub struct Bounds<T> {
     pub max: Option<T>,
 }
 
-/// What findings are told apart by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dimension {
-    /// The environment that asked.
-    From,
-    /// The environment that was asked.
-    Environment,
-    /// The group that was asked.
-    Group,
-    /// The service that was asked.
-    Service,
-    /// The instance that was asked.
-    Instance,
-}
-
-impl Dimension {
-    /// As it is written in files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::From => "from",
-            Self::Environment => "environment",
-            Self::Group => "group",
-            Self::Service => "service",
-            Self::Instance => "instance",
-        }
-    }
-
-    const ALL: [Self; 5] = [
-        Self::From,
-        Self::Environment,
-        Self::Group,
-        Self::Service,
-        Self::Instance,
-    ];
-}
-
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The part of a stage that is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Window {
-    /// The whole stage.
-    Stage,
-    /// The stage less warm-ups and less every disturbance.
-    Baseline,
-}
-
-impl Window {
-    /// As it is written in files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stage => "stage",
-            Self::Baseline => "baseline",
-        }
-    }
-}
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// Parses the expectation at `at` of a stage whose steps are called `steps`.
 pub(crate) fn expectation(
     checker: &mut Checker,
@@ -149,11 +84,7 @@ pub(crate) fn expectation(
     let judge = judge(checker, at, raw);
     let words = raw.by.iter().flatten().flatten();
     let by = words
-        .filter_map(|word| {
-            Dimension::ALL
-                .into_iter()
-                .find(|one| one.as_str() == word.0)
-        })
+        .filter_map(|word| Dimension::ALL.into_iter().find(|one| one.word() == word.0))
         .collect();
     let during = checker.text(
         &at.key("during"),

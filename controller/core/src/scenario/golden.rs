@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nepho_common::{id::InstanceId, time::Nanos};
 
 use super::{
-    Agents, FileKind, Judge, Loaded, Step, Window,
+    Agents, FileKind, Judge, Loaded, Step,
     examples::{FLEET, SCENARIO, bundle},
     fleet_reference, load, schema_json,
 };
@@ -55,7 +55,7 @@ fn good_files_say_what_they_mean() {
     let [reached, fast, _] = hybrid.expect.as_slice() else {
         panic!("three expectations")
     };
-    assert_eq!(reached.during, Window::Baseline);
+    assert_eq!(reached.during, nepho_common::plan::Window::Baseline);
     assert!(reached.gate && !fast.gate);
     assert!(matches!(
         &fast.judge,

@@ -17,7 +17,7 @@ mod stage;
 
 pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
 pub use duration::{BadDuration, parse_duration, print_duration};
-pub use expectation::{Bounds, Dimension, Expectation, Judge, Window};
+pub use expectation::{Bounds, Expectation, Judge};
 pub use probe::{Agents, HttpProbe, Probe, ProbeKind};
 pub use ratio::{BadRatio, Ratio};
 pub use schema::{FileKind, schema_json};
