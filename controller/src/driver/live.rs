@@ -200,10 +200,10 @@ fn saying(what: &What) -> Option<String> {
                 .map(|order| order.offset.width().half())
                 .max();
             let bound = bound.unwrap_or_default();
-            format!(
-                "stage {stage} starts on {} agents, together within ±{bound}",
-                agents.len()
-            )
+            match agents.len() {
+                1 => format!("stage {stage} starts, its clock known within ±{bound}"),
+                n => format!("stage {stage} starts on {n} agents, together within ±{bound}"),
+            }
         }
         What::StageCollected { stage, missing } if !missing.is_empty() => {
             format!("stage {stage}: results are missing from {}", names(missing))
