@@ -1,10 +1,12 @@
 //! The agent as a whole: wires spool, driver and connections, and ends them in order.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use nepho_agent_core::engine::Engine;
 use nepho_common::{
+    control::PolicyReport,
     id::{AgentId, BootId, Feature},
+    policy::Policy,
     time::ClockEpoch,
 };
 use tokio::{
@@ -19,10 +21,11 @@ use crate::{
     driver::{self, Author, Driver, DriverError},
     host,
     identity::{About, DataDir, Identity, IdentityError},
-    random,
+    policy, random,
     results::Courier,
     session::{self, Facts, Standing},
     spool::{Spool, SpoolError},
+    work::guard::Guard,
 };
 
 /// Commands that wait for the driver: one or two for each run that it knows, many times over.
@@ -58,14 +61,15 @@ pub struct Agent {
     spool: Spool,
     standing: crate::spool::Standing,
     boot: BootId,
+    policy: Result<Policy, String>,
 }
 
 impl Agent {
-    /// Opens what `dir` holds.
+    /// Opens what `dir` holds, under the policy of that file, else of the one in `dir`.
     ///
     /// # Errors
     /// It was never joined, or is damaged, or in use.
-    pub fn open(dir: &DataDir) -> Result<Self, AgentError> {
+    pub fn open(dir: &DataDir, policy: Option<&Path>) -> Result<Self, AgentError> {
         let about = About::load(dir)?;
         let dialer = Dialer {
             address: about.sessions.clone(),
@@ -73,12 +77,15 @@ impl Agent {
         };
         let (spool, standing) = Spool::open(dir.spool(), about.agent.clone())?;
         let boot = BootId::new(random::bytes().map_err(AgentError::Random)?);
+        let own = dir.policy();
+        let policy = policy::in_force(policy.unwrap_or(&own));
         Ok(Self {
             about,
             dialer,
             spool,
             standing,
             boot,
+            policy,
         })
     }
 
@@ -113,6 +120,7 @@ impl Agent {
             spool,
             standing,
             boot,
+            policy,
         } = self;
         let About {
             agent, environment, ..
@@ -133,11 +141,17 @@ impl Agent {
             host: host::describe(),
             features: features.clone(),
             spool: spool.id(),
+            policy: match &policy {
+                Ok(policy) => PolicyReport::of(policy),
+                Err(why) => PolicyReport::Refusing(why.clone()),
+            },
         };
+        let guard = policy.clone().ok().map(Guard::new);
         let author = Author { agent, environment };
         let driver = Driver::new(
             author,
-            Engine::new(features),
+            Engine::new(features, policy),
+            guard,
             spool.clone(),
             driver::Ports {
                 commands: taken,

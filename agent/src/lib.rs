@@ -16,6 +16,7 @@
 //! - [`driver`]: the one loop that owns engine and recorders.
 //! - [`dial`], [`backoff`], [`session`], [`results`]: the two connections to the controller.
 //! - [`spool`], [`durable`]: results on disk.
+//! - [`policy`]: the file in which the host's owner says what may be done.
 //! - [`work`]: the workers of a stage.
 //! - [`clock`], [`host`], [`random`]: what the host gives.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
@@ -36,6 +37,7 @@ pub mod host;
 pub mod identity;
 pub mod join;
 pub mod log;
+pub mod policy;
 pub mod random;
 pub mod results;
 pub mod session;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
-    control::{Command, Hello, Host, PROTOCOL, Status},
+    control::{Command, Hello, Host, PROTOCOL, PolicyReport, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
     time::{ClockEpoch, Nanos},
 };
@@ -57,6 +57,8 @@ pub struct Facts {
     pub features: BTreeSet<Feature>,
     /// Its spool.
     pub spool: SpoolId,
+    /// What it may do.
+    pub policy: PolicyReport,
 }
 
 /// The ends that lead to the driver, and the word to leave.
@@ -193,6 +195,7 @@ fn hello(facts: &Facts, ports: &mut Ports) -> Hello {
         next: ports.written.borrow().next(),
         epoch: standing.epoch,
         runs: standing.runs,
+        policy: Some(facts.policy.clone()),
     }
 }
 

@@ -370,7 +370,7 @@ struct Running {
 }
 
 fn run(dir: &DataDir) -> Running {
-    let agent = Agent::open(dir).unwrap();
+    let agent = Agent::open(dir, None).unwrap();
     let (stop, stopped) = watch::channel(false);
     let (say_ready, ready) = oneshot::channel();
     let agent = tokio::task::spawn_local(agent.run(stopped, say_ready));

@@ -7,9 +7,13 @@
 
 use std::{collections::BTreeSet, future::Future, io, time::Duration};
 
-use nepho_agent::work::probe::{Asker, Question};
+use nepho_agent::work::{
+    guard::Guard,
+    probe::{Asker, Question},
+};
 use nepho_common::{
     plan::{Check, HttpCheck, TcpCheck},
+    policy::{Policy, Ports, TargetRule},
     recording::Outcome,
     time::Nanos,
 };
@@ -28,8 +32,15 @@ fn http(url: String) -> HttpCheck {
 }
 
 async fn ask(check: Check, timeout: Nanos) -> Outcome {
-    let question = Question::new(&check);
-    let asker = Asker::ready_for([&question].into_iter()).await;
+    let mut policy = Policy::careful();
+    policy.targets.push(TargetRule {
+        network: None,
+        host: Some("*.invalid".to_owned().try_into().unwrap()),
+        ports: Ports::All,
+    });
+    let guard = Guard::new(policy);
+    let question = Question::new(&check, &guard);
+    let asker = Asker::ready_for([&question].into_iter(), guard).await;
     asker.ask(&question, timeout).await
 }
 
@@ -223,7 +234,7 @@ async fn an_unresolved_reference_never_leaves_the_host() {
     let port = target(async |_| panic!("nothing may be sent")).await;
     let mut check = http(format!("http://127.0.0.1:{port}/"));
     check.headers = vec![("Authorization".to_owned(), "Bearer ${token}".to_owned())];
-    let question = Question::new(&Check::Http(check.clone()));
+    let question = Question::new(&Check::Http(check.clone()), &Guard::new(Policy::careful()));
     assert!(
         question
             .unusable()

@@ -15,6 +15,8 @@ use nepho_common::{
     event::StageEnd,
     id::{Feature, RunId, RunKey, Seq, SpoolId, StageName},
     plan::{AssignedStage, Assignment},
+    policy::{Policy, references},
+    secret::SecretRef,
     time::{Mono, Nanos, RunTime},
 };
 
@@ -33,6 +35,9 @@ const RUNS_MAX: usize = 8;
 pub enum Input {
     /// The controller wants something.
     Command(Command),
+    /// Secrets that this host can't give now, each with the reason, which never holds the value.
+    /// Comes before a command that may need them.
+    Unreadable(BTreeMap<SecretRef, String>),
     /// The workers have sent everything, and every answer came or timed out.
     WorkersIdle(RunId),
     /// The seal of a stage is on disk.
@@ -84,9 +89,12 @@ pub enum Action {
 }
 
 /// All runs that this agent knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
     features: BTreeSet<Feature>,
+    /// What the host's owner allows; why nothing, when there is no such file or it is broken.
+    policy: Result<Policy, String>,
+    unreadable: BTreeMap<SecretRef, String>,
     runs: BTreeMap<RunId, Run>,
 }
 
@@ -130,11 +138,14 @@ struct Slot {
 }
 
 impl Engine {
-    /// An engine of an agent that can do `features`.
+    /// An engine of an agent that can do `features`, and may do what `policy` allows; nothing,
+    /// for this reason, without one.
     #[must_use]
-    pub const fn new(features: BTreeSet<Feature>) -> Self {
+    pub const fn new(features: BTreeSet<Feature>, policy: Result<Policy, String>) -> Self {
         Self {
             features,
+            policy,
+            unreadable: BTreeMap::new(),
             runs: BTreeMap::new(),
         }
     }
@@ -167,6 +178,10 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Mono) -> Vec<Action> {
         match input {
             Input::Command(command) => self.command(command, now),
+            Input::Unreadable(unreadable) => {
+                self.unreadable = unreadable;
+                Vec::new()
+            }
             Input::WorkersIdle(run) => self.on(&run, |run| run.workers_idle()),
             Input::SealWritten {
                 run,
@@ -237,7 +252,22 @@ impl Engine {
         {
             return Err(Refusal::Busy(oldest.clone()));
         }
+        self.permitted(assignment).map_err(Refusal::Policy)?;
         budget::admit(assignment, &self.features)
+    }
+
+    /// The policy comes first: without one this agent does not even say what it could do.
+    fn permitted(&self, assignment: &Assignment) -> Result<(), String> {
+        let policy = self.policy.as_ref().map_err(Clone::clone)?;
+        policy.admits(assignment).map_err(|rule| rule.to_string())?;
+        let needed = references(assignment);
+        let lacking = needed
+            .iter()
+            .find_map(|secret| Some((secret, self.unreadable.get(secret)?)));
+        match lacking {
+            Some((secret, why)) => Err(format!("secret {secret}: {why}")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -545,6 +575,10 @@ mod tests {
         })
     }
 
+    fn engine() -> Engine {
+        Engine::new(BTreeSet::new(), Ok(Policy::careful()))
+    }
+
     fn phase(engine: &Engine) -> Phase {
         engine
             .statuses()
@@ -553,7 +587,7 @@ mod tests {
     }
 
     fn armed() -> Engine {
-        let mut engine = Engine::default();
+        let mut engine = engine();
         engine.handle(order(Order::Prepare(Box::new(assignment()))), Mono(0));
         engine.handle(order(Order::Arm("one".parse().unwrap())), Mono(0));
         engine
@@ -740,7 +774,7 @@ mod tests {
 
     #[test]
     fn an_unknown_run_is_said_to_be_unknown_and_a_released_one_is_forgotten() {
-        let mut engine = Engine::default();
+        let mut engine = engine();
         let told = engine.handle(order(Order::Arm(name("one"))), Mono(0));
         assert_eq!(
             told,
@@ -759,5 +793,83 @@ mod tests {
             Phase::Unknown,
             "nobody spoke of it for an hour"
         );
+    }
+
+    fn refusal(engine: &mut Engine, assignment: Assignment) -> Option<String> {
+        match engine
+            .handle(order(Order::Prepare(Box::new(assignment))), Mono(0))
+            .pop()
+        {
+            Some(Action::Tell(Status {
+                phase: Phase::Refused(Refusal::Policy(why)),
+                ..
+            })) => Some(why),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn without_a_policy_everything_is_refused_and_within_one_it_is_taken() {
+        let mut engine = Engine::new(BTreeSet::new(), Err("no policy.yaml".to_owned()));
+        let why = refusal(&mut engine, assignment());
+        assert_eq!(why.as_deref(), Some("no policy.yaml"));
+        assert!(engine.statuses().is_empty());
+        let mut policy = Policy::careful();
+        policy.limits.stage_seconds = 0;
+        let mut engine = Engine::new(BTreeSet::new(), Ok(policy));
+        assert!(
+            refusal(&mut engine, assignment()).is_some_and(|why| why.contains("stage-seconds"))
+        );
+        assert_eq!(refusal(&mut self::engine(), assignment()), None);
+    }
+
+    #[test]
+    fn a_secret_that_the_host_can_not_give_refuses_the_whole_by_its_name() {
+        use nepho_common::{
+            plan::{Act, AssignedStep, Check, HttpCheck, Probe, Target},
+            policy::TargetRule,
+        };
+        let check = Check::Http(HttpCheck {
+            url: "http://10.0.0.1/".to_owned(),
+            method: "GET".to_owned(),
+            headers: vec![("x".to_owned(), "${env:T}".to_owned())],
+            status: [200].into(),
+        });
+        let target = Target {
+            to: "local/a/1".parse().unwrap(),
+            operation: "ask".to_owned().try_into().unwrap(),
+            check,
+            offset: Nanos(0),
+        };
+        let probe = Probe {
+            every: Nanos::from_secs(1),
+            timeout: Nanos::from_secs(1),
+            to: vec![target],
+        };
+        let mut assignment = assignment();
+        assignment.features = ["probe.http".parse().unwrap()].into();
+        assignment.stages[0].steps = vec![AssignedStep {
+            name: "p".parse().unwrap(),
+            act: Act::Probe(probe),
+        }];
+        let mut policy = Policy::careful();
+        let rule = TargetRule {
+            network: Some("10.0.0.1".parse().unwrap()),
+            host: None,
+            ports: nepho_common::policy::Ports::All,
+        };
+        let secret: SecretRef = "env:T".parse().unwrap();
+        policy.secrets.insert(secret.clone(), vec![rule]);
+        let mut engine = Engine::new(assignment.features.clone(), Ok(policy));
+        engine.handle(
+            Input::Unreadable([(secret, "it is not set".to_owned())].into()),
+            Mono(0),
+        );
+        assert_eq!(
+            refusal(&mut engine, assignment.clone()).as_deref(),
+            Some("secret env:T: it is not set")
+        );
+        engine.handle(Input::Unreadable(BTreeMap::new()), Mono(0));
+        assert_eq!(refusal(&mut engine, assignment), None);
     }
 }
