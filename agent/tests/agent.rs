@@ -8,6 +8,8 @@
     reason = "a test program: a failure is a panic, in its helpers too"
 )]
 
+mod stolen;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,

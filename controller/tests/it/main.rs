@@ -7,7 +7,7 @@
 //! - [`process`]: a program that runs and ends, or runs until it is dropped.
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
-//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`], [`secret`],
 //!   [`command_line`].
 
 #![expect(
@@ -26,5 +26,6 @@ mod mistakes;
 mod nginx;
 mod process;
 mod refold;
+mod secret;
 mod site;
 mod start;
