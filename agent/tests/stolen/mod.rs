@@ -70,7 +70,18 @@ impl Controller {
     async fn prepared(&mut self, run: &str, assignment: Assignment) -> Phase {
         let order = Order::Prepare(Box::new(assignment));
         self.command(run, order).await;
-        self.phase().await
+        self.phase_of(run).await
+    }
+
+    /// What it says of this run next, whatever it says of others meanwhile.
+    async fn phase_of(&mut self, run: &str) -> Phase {
+        loop {
+            if let AgentMessage::Status(Status { key, phase }) = self.hear().await
+                && key.run.as_str() == run
+            {
+                return phase;
+            }
+        }
     }
 }
 
@@ -206,7 +217,7 @@ async fn a_stolen_controller_gets_no_more_than_the_policy_allows() {
                 .await;
             assert_eq!(phase, Phase::Prepared);
             controller.command(run, Order::Arm(one.clone())).await;
-            assert_eq!(controller.phase().await, Phase::Armed(one.clone()));
+            assert_eq!(controller.phase_of(run).await, Phase::Armed(one.clone()));
             let start = Order::Start {
                 stage: one.clone(),
                 at_run: RunTime(0),
