@@ -15,11 +15,13 @@ use tokio::{
 
 use crate::{
     chain::Chain,
+    clock,
     dial::Dialer,
     driver::{self, Author, Driver, DriverError},
     host,
     identity::{About, DataDir, Identity, IdentityError},
     random,
+    renewal::Renewal,
     results::Courier,
     session::{self, Facts, Standing},
     spool::{Spool, SpoolError},
@@ -55,6 +57,7 @@ pub enum AgentError {
 pub struct Agent {
     about: About,
     dialer: Dialer,
+    renewal: Renewal,
     spool: Spool,
     standing: crate::spool::Standing,
     boot: BootId,
@@ -67,15 +70,14 @@ impl Agent {
     /// It was never joined, or is damaged, or in use.
     pub fn open(dir: &DataDir) -> Result<Self, AgentError> {
         let about = About::load(dir)?;
-        let dialer = Dialer {
-            address: about.sessions.clone(),
-            tls: Identity::load(dir)?.tls()?,
-        };
+        let identity = Identity::load(dir)?;
+        let (renewal, dialer) = Renewal::new(dir.clone(), about.clone(), identity, clock::wall)?;
         let (spool, standing) = Spool::open(dir.spool(), about.agent.clone())?;
         let boot = BootId::new(random::bytes().map_err(AgentError::Random)?);
         Ok(Self {
             about,
             dialer,
+            renewal,
             spool,
             standing,
             boot,
@@ -110,6 +112,7 @@ impl Agent {
         let Self {
             about,
             dialer,
+            renewal,
             spool,
             standing,
             boot,
@@ -155,6 +158,9 @@ impl Agent {
             leave: leaving,
             ready: Some(ready),
         };
+        // Ends with this set: what it was about to write is on disk whole, or not at all.
+        let mut renewing = JoinSet::new();
+        renewing.spawn_local(renewal.keep(dialer.clone()));
         let mut connections = JoinSet::new();
         connections.spawn_local(session::keep(dialer, facts, ports));
         let mut carrying = JoinSet::new();
@@ -179,6 +185,7 @@ impl Agent {
         leave.send_replace(true);
         let goodbye = async { while connections.join_next().await.is_some() {} };
         drop(timeout(GOODBYE_MAX, goodbye).await);
+        renewing.shutdown().await;
         tracing::info!("agent ends");
         Ok(driven?)
     }

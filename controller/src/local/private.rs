@@ -18,6 +18,7 @@ use super::{
     sibling::{SiblingError, Siblings},
 };
 use crate::{
+    identity::certificate::VALID,
     service::{self, Config, Controller, ServiceError},
     web::{
         Client, ClientError,
@@ -103,6 +104,8 @@ impl Private {
             enrolment: ANY_PORT,
             sessions: ANY_PORT,
             socket: socket.clone(),
+            advertise: None,
+            certificate_life: VALID,
         };
         let controller = service::start(config).await?;
         Ok(Self {
