@@ -17,11 +17,13 @@ use tokio::{
 
 use crate::{
     chain::Chain,
+    clock,
     dial::Dialer,
     driver::{self, Author, Driver, DriverError},
     host,
     identity::{About, DataDir, Identity, IdentityError},
     policy, random,
+    renewal::Renewal,
     results::Courier,
     session::{self, Facts, Standing},
     spool::{Spool, SpoolError},
@@ -58,6 +60,7 @@ pub enum AgentError {
 pub struct Agent {
     about: About,
     dialer: Dialer,
+    renewal: Renewal,
     spool: Spool,
     standing: crate::spool::Standing,
     boot: BootId,
@@ -71,10 +74,8 @@ impl Agent {
     /// It was never joined, or is damaged, or in use.
     pub fn open(dir: &DataDir, policy: Option<&Path>) -> Result<Self, AgentError> {
         let about = About::load(dir)?;
-        let dialer = Dialer {
-            address: about.sessions.clone(),
-            tls: Identity::load(dir)?.tls()?,
-        };
+        let identity = Identity::load(dir)?;
+        let (renewal, dialer) = Renewal::new(dir.clone(), about.clone(), identity, clock::wall)?;
         let (spool, standing) = Spool::open(dir.spool(), about.agent.clone())?;
         let boot = BootId::new(random::bytes().map_err(AgentError::Random)?);
         let own = dir.policy();
@@ -82,6 +83,7 @@ impl Agent {
         Ok(Self {
             about,
             dialer,
+            renewal,
             spool,
             standing,
             boot,
@@ -117,6 +119,7 @@ impl Agent {
         let Self {
             about,
             dialer,
+            renewal,
             spool,
             standing,
             boot,
@@ -169,6 +172,9 @@ impl Agent {
             leave: leaving,
             ready: Some(ready),
         };
+        // Ends with this set: what it was about to write is on disk whole, or not at all.
+        let mut renewing = JoinSet::new();
+        renewing.spawn_local(renewal.keep(dialer.clone()));
         let mut connections = JoinSet::new();
         connections.spawn_local(session::keep(dialer, facts, ports));
         let mut carrying = JoinSet::new();
@@ -193,6 +199,7 @@ impl Agent {
         leave.send_replace(true);
         let goodbye = async { while connections.join_next().await.is_some() {} };
         drop(timeout(GOODBYE_MAX, goodbye).await);
+        renewing.shutdown().await;
         tracing::info!("agent ends");
         Ok(driven?)
     }

@@ -6,7 +6,11 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -57,11 +61,23 @@ pub enum DialError {
 pub struct Dialer {
     /// Where.
     pub address: Address,
-    /// As whom, and whom to trust.
-    pub tls: Arc<ClientConfig>,
+    /// As whom, and whom to trust: each dialling takes the latest.
+    pub tls: watch::Receiver<Arc<ClientConfig>>,
+    /// To be told when the door takes our certificate for ended.
+    pub ended: Arc<Notify>,
 }
 
 impl Dialer {
+    /// With a configuration that stays as it is.
+    #[must_use]
+    pub fn fixed(address: Address, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            address,
+            tls: watch::channel(tls).1,
+            ended: Arc::new(Notify::new()),
+        }
+    }
+
     /// A channel over one new connection. When that breaks, the channel is done: whoever dialled
     /// decides when to dial again.
     ///
@@ -102,7 +118,8 @@ impl Dialer {
         stream.set_nodelay(true).ok();
         // The peer is known by its SPIFFE id, so the name says nothing; one that is always valid.
         let name = ServerName::try_from("controller").expect("a plain word is a name");
-        let shaken = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
+        let tls = Arc::clone(&self.tls.borrow());
+        let shaken = TlsConnector::from(tls).connect(name, stream);
         in_time(shaken)
             .await
             .map_err(|source| DialError::Handshake {

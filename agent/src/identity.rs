@@ -196,6 +196,24 @@ impl Identity {
             .map_err(|source| IdentityError::Write { path, source })
     }
 
+    /// The private key.
+    #[must_use]
+    pub const fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.key
+    }
+
+    /// The agent's own certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        self.chain.first().expect("it is not made without one")
+    }
+
+    /// Who signed it.
+    #[must_use]
+    pub const fn authority(&self) -> &CertificateDer<'static> {
+        &self.authority
+    }
+
     /// For the sessions listener.
     ///
     /// # Errors

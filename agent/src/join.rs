@@ -182,10 +182,7 @@ pub async fn join(join: Join) -> Result<About, JoinError> {
     let csr = CertificateParams::default()
         .serialize_request(&key)
         .map_err(JoinError::Key)?;
-    let dialer = Dialer {
-        address: controller.clone(),
-        tls: client_config_enrol(token.pin),
-    };
+    let dialer = Dialer::fixed(controller.clone(), client_config_enrol(token.pin));
     let client = EnrolmentClient::new(dialer.channel().await?);
     let request = EnrolRequest {
         secret: token.secret.to_vec(),
@@ -228,7 +225,11 @@ fn read(path: &Path) -> Result<String, JoinError> {
 }
 
 /// The certificate is ours, says who we are, and was signed by the authority that the token names.
-fn checked(reply: &EnrolReply, key: &KeyPair, pin: Digest) -> Result<Identity, JoinError> {
+pub(crate) fn checked(
+    reply: &EnrolReply,
+    key: &KeyPair,
+    pin: Digest,
+) -> Result<Identity, JoinError> {
     let untrusted = |why| JoinError::Untrusted(why);
     let chain: Vec<_> = reply
         .chain

@@ -15,6 +15,7 @@
 //! - [`agent`]: everything wired, and its end in order.
 //! - [`driver`]: the one loop that owns engine and recorders.
 //! - [`dial`], [`backoff`], [`session`], [`results`]: the two connections to the controller.
+//! - [`renewal`]: the identity stays fresh, or is made anew after an absence.
 //! - [`spool`], [`durable`]: results on disk.
 //! - [`policy`]: the file in which the host's owner says what may be done.
 //! - [`work`]: the workers of a stage.
@@ -39,6 +40,7 @@ pub mod join;
 pub mod log;
 pub mod policy;
 pub mod random;
+pub mod renewal;
 pub mod results;
 pub mod session;
 pub mod spool;

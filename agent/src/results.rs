@@ -72,7 +72,9 @@ impl Courier {
     /// The spool can't be read.
     pub async fn carry(mut self) -> Result<(), SpoolError> {
         let mut backoff = Backoff::new();
+        let mut latest = self.dialer.tls.clone();
         loop {
+            latest.mark_unchanged();
             let (acked, opened) = (self.outbox.acked(), Instant::now());
             let lost = match self.session().await? {
                 ControlFlow::Break(()) => return Ok(()),
@@ -85,7 +87,11 @@ impl Courier {
             let wait = backoff.next_wait();
             let owed = self.outbox.owed();
             tracing::warn!(error = %Chain(&lost), ?wait, owed, "results connection lost");
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // With a new certificate there is nothing to wait for.
+                Ok(()) = latest.changed() => backoff.reset(),
+            }
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     chain::Chain,
     clock,
     dial::{DialError, Dialer},
+    renewal::is_ended,
 };
 
 /// Until the welcome says otherwise: three heartbeats of 5 s.
@@ -103,7 +104,9 @@ enum Lost {
 pub async fn keep(dialer: Dialer, facts: Facts, mut ports: Ports) {
     let mut backoff = Backoff::new();
     let mut leave = ports.leave.clone();
+    let mut latest = dialer.tls.clone();
     loop {
+        latest.mark_unchanged();
         let mut was_welcomed = false;
         let lost = match session(&dialer, &facts, &mut ports, &mut was_welcomed).await {
             Ok(()) => return,
@@ -113,9 +116,15 @@ pub async fn keep(dialer: Dialer, facts: Facts, mut ports: Ports) {
             backoff.reset();
         }
         let wait = backoff.next_wait();
-        tracing::warn!(error = %Chain(&lost), ?wait, "control session lost");
+        let error = Chain(&lost).to_string();
+        tracing::warn!(error, ?wait, "control session lost");
+        if is_ended(&error) {
+            dialer.ended.notify_one();
+        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            // With a new certificate there is nothing to wait for.
+            Ok(()) = latest.changed() => backoff.reset(),
             () = told_to(&mut leave) => return,
         }
     }

@@ -40,8 +40,8 @@ use nepho_proto::{
     journal,
     session::{
         Ack, AgentMessage, ControllerMessage, EnrolReply, EnrolRequest, Enrolment, Incoming,
-        Outgoing, Peer, PeerIdentity, Ping, Refused, Sessions, Stranger, Welcome, async_trait,
-        enrolment_server, sessions_server,
+        Outgoing, Peer, PeerIdentity, Ping, Refused, ReissueRequest, RenewRequest, Sessions,
+        Stranger, Welcome, async_trait, enrolment_server, sessions_server,
     },
     tls,
 };
@@ -169,6 +169,17 @@ impl Enrolment for Enrol {
             sessions_port: self.sessions_port,
         })
     }
+
+    async fn reissue(&self, _: Stranger, _: ReissueRequest) -> Result<EnrolReply, Refused> {
+        Err(unasked())
+    }
+}
+
+fn unasked() -> Refused {
+    Refused::new(
+        tonic::Code::Unimplemented,
+        "its certificate is good for long",
+    )
 }
 
 /// What the test sees of the agent, and what it says to it.
@@ -220,6 +231,10 @@ impl Sessions for Fake {
         });
         Ok(acks.boxed())
     }
+
+    async fn renew(&self, _: Peer, _: RenewRequest) -> Result<EnrolReply, Refused> {
+        Err(unasked())
+    }
 }
 
 struct Controller {
@@ -254,6 +269,7 @@ impl Controller {
             PeerIdentity {
                 identity: tls::peer_identity(&certificates[0]).unwrap(),
                 address,
+                serial: String::new(),
             }
         })
         .await;

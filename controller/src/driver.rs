@@ -27,10 +27,13 @@ use tokio::{
 use tracing::warn;
 
 pub use self::{
-    handle::{Enrolled, Failure, Handle, PlanFailure, RunOptions},
+    handle::{Enrolled, Failure, Handle, PlanFailure, Revoked, RunOptions},
     live::Opening,
 };
-use self::{live::Live, sessions::Fleet};
+use self::{
+    live::Live,
+    sessions::{Entry, Fleet},
+};
 use crate::{
     clock,
     view::{AgentView, RunView, Tally},
@@ -70,6 +73,8 @@ pub enum Input {
         hello: Box<Hello>,
         /// How to answer.
         out: mpsc::Sender<ControllerMessage>,
+        /// Whether it may: `false` for a second copy of an agent that is in a session.
+        reply: oneshot::Sender<bool>,
     },
     /// An agent said something.
     Message {
@@ -138,6 +143,15 @@ pub enum Input {
         /// The answer.
         reply: oneshot::Sender<bool>,
     },
+    /// Say goodbye to an agent, and why; whether it was in a session.
+    Dismiss {
+        /// Whom.
+        agent: AgentId,
+        /// Why.
+        reason: String,
+        /// The answer.
+        reply: oneshot::Sender<bool>,
+    },
     /// Show the agents that have or had a session.
     Agents(oneshot::Sender<Vec<AgentView>>),
     /// Show a run that is in memory.
@@ -201,8 +215,16 @@ impl Driver {
                 session,
                 hello,
                 out,
+                reply,
             } => {
-                let restarted = self.fleet.open(&agent, environment, session, &hello, out);
+                let entry = self.fleet.open(&agent, environment, session, &hello, out);
+                // Whoever no longer waits has closed its stream, and the driver hears of that.
+                reply.send(entry != Entry::Copy).unwrap_or_default();
+                let restarted = match entry {
+                    Entry::Copy => return,
+                    Entry::Same => false,
+                    Entry::Restarted => true,
+                };
                 self.each_run(|_| {
                     Some(run::Input::Connected {
                         agent: agent.clone(),
@@ -286,6 +308,14 @@ impl Driver {
                 let known = self.runs.get(&run).is_some_and(|live| !live.is_over());
                 self.one_run(&run, run::Input::Stop { mode, by });
                 reply.send(known).unwrap_or_default();
+            }
+            Input::Dismiss {
+                agent,
+                reason,
+                reply,
+            } => {
+                let was_there = self.fleet.dismiss(&agent, &reason);
+                reply.send(was_there).unwrap_or_default();
             }
             Input::Agents(reply) => {
                 let runs = self.runs.iter().filter(|(_, live)| !live.is_over());

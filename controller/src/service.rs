@@ -51,6 +51,10 @@ pub struct Config {
     pub sessions: SocketAddr,
     /// The API's Unix socket.
     pub socket: PathBuf,
+    /// What agents are told of where to enrol, HOST:PORT; else this host's name and the port.
+    pub advertise: Option<String>,
+    /// How long an agent's certificate is good for.
+    pub certificate_life: Duration,
 }
 
 /// A controller that listens.
@@ -114,7 +118,8 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
     make_data_dir(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("nepho.sqlite")).await?;
     interrupt(&store).await?;
-    let authority = Arc::new(Authority::open(&config.data_dir, clock::wall())?);
+    let authority = Authority::open(&config.data_dir, clock::wall())?;
+    let authority = Arc::new(authority.with_agent_life(config.certificate_life));
     let enrolment = bind("enrolment", config.enrolment).await?;
     let sessions = bind("sessions", config.sessions).await?;
     let api = web::bind(&config.socket)?;
@@ -129,7 +134,14 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
     tasks.spawn(driver.drive(down.clone()));
     tasks.spawn(tls.renew(Arc::clone(&authority), down.clone()));
 
-    let desk = Desk::new(inputs.clone(), store.clone());
+    let registrar = Registrar {
+        store: store.clone(),
+        authority: Arc::clone(&authority),
+        cuts: cuts.clone(),
+        sessions_port: sessions_at.port(),
+        wall: clock::wall,
+    };
+    let desk = Desk::new(inputs.clone(), store.clone(), registrar.clone());
     let gate = Agents {
         store: store.clone(),
         cuts: cuts.clone(),
@@ -145,13 +157,6 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
             .unwrap_or_else(|error| warn!(%error, "sessions are no longer served"));
     });
 
-    let registrar = Registrar {
-        store: store.clone(),
-        authority: Arc::clone(&authority),
-        cuts,
-        sessions_port: sessions_at.port(),
-        wall: clock::wall,
-    };
     let incoming = listen(enrolment, plain, Strangers::default(), Limits::default());
     let routes = server_builder().add_routes(enrolment_server(registrar));
     let ended = until(down.clone());
@@ -162,13 +167,11 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
             .unwrap_or_else(|error| warn!(%error, "enrolment is no longer served"));
     });
 
-    let handle = Handle::new(
-        inputs,
-        store.clone(),
-        authority,
-        host(),
-        enrolment_at.port(),
-    );
+    let host = host();
+    let advertised = config
+        .advertise
+        .unwrap_or_else(|| format!("{}:{}", host.name, enrolment_at.port()));
+    let handle = Handle::new(inputs, store.clone(), authority, host, advertised, cuts);
     let serving = web::serve(api, handle.clone(), until(down));
     tasks.spawn(async move {
         serving

@@ -16,17 +16,21 @@ use nepho_common::{
 use nepho_proto::{
     journal::decode,
     session::{
-        Ack, AgentMessage, ControllerMessage, Incoming, Outgoing, Peer, Refused, SessionError,
-        Sessions, Welcome, async_trait,
+        Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, Peer, Refused,
+        RenewRequest, SessionError, Sessions, Welcome, async_trait,
     },
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tonic::Code;
 use tracing::{info, warn};
 
 use crate::{
     clock,
     driver::{Input, SessionId},
+    identity::enrol::Registrar,
     journal::Store,
     view::Tally,
 };
@@ -46,13 +50,18 @@ const CHUNK: usize = 64;
 pub struct Desk {
     driver: mpsc::Sender<Input>,
     store: Store,
+    registrar: Registrar,
 }
 
 impl Desk {
-    /// A desk in front of this driver and this store.
+    /// A desk in front of this driver and this store; who renews is this registrar's.
     #[must_use]
-    pub const fn new(driver: mpsc::Sender<Input>, store: Store) -> Self {
-        Self { driver, store }
+    pub const fn new(driver: mpsc::Sender<Input>, store: Store, registrar: Registrar) -> Self {
+        Self {
+            driver,
+            store,
+            registrar,
+        }
     }
 }
 
@@ -78,16 +87,26 @@ impl Sessions for Desk {
         let hello = hello(&mut incoming).await?;
         let (out, orders) = mpsc::channel(OUT_MAX);
         let session = SessionId::next();
-        info!(%agent, address = %peer.address, version = %hello.host.version, "session opened");
+        let (address, version) = (peer.address, hello.host.version.clone());
+        let (reply, entered) = oneshot::channel();
         let opened = Input::Opened {
             agent: agent.clone(),
             environment: row.environment,
             session,
             hello: Box::new(hello),
             out,
+            reply,
         };
         let gone = || Refused::new(Code::Unavailable, "the controller is shutting down");
         self.driver.send(opened).await.map_err(|_| gone())?;
+        if !entered.await.map_err(|_| gone())? {
+            let why = format!(
+                "another copy of {agent} is in a session: an identity runs once; give this host \
+                 one of its own with `nepho enroll`"
+            );
+            return Err(Refused::new(Code::AlreadyExists, &why));
+        }
+        info!(%agent, %address, %version, "session opened");
         let welcome = Welcome {
             protocol: PROTOCOL,
             heartbeat: HEARTBEAT,
@@ -121,6 +140,14 @@ impl Sessions for Desk {
             },
         );
         Ok(acks.flatten().boxed())
+    }
+
+    async fn renew(&self, peer: Peer, request: RenewRequest) -> Result<EnrolReply, Refused> {
+        let renewed = self.registrar.renew(&peer, &request).await;
+        renewed.inspect_err(|refused| {
+            let (address, why) = (peer.address, refused.message.as_str());
+            warn!(agent = %peer.agent, %address, why, "renewal refused");
+        })
     }
 }
 

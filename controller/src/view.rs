@@ -32,6 +32,12 @@ pub struct AgentView {
     pub round_trip: Option<Nanos>,
     /// The runs that it takes part in.
     pub runs: Vec<RunId>,
+    /// Since when it is no longer one of ours.
+    #[serde(default)]
+    pub revoked: Option<WallMillis>,
+    /// Within the last minute a second copy of its identity wanted a session while it was in one.
+    #[serde(default)]
+    pub cloned: bool,
 }
 
 /// A run, as `nepho status` and the event stream show it.

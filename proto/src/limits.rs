@@ -76,5 +76,8 @@ pub const CHAIN_MAX: usize = 4;
 /// The longest secret of a join token, in bytes.
 pub const SECRET_MAX: usize = 256;
 
+/// The longest signature, 256 B: P-256 takes 72.
+pub const SIGNATURE_MAX: usize = 256;
+
 /// The largest certificate or request, 4 KiB: elliptic-curve ones take about 500 B.
 pub const CERTIFICATE_MAX: usize = 4 << 10;

@@ -1,15 +1,28 @@
-//! `nepho agents ls`: who is there.
+//! `nepho agents`: who is there, and who may no longer be.
 
 use clap::{Args, Subcommand};
-use nepho_common::{control::PolicyReport, id::Feature};
+use nepho_common::{
+    control::PolicyReport,
+    id::{AgentId, Feature},
+};
 
 use super::{Context, Failure, out::Format, table::table};
-use crate::{exit::Exit, view::AgentView, web::document::Document};
+use crate::{
+    exit::Exit,
+    view::AgentView,
+    web::document::{Document, Revoked},
+};
 
 const EXAMPLES: &str = "\
 Examples:
   nepho agents ls
-  nepho agents ls -o json";
+  nepho agents ls -o json
+  nepho agents revoke aliyun-1";
+
+const REVOKE_EXAMPLES: &str = "\
+Examples:
+  nepho agents revoke aliyun-1
+  nepho agents revoke aliyun-1 -o json";
 
 /// Shows the agents of the controller.
 #[derive(Debug, Args)]
@@ -24,10 +37,41 @@ enum Verb {
     /// Lists every agent that was admitted, connected or not.
     #[command(after_help = EXAMPLES)]
     Ls,
+    /// Takes an agent's right away, for good: what it has open is cut, and it is not let in again.
+    ///
+    /// Its name is not given again; a host that is to come back gets a token with another one.
+    #[command(after_help = REVOKE_EXAMPLES)]
+    Revoke {
+        /// The agent.
+        #[arg(value_name = "AGENT")]
+        agent: AgentId,
+    },
 }
 
 pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Result<Exit, Failure> {
-    let Arguments { verb: Verb::Ls } = arguments;
+    match &arguments.verb {
+        Verb::Ls => ls(context).await,
+        Verb::Revoke { agent } => revoke(context, agent).await,
+    }
+}
+
+async fn revoke(context: &mut Context, agent: &AgentId) -> Result<Exit, Failure> {
+    let revoked = context.client()?.revoke(agent).await?;
+    match context.out.format() {
+        Format::Text => {
+            let Revoked {
+                agent, connections, ..
+            } = revoked;
+            context.out.say(&format!(
+                "agent {agent} is revoked; {connections} connections of it were cut"
+            ));
+        }
+        Format::Json | Format::Ndjson => context.out.json(&Document::of(revoked))?,
+    }
+    Ok(Exit::Passed)
+}
+
+async fn ls(context: &mut Context) -> Result<Exit, Failure> {
     let agents = context.client()?.agents().await?;
     match context.out.format() {
         Format::Json => context.out.json(&Document::of(agents))?,
@@ -77,6 +121,9 @@ fn policy(report: &PolicyReport) -> String {
 fn row(agent: &AgentView) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let state = match (agent.connected, agent.runs.is_empty()) {
+        _ if agent.revoked.is_some() => "revoked",
+        // Two hosts have its key: whether a copy was made or stolen is for a person to find out.
+        _ if agent.cloned => "cloned?",
         (true, true) => "ready",
         (true, false) => "busy",
         (false, _) => "away",
@@ -106,7 +153,7 @@ fn row(agent: &AgentView) -> Vec<String> {
 mod tests {
     use nepho_common::{
         control::Host,
-        time::{ClockOffset, Nanos},
+        time::{ClockOffset, Nanos, WallMillis},
     };
 
     use super::*;
@@ -135,6 +182,13 @@ mod tests {
             }),
             round_trip: Some(Nanos(100_000)),
             runs: vec!["r1".parse().unwrap()],
+            revoked: None,
+            cloned: false,
+        };
+        let copied = AgentView {
+            agent: "local-2".parse().unwrap(),
+            cloned: true,
+            ..here.clone()
         };
         let away = AgentView {
             agent: "aliyun-1".parse().unwrap(),
@@ -147,7 +201,14 @@ mod tests {
             clock: None,
             round_trip: None,
             runs: Vec::new(),
+            revoked: None,
+            cloned: false,
         };
-        insta::assert_snapshot!(list(&[here, away]));
+        let gone = AgentView {
+            agent: "aliyun-2".parse().unwrap(),
+            revoked: Some(WallMillis(1)),
+            ..away.clone()
+        };
+        insta::assert_snapshot!(list(&[here, copied, away, gone]));
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn start(
     let started = children.get_mut(first..).unwrap_or_default();
     let lines = started
         .iter_mut()
-        .map(|child| child.first_line::<Ready>(READY_WITHIN));
+        .map(|child| child.first_line::<Ready>("saying where it listens", READY_WITHIN));
     let lines = try_join_all(lines).await?;
     let running = services.into_iter().zip(lines);
     Ok(running

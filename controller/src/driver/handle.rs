@@ -33,6 +33,7 @@ use crate::{
         token::JoinToken,
     },
     journal::{RunRow, RunState, Store, StoreError},
+    listen::Cuts,
     scribe::{self, Scribe},
     view::{AgentView, RunView},
 };
@@ -73,6 +74,9 @@ pub enum Failure {
     /// There is no such run.
     #[error("there is no run {0}; `nepho runs` lists them")]
     NoSuchRun(RunId),
+    /// There is no such agent.
+    #[error("there is no agent {0}; `nepho agents ls` lists them")]
+    NoSuchAgent(AgentId),
     /// The run is over.
     #[error("run {0} is over already")]
     Over(RunId),
@@ -101,6 +105,17 @@ pub struct Enrolled {
     pub command: String,
 }
 
+/// An agent that is no longer one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// Which.
+    pub agent: AgentId,
+    /// Since when.
+    pub since: WallMillis,
+    /// How many connections of it were cut.
+    pub connections: usize,
+}
+
 /// The way to the driver. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
@@ -108,7 +123,9 @@ pub struct Handle {
     store: Store,
     authority: Arc<Authority>,
     host: Host,
-    enrolment_port: u16,
+    /// Where agents come to enrol, as they are told.
+    enrolment: String,
+    cuts: Cuts,
 }
 
 impl Handle {
@@ -119,15 +136,44 @@ impl Handle {
         store: Store,
         authority: Arc<Authority>,
         host: Host,
-        enrolment_port: u16,
+        enrolment: String,
+        cuts: Cuts,
     ) -> Self {
         Self {
             driver,
             store,
             authority,
             host,
-            enrolment_port,
+            enrolment,
+            cuts,
         }
+    }
+
+    /// Takes an agent's right away and ends what it has open: it is told, then written down, then
+    /// cut, so that whatever it opens in between is cut as well. Revoking twice changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchAgent`], or when the store fails.
+    pub async fn revoke(&self, agent: AgentId) -> Result<Revoked, Failure> {
+        let Some(row) = self.store.agent(&agent).await? else {
+            return Err(Failure::NoSuchAgent(agent));
+        };
+        let dismiss = |reply| Input::Dismiss {
+            agent: agent.clone(),
+            reason: "revoked".to_owned(),
+            reply,
+        };
+        self.ask(dismiss).await?;
+        let now = clock::wall();
+        let is_new = self.store.revoke(agent.clone(), now).await?;
+        let connections = self.cuts.live(&agent);
+        self.cuts.cut(&agent);
+        tracing::warn!(%agent, connections, is_new, "agent revoked");
+        Ok(Revoked {
+            agent,
+            since: row.revoked.unwrap_or(now),
+            connections,
+        })
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Failure> {
@@ -139,12 +185,15 @@ impl Handle {
         answer.await.map_err(|_| Failure::Down)
     }
 
-    /// Every agent that is enrolled, connected or not.
+    /// Every agent that was enrolled, connected or not, revoked ones too.
     pub async fn agents(&self) -> Vec<AgentView> {
         let mut views = self.ask(Input::Agents).await.unwrap_or_default();
         let rows = self.store.agents().await.unwrap_or_default();
-        for row in rows.into_iter().filter(|row| row.revoked.is_none()) {
-            if views.iter().all(|view| view.agent != row.agent) {
+        for row in rows {
+            let known = views.iter_mut().find(|view| view.agent == row.agent);
+            if let Some(view) = known {
+                view.revoked = row.revoked;
+            } else {
                 views.push(AgentView {
                     agent: row.agent,
                     environment: row.environment,
@@ -156,6 +205,8 @@ impl Handle {
                     clock: None,
                     round_trip: None,
                     runs: Vec::new(),
+                    revoked: row.revoked,
+                    cloned: false,
                 });
             }
         }
@@ -355,8 +406,8 @@ impl Handle {
         let token = token.await.map_err(Failure::Mint)?;
         let valid = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         let command = format!(
-            "nepho-agent join --controller {}:{} --token-file -",
-            self.host.name, self.enrolment_port
+            "nepho-agent join --controller {} --token-file -",
+            self.enrolment
         );
         Ok(Enrolled {
             token,

@@ -27,6 +27,21 @@ pub(super) struct Fleet {
     agents: BTreeMap<AgentId, Known>,
 }
 
+/// For so long after a second copy was refused its agent is shown as cloned. A copy that runs comes
+/// again within 10 s.
+const COPY_SHOWN: Nanos = Nanos::from_secs(60);
+
+/// How a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// The agent's first since we started, or the same process again.
+    Same,
+    /// Another process than before.
+    Restarted,
+    /// Another process while the first one is in its session: refused.
+    Copy,
+}
+
 #[derive(Debug)]
 struct Known {
     environment: EnvironmentName,
@@ -37,6 +52,7 @@ struct Known {
     clock: Estimate,
     heard: Mono,
     session: Option<Session>,
+    copy_seen: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -51,8 +67,8 @@ struct Session {
 }
 
 impl Fleet {
-    /// A session was opened; it replaces an older one. Returns whether the agent's process is
-    /// another one than before.
+    /// A session was opened; it replaces an older one of the same process. Of two processes with
+    /// one identity the one that is in its session stays: a copy must not push the agent out.
     pub(super) fn open(
         &mut self,
         agent: &AgentId,
@@ -60,9 +76,18 @@ impl Fleet {
         id: SessionId,
         hello: &Hello,
         out: mpsc::Sender<ControllerMessage>,
-    ) -> bool {
+    ) -> Entry {
         let now = clock::now();
+        if let Some(known) = self.agents.get_mut(agent)
+            && known.is_copied_by(hello.boot, now)
+        {
+            known.copy_seen = Some(now);
+            let (host, theirs) = (&hello.host.name, &known.host.name);
+            warn!(%agent, %host, first = %theirs, "ALARM: a second copy of one identity was refused");
+            return Entry::Copy;
+        }
         let before = self.agents.remove(agent);
+        let copy_seen = before.as_ref().and_then(|known| known.copy_seen);
         let restarted = before
             .as_ref()
             .is_some_and(|known| known.boot != hello.boot);
@@ -87,10 +112,15 @@ impl Fleet {
             clock,
             heard: now,
             session: Some(session),
+            copy_seen,
         };
         self.agents.insert(agent.clone(), known);
         self.beat(now);
-        restarted
+        if restarted {
+            Entry::Restarted
+        } else {
+            Entry::Same
+        }
     }
 
     /// Something came. `false`: from a session that was replaced.
@@ -208,6 +238,16 @@ impl Fleet {
         }
     }
 
+    /// Ends one agent's session, and says why; whether it had one.
+    pub(super) fn dismiss(&mut self, agent: &AgentId, reason: &str) -> bool {
+        let known = self.agents.get_mut(agent);
+        let Some(session) = known.and_then(|known| known.session.take()) else {
+            return false;
+        };
+        session.say_goodbye(reason);
+        true
+    }
+
     /// Ends all sessions.
     pub(super) fn say_goodbye(&mut self, reason: &str) {
         for session in self
@@ -215,11 +255,7 @@ impl Fleet {
             .values_mut()
             .filter_map(|known| known.session.take())
         {
-            let goodbye = ControllerMessage::Goodbye {
-                reason: reason.to_owned(),
-            };
-            // One that is full or gone notices the closed stream.
-            session.out.try_send(goodbye).unwrap_or_default();
+            session.say_goodbye(reason);
         }
     }
 
@@ -235,6 +271,10 @@ impl Fleet {
             policy: known.policy.clone(),
             clock: known.clock.offset(now),
             round_trip: known.clock.round_trip(),
+            revoked: None,
+            cloned: known
+                .copy_seen
+                .is_some_and(|seen| now.since(seen) <= COPY_SHOWN),
             runs: runs
                 .iter()
                 .filter(|(_, agents)| agents.contains(agent))
@@ -245,7 +285,23 @@ impl Fleet {
     }
 }
 
+impl Known {
+    /// Whether another process of it is in a session that is alive.
+    fn is_copied_by(&self, boot: BootId, now: Mono) -> bool {
+        let alive = now.since(self.heard) <= nepho_controller_core::run::LOST_AFTER;
+        self.session.is_some() && self.boot != boot && alive
+    }
+}
+
 impl Session {
+    fn say_goodbye(self, reason: &str) {
+        let goodbye = ControllerMessage::Goodbye {
+            reason: reason.to_owned(),
+        };
+        // One that is full or gone notices the closed stream.
+        self.out.try_send(goodbye).unwrap_or_default();
+    }
+
     fn ping(&mut self) {
         if self.pings.len() >= PINGS_MAX {
             self.pings.pop_first();

@@ -23,7 +23,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::{
-    certificate::{Serial, assert_agent, leaf, name, not_after, set_validity},
+    certificate::{Serial, VALID, assert_agent, leaf, name, not_after, set_validity},
     csr::ProvenKey,
 };
 
@@ -40,6 +40,8 @@ const FILE_MAX: u64 = 64 * 1024;
 pub struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
+    /// How long an agent's certificate is good for.
+    agent_life: Duration,
 }
 
 /// A certificate for an agent.
@@ -120,6 +122,18 @@ impl Authority {
         &self.certificate
     }
 
+    /// The same with another life for agents' certificates.
+    #[must_use]
+    pub fn with_agent_life(self, agent_life: Duration) -> Self {
+        Self { agent_life, ..self }
+    }
+
+    /// The end of an agent's certificate that is issued now.
+    #[must_use]
+    pub fn not_after(&self, now: WallMillis) -> WallMillis {
+        not_after(now, self.agent_life)
+    }
+
     /// SHA-256 of its certificate, for join tokens.
     #[must_use]
     pub fn pin(&self) -> Digest {
@@ -139,14 +153,15 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             &Serial::random()?,
             now,
+            VALID,
         )?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let chain = vec![certificate.der().clone(), self.certificate.clone()];
         Ok((chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
     }
 
-    /// A certificate for an agent, good for
-    /// [`VALID`](super::certificate::VALID). Its name is the whole of what it says.
+    /// A certificate for an agent, good for [`VALID`](super::certificate::VALID) if nothing else
+    /// was said. Its name is the whole of what it says.
     ///
     /// # Errors
     /// When it can't be made, or is not what was meant.
@@ -158,13 +173,19 @@ impl Authority {
         now: WallMillis,
     ) -> Result<Issued, AuthorityError> {
         let uri = tls::agent_uri(agent);
-        let params = leaf(&uri, ExtendedKeyUsagePurpose::ClientAuth, serial, now)?;
+        let params = leaf(
+            &uri,
+            ExtendedKeyUsagePurpose::ClientAuth,
+            serial,
+            now,
+            self.agent_life,
+        )?;
         let certificate = params.signed_by(&key.key, &self.issuer)?;
         assert_agent(certificate.der(), &uri, serial, &key.key)?;
         Ok(Issued {
             chain: vec![certificate.der().to_vec(), self.certificate.to_vec()],
             serial: serial.to_string(),
-            not_after: not_after(now),
+            not_after: self.not_after(now),
         })
     }
 
@@ -198,6 +219,7 @@ impl Authority {
         Some(Self {
             certificate,
             issuer,
+            agent_life: VALID,
         })
     }
 

@@ -12,10 +12,11 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 use super::ca::AuthorityError;
 
-/// How long a certificate of an agent or of the controller is good for.
+/// How long a certificate of the controller is good for, and of an agent if nothing else is said.
 pub const VALID: Duration = Duration::from_secs(24 * 3600);
 
-/// Certificates begin this much before they are made, for clocks that are a little behind.
+/// Certificates begin up to this much before they are made, for clocks that are a little behind; an
+/// eighth of a short life at most, so that half of it still lies ahead.
 const BACKDATED: Duration = Duration::from_secs(60);
 
 /// The serial number of a certificate that is about to be made.
@@ -47,10 +48,11 @@ impl fmt::Display for Serial {
     }
 }
 
-/// The end of a certificate that is made now.
+/// The end of a certificate that is made now and good for `valid`.
 #[must_use]
-pub fn not_after(now: WallMillis) -> WallMillis {
-    WallMillis(now.0.saturating_add(VALID.as_millis() as i64))
+pub fn not_after(now: WallMillis, valid: Duration) -> WallMillis {
+    let valid = i64::try_from(valid.as_millis()).unwrap_or(i64::MAX);
+    WallMillis(now.0.saturating_add(valid))
 }
 
 pub(super) fn leaf(
@@ -58,6 +60,7 @@ pub(super) fn leaf(
     usage: ExtendedKeyUsagePurpose,
     serial: &Serial,
     now: WallMillis,
+    valid: Duration,
 ) -> Result<CertificateParams, AuthorityError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = name("Nephoscope"); // Nobody reads it: the URI is the identity.
@@ -67,7 +70,7 @@ pub(super) fn leaf(
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
     params.serial_number = Some(serial.number());
-    set_validity(&mut params, now, VALID);
+    set_validity(&mut params, now, valid);
     Ok(params)
 }
 
@@ -80,7 +83,7 @@ pub(super) fn name(common: &str) -> DistinguishedName {
 pub(super) fn set_validity(params: &mut CertificateParams, now: WallMillis, valid: Duration) {
     let since_epoch = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
     let now = rcgen::date_time_ymd(1970, 1, 1) + since_epoch;
-    params.not_before = now - BACKDATED;
+    params.not_before = now - BACKDATED.min(valid / 8);
     params.not_after = now + valid;
 }
 
@@ -145,7 +148,7 @@ mod tests {
         let uri = "spiffe://nephoscope/agent/a";
         let made = |change: fn(&mut CertificateParams)| {
             let usage = ExtendedKeyUsagePurpose::ClientAuth;
-            let mut params = leaf(uri, usage, &serial, NOW).unwrap();
+            let mut params = leaf(uri, usage, &serial, NOW, VALID).unwrap();
             change(&mut params);
             let certificate = params.self_signed(&key).unwrap();
             assert_agent(certificate.der(), uri, &serial, &key)

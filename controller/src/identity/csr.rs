@@ -3,6 +3,7 @@
 
 use nepho_common::id::Digest;
 use rcgen::SubjectPublicKeyInfo;
+use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm};
 use x509_parser::{
     certification_request::X509CertificationRequest,
     oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519},
@@ -82,6 +83,20 @@ fn is_accepted(key: &ParsedKey<'_>) -> bool {
     } else {
         algorithm.algorithm == OID_SIG_ED25519 && bits.len() == 32
     }
+}
+
+/// Whether the holder of `key` signed `message`. Only keys that we sign ever did.
+pub(super) fn is_signed_by(key: &ParsedKey<'_>, message: &[u8], signature: &[u8]) -> bool {
+    if !is_accepted(key) {
+        return false;
+    }
+    let algorithm: &dyn VerificationAlgorithm = if key.algorithm.algorithm == OID_SIG_ED25519 {
+        &ED25519
+    } else {
+        &ECDSA_P256_SHA256_ASN1
+    };
+    let key = UnparsedPublicKey::new(algorithm, &key.subject_public_key.data);
+    key.verify(message, signature).is_ok()
 }
 
 #[cfg(test)]

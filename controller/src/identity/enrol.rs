@@ -6,12 +6,14 @@ use nepho_common::{
     id::{AgentId, Digest, EnvironmentName},
     time::WallMillis,
 };
-use nepho_proto::session::{EnrolReply, EnrolRequest, Enrolment, Refused, Stranger, async_trait};
+use nepho_proto::session::{
+    EnrolReply, EnrolRequest, Enrolment, Refused, ReissueRequest, Stranger, async_trait,
+};
 use tonic::Code;
 
 use super::{
     ca::{Authority, AuthorityError},
-    certificate::{self, Serial},
+    certificate::Serial,
     csr::ProvenKey,
     token::{JoinToken, NoRandomness},
 };
@@ -21,7 +23,7 @@ use crate::{
 };
 
 /// Lets agents in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Registrar {
     /// Where tokens and agents are kept.
     pub store: Store,
@@ -89,6 +91,17 @@ impl Enrolment for Registrar {
             tracing::warn!(address = %peer.address, why, "enrolment refused");
         })
     }
+
+    async fn reissue(
+        &self,
+        peer: Stranger,
+        request: ReissueRequest,
+    ) -> Result<EnrolReply, Refused> {
+        self.come_back(&request).await.inspect_err(|refused| {
+            let why = refused.message.as_str();
+            tracing::warn!(address = %peer.address, why, "an agent may not come back");
+        })
+    }
 }
 
 impl Registrar {
@@ -106,7 +119,7 @@ impl Registrar {
             agent: grant.agent,
             serial: serial.to_string(),
             key: key.fingerprint(),
-            not_after: certificate::not_after(now),
+            not_after: self.authority.not_after(now),
             now,
         };
         let admitted = self.store.admit(admission).await.map_err(unstored)?;
@@ -175,13 +188,13 @@ impl Registrar {
     }
 }
 
-fn unstored(error: StoreError) -> Refused {
+pub(super) fn unstored(error: StoreError) -> Refused {
     tracing::error!(error = &error as &dyn std::error::Error, "can't enrol");
     let why = "the controller can't write to its store: try again, and see its log";
     Refused::new(Code::Unavailable, why)
 }
 
-fn ours(error: AuthorityError) -> Refused {
+pub(super) fn ours(error: AuthorityError) -> Refused {
     tracing::error!(error = &error as &dyn std::error::Error, "can't enrol");
     let why = "the controller can't make a certificate: see its log";
     Refused::new(Code::Internal, why)

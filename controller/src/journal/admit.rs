@@ -101,6 +101,7 @@ pub(super) async fn admit(
         not_after: admission.not_after,
         enrolled: admission.now,
         revoked: None,
+        next: None,
     };
     put_agent(connection, &row).await?;
     Ok(Admitted::Stored {
@@ -121,6 +122,9 @@ pub(super) async fn put_agent(
         .bind(agent.not_after.0)
         .bind(agent.enrolled.0)
         .bind(agent.revoked.map(|at| at.0))
+        .bind(agent.next.as_ref().map(|next| next.serial.as_str()))
+        .bind(agent.next.as_ref().map(|next| next.key.bytes().as_slice()))
+        .bind(agent.next.as_ref().map(|next| next.not_after.0))
         .execute(connection)
         .await
         .map_err(failed)?;
@@ -141,7 +145,7 @@ pub(super) async fn revoke(
     Ok(done.rows_affected() == 1)
 }
 
-async fn stored(
+pub(super) async fn stored(
     connection: &mut SqliteConnection,
     agent: &AgentId,
 ) -> Result<Option<AgentRow>, StoreError> {

@@ -354,6 +354,50 @@ async fn a_revoked_name_is_not_given_again(store: &Store) {
     assert_eq!(store.agent(&agent("a")).await.unwrap(), Some(row));
 }
 
+async fn an_offer_becomes_the_current_certificate_when_it_is_shown(store: &Store) {
+    let (row, _) = admitted(store, admission(Some("a"), 1)).await;
+    let offer = |serial: &str| Offer {
+        serial: serial.to_owned(),
+        key: key(9),
+        not_after: later(9),
+    };
+    let a = agent("a");
+    let offered = async |name: &str, shown: &str, serial| {
+        let shown = shown.to_owned();
+        store
+            .offer(agent(name), shown, offer(serial))
+            .await
+            .unwrap()
+    };
+    assert_eq!(offered("nobody", "any", "n1").await, Offered::Unknown);
+    assert_eq!(offered("a", "other", "n1").await, Offered::Stale);
+    assert!(!store.promote(a.clone(), "n1".to_owned()).await.unwrap());
+    let stored = Offered::Stored(row.environment.clone());
+    assert_eq!(offered("a", &row.serial, "n1").await, stored);
+    assert_eq!(offered("a", &row.serial, "n2").await, stored);
+    assert!(!store.promote(a.clone(), "n1".to_owned()).await.unwrap());
+    let found = store.agent(&a).await.unwrap().unwrap();
+    assert_eq!(
+        (&found.serial, found.next),
+        (&row.serial, Some(offer("n2")))
+    );
+    assert!(store.promote(a.clone(), "n2".to_owned()).await.unwrap());
+    let found = store.agent(&a).await.unwrap().unwrap();
+    assert_eq!((found.serial.as_str(), found.key), ("n2", key(9)));
+    assert_eq!((found.not_after, found.next), (later(9), None));
+    // Who shows what was only offered has it: that is promoted first.
+    assert_eq!(offered("a", "n2", "n3").await, stored);
+    assert_eq!(offered("a", "n3", "n4").await, stored);
+    let found = store.agent(&a).await.unwrap().unwrap();
+    assert_eq!(
+        (found.serial.as_str(), found.next),
+        ("n3", Some(offer("n4")))
+    );
+    store.revoke(a.clone(), later(5)).await.unwrap();
+    assert_eq!(offered("a", "n3", "n5").await, Offered::Revoked);
+    assert!(!store.promote(a, "n4".to_owned()).await.unwrap());
+}
+
 async fn a_closed_store_says_so(store: &Store) {
     store.clone().close().await;
     let answer = store.append(vec![record("a", spool(1), 1)], NOW).await;
@@ -375,6 +419,7 @@ macro_rules! conformance {
             agents_get_names_of_their_environment,
             a_host_that_is_set_up_anew_takes_its_old_name,
             a_revoked_name_is_not_given_again,
+            an_offer_becomes_the_current_certificate_when_it_is_shown,
             a_closed_store_says_so
         );
 

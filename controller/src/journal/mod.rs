@@ -21,6 +21,7 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 mod error;
+mod renew;
 mod row;
 mod runs;
 mod schema;
@@ -30,6 +31,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use row::{
-    Admission, Admitted, AgentRow, Grant, NewToken, RunRow, RunState, TokenRefusal, TokenUse,
+    Admission, Admitted, AgentRow, Grant, NewToken, Offer, Offered, RunRow, RunState, TokenRefusal,
+    TokenUse,
 };
 pub use store::{Appended, Store};

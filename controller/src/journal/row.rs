@@ -77,6 +77,32 @@ pub struct AgentRow {
     pub enrolled: WallMillis,
     /// Since when it is no longer one of ours.
     pub revoked: Option<WallMillis>,
+    /// A certificate that it was given and has not shown yet.
+    pub next: Option<Offer>,
+}
+
+/// A certificate that takes the place of the current one when it is first shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its serial number, hexadecimal.
+    pub serial: String,
+    /// SHA-256 of its public key.
+    pub key: Digest,
+    /// Its end.
+    pub not_after: WallMillis,
+}
+
+/// What came of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offered {
+    /// It is written down; the agent is in this environment.
+    Stored(EnvironmentName),
+    /// There is no such agent.
+    Unknown,
+    /// It is no longer one of ours.
+    Revoked,
+    /// The certificate that it showed is neither its current nor its next one.
+    Stale,
 }
 
 /// A join token that was just made: only the hash of its secret is ever stored.
@@ -219,7 +245,19 @@ pub(super) fn agent(row: &SqliteRow) -> Result<AgentRow, StoreError> {
         not_after: WallMillis(cell.get("not_after_ms")?),
         enrolled: WallMillis(cell.get("enrolled_ms")?),
         revoked: cell.get::<Option<i64>>("revoked_ms")?.map(WallMillis),
+        next: offer(&cell)?,
     })
+}
+
+fn offer(cell: &Cell<'_>) -> Result<Option<Offer>, StoreError> {
+    let Some(serial) = cell.get::<Option<String>>("next_serial")? else {
+        return Ok(None);
+    };
+    Ok(Some(Offer {
+        serial,
+        key: cell.bytes("next_key_sha", |bytes| Digest::try_from(bytes).ok())?,
+        not_after: WallMillis(cell.get("next_not_after_ms")?),
+    }))
 }
 
 /// A token's row: what it grants, when it was used and by which key.

@@ -7,7 +7,10 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use super::{error::StoreError, sql};
 
 /// In order; the number of one is its place, from 1. `migrations/postgres` has the same numbers.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_start.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_start.sql"),
+    include_str!("../../migrations/sqlite/0002_renewal.sql"),
+];
 
 /// Brings the schema to what this release knows.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -106,7 +109,10 @@ mod tests {
 
     #[test]
     fn both_engines_have_the_same_numbers_tables_and_columns() {
-        let postgres = [include_str!("../../migrations/postgres/0001_start.sql")];
+        let postgres = [
+            include_str!("../../migrations/postgres/0001_start.sql"),
+            include_str!("../../migrations/postgres/0002_renewal.sql"),
+        ];
         assert_eq!(postgres.len(), MIGRATIONS.len());
         let plain = |text: &str| {
             text.replace("BYTEA", "BLOB")

@@ -60,26 +60,42 @@ pub(super) const TOKEN: &str = "\
 
 pub(super) const AGENT_PUT: &str = "\
     INSERT INTO agents \
-        (agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        (agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms, \
+         next_serial, next_key_sha, next_not_after_ms) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
     ON CONFLICT (agent) DO UPDATE SET \
         environment = excluded.environment, serial = excluded.serial, \
         key_sha = excluded.key_sha, not_after_ms = excluded.not_after_ms, \
-        enrolled_ms = excluded.enrolled_ms, revoked_ms = excluded.revoked_ms";
+        enrolled_ms = excluded.enrolled_ms, revoked_ms = excluded.revoked_ms, \
+        next_serial = excluded.next_serial, next_key_sha = excluded.next_key_sha, \
+        next_not_after_ms = excluded.next_not_after_ms";
 
 pub(super) const AGENT_REVOKE: &str =
     "UPDATE agents SET revoked_ms = $2 WHERE agent = $1 AND revoked_ms IS NULL";
 
+pub(super) const AGENT_OFFER: &str = "\
+    UPDATE agents SET next_serial = $2, next_key_sha = $3, next_not_after_ms = $4 \
+    WHERE agent = $1 AND revoked_ms IS NULL";
+
+pub(super) const AGENT_PROMOTE: &str = "\
+    UPDATE agents SET \
+        serial = next_serial, key_sha = next_key_sha, not_after_ms = next_not_after_ms, \
+        next_serial = NULL, next_key_sha = NULL, next_not_after_ms = NULL \
+    WHERE agent = $1 AND next_serial = $2 AND revoked_ms IS NULL";
+
 pub(super) const AGENT: &str = "\
-    SELECT agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms \
+    SELECT agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms, \
+        next_serial, next_key_sha, next_not_after_ms \
     FROM agents WHERE agent = $1";
 
 pub(super) const AGENT_OF_KEY: &str = "\
-    SELECT agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms \
+    SELECT agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms, \
+        next_serial, next_key_sha, next_not_after_ms \
     FROM agents WHERE key_sha = $1 AND environment = $2 ORDER BY agent";
 
 pub(super) const AGENTS: &str = "\
-    SELECT agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms \
+    SELECT agent, environment, serial, key_sha, not_after_ms, enrolled_ms, revoked_ms, \
+        next_serial, next_key_sha, next_not_after_ms \
     FROM agents ORDER BY agent";
 
 pub(super) const SCHEMA_TABLE: &str =
@@ -91,7 +107,7 @@ pub(super) const SCHEMA_APPLIED: &str = "INSERT INTO nepho_schema (version) VALU
 
 /// All of them but the ones that make tables, for the test that prepares each.
 #[cfg(test)]
-pub(super) const ALL: [&str; 21] = [
+pub(super) const ALL: [&str; 23] = [
     RECORD_INSERT,
     RECORD_SHA,
     RECORD_SEQS_AFTER,
@@ -108,6 +124,8 @@ pub(super) const ALL: [&str; 21] = [
     TOKEN,
     AGENT_PUT,
     AGENT_REVOKE,
+    AGENT_OFFER,
+    AGENT_PROMOTE,
     AGENT,
     AGENT_OF_KEY,
     AGENTS,

@@ -24,7 +24,9 @@ use tokio::{
 
 use super::{
     error::StoreError,
-    row::{self, Admission, Admitted, AgentRow, NewToken, RunRow, RunState, TokenUse},
+    row::{
+        self, Admission, Admitted, AgentRow, NewToken, Offer, Offered, RunRow, RunState, TokenUse,
+    },
     schema, sql,
     writer::{Answer, Write, Writer},
 };
@@ -290,6 +292,40 @@ impl Store {
     pub async fn revoke(&self, agent: AgentId, now: WallMillis) -> Result<bool, StoreError> {
         self.ask(|answer| Write::Revoke { agent, now, answer })
             .await
+    }
+
+    /// Writes down a certificate that is about to be issued beside the current one, if
+    /// `shown` is the serial number of the agent's current or next one.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub async fn offer(
+        &self,
+        agent: AgentId,
+        shown: String,
+        offer: Offer,
+    ) -> Result<Offered, StoreError> {
+        self.ask(|answer| Write::Offer {
+            agent,
+            shown,
+            offer,
+            answer,
+        })
+        .await
+    }
+
+    /// The certificate that was offered under this serial number was shown: it is the current one
+    /// now. `false` when nothing is offered under it.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub async fn promote(&self, agent: AgentId, serial: String) -> Result<bool, StoreError> {
+        self.ask(|answer| Write::Promote {
+            agent,
+            serial,
+            answer,
+        })
+        .await
     }
 
     /// One agent.

@@ -17,7 +17,8 @@ use tokio::{
 use super::{
     admit, append,
     error::StoreError,
-    row::{Admission, Admitted, AgentRow, NewToken, RunRow, RunState, TokenUse},
+    renew,
+    row::{Admission, Admitted, AgentRow, NewToken, Offer, Offered, RunRow, RunState, TokenUse},
     runs, sql,
     store::Appended,
 };
@@ -66,6 +67,17 @@ pub(super) enum Write {
     PutAgent {
         agent: AgentRow,
         answer: Answer<()>,
+    },
+    Offer {
+        agent: AgentId,
+        shown: String,
+        offer: Offer,
+        answer: Answer<Offered>,
+    },
+    Promote {
+        agent: AgentId,
+        serial: String,
+        answer: Answer<bool>,
     },
     Revoke {
         agent: AgentId,
@@ -234,6 +246,23 @@ async fn perform(
         Write::PutAgent { agent, answer } => {
             settle(admit::put_agent(connection, &agent).await, answer, replies)
         }
+        Write::Offer {
+            agent,
+            shown,
+            offer,
+            answer,
+        } => {
+            let result = renew::offer(connection, &agent, &shown, &offer).await;
+            settle(result, answer, replies)
+        }
+        Write::Promote {
+            agent,
+            serial,
+            answer,
+        } => {
+            let result = renew::promote(connection, &agent, &serial).await;
+            settle(result, answer, replies)
+        }
         Write::Revoke { agent, now, answer } => settle(
             admit::revoke(connection, &agent, now).await,
             answer,
@@ -266,7 +295,8 @@ fn refuse(write: Write, error: &StoreError) {
         Write::Append { answer, .. } => tell(answer, Err(error)),
         Write::UseToken { answer, .. } => tell(answer, Err(error)),
         Write::Admit { answer, .. } => tell(answer, Err(error)),
-        Write::Revoke { answer, .. } => tell(answer, Err(error)),
+        Write::Offer { answer, .. } => tell(answer, Err(error)),
+        Write::Promote { answer, .. } | Write::Revoke { answer, .. } => tell(answer, Err(error)),
         Write::CreateRun { answer, .. }
         | Write::SetRunState { answer, .. }
         | Write::EndRun { answer, .. }

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::Cuts;
-use crate::journal::{Store, StoreError};
+use crate::journal::{AgentRow, Store, StoreError};
 
 /// Decides on one connection.
 pub trait Gate: Send + Sync + 'static {
@@ -77,7 +77,8 @@ pub enum Turned {
     Store(#[source] StoreError),
 }
 
-/// The sessions door: agents that are in the store, with their latest certificate, until its end.
+/// The sessions door: agents that are in the store, with their current certificate or the one
+/// after it, until its end.
 #[derive(Debug)]
 pub struct Agents {
     /// Where agents are kept.
@@ -86,6 +87,26 @@ pub struct Agents {
     pub cuts: Cuts,
     /// The wall clock.
     pub wall: fn() -> WallMillis,
+}
+
+impl Agents {
+    /// Whether this serial number was offered, in which case it is the current one from here on.
+    async fn is_next(&self, row: &AgentRow, serial: &str) -> Result<bool, Turned> {
+        if row.next.as_ref().map(|next| next.serial.as_str()) != Some(serial) {
+            return Ok(false);
+        }
+        let promoted = self
+            .store
+            .promote(row.agent.clone(), serial.to_owned())
+            .await;
+        if promoted.map_err(Turned::Store)? {
+            tracing::info!(agent = %row.agent, serial, "an agent shows its new certificate");
+            return Ok(true);
+        }
+        // Another connection of it was faster, or it was revoked meanwhile.
+        let row = self.store.agent(&row.agent).await.map_err(Turned::Store)?;
+        Ok(row.is_some_and(|row| row.revoked.is_none() && row.serial == serial))
+    }
 }
 
 impl Gate for Agents {
@@ -112,7 +133,7 @@ impl Gate for Agents {
         if row.revoked.is_some() {
             return Err(Turned::Revoked(agent));
         }
-        if row.serial != shown.serial {
+        if row.serial != shown.serial && !self.is_next(&row, &shown.serial).await? {
             return Err(Turned::Stale(agent));
         }
         let left = left(shown.not_after, (self.wall)());
@@ -123,7 +144,11 @@ impl Gate for Agents {
             }
         };
         Ok(Pass {
-            peer: PeerIdentity { identity, address },
+            peer: PeerIdentity {
+                identity,
+                address,
+                serial: shown.serial,
+            },
             end: Box::pin(end),
         })
     }

@@ -25,11 +25,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{Agents, Conn, Cuts, Gate, Limits, listen};
 use crate::{
-    identity::{
-        ca::Authority,
-        certificate::{Serial, not_after},
-        csr::ProvenKey,
-    },
+    identity::{ca::Authority, certificate::Serial, csr::ProvenKey},
     journal::{Admission, Admitted, Store},
 };
 
@@ -97,7 +93,7 @@ impl Site {
             agent: Some(name.clone()),
             serial: serial.to_string(),
             key: proven.fingerprint(),
-            not_after: not_after(now),
+            not_after: self.authority.not_after(now),
             now,
         };
         let admitted = self.store.admit(admission).await.unwrap();

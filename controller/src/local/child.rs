@@ -158,9 +158,9 @@ impl Child {
     /// When it ends, says something else, or nothing in time.
     pub async fn first_line<T: DeserializeOwned>(
         &mut self,
+        what: &'static str,
         within: Duration,
     ) -> Result<T, ChildError> {
-        let what = "saying where it listens";
         let stdout = self.process.stdout.take().expect("it is read only once");
         let mut line = String::new();
         let mut reader = BufReader::new(stdout.take(FIRST_LINE_MAX));
@@ -284,7 +284,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_line_is_read_and_the_process_goes_on() {
         let mut child = shell("echo '[1,2]'; echo more; exec sleep 100");
-        let said: Vec<u32> = child.first_line(HANG_GUARD).await.unwrap();
+        let said: Vec<u32> = child.first_line("speaking", HANG_GUARD).await.unwrap();
         assert_eq!(said, [1, 2]);
         assert!(child.is_alive());
         end(vec![child]).await;
@@ -293,7 +293,10 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_early_is_quoted() {
         let mut child = shell("echo nothing works >&2; exit 3");
-        let error = child.first_line::<u32>(HANG_GUARD).await.unwrap_err();
+        let error = child
+            .first_line::<u32>("speaking", HANG_GUARD)
+            .await
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains("exit status: 3"), "{text}");
         assert!(text.contains("| nothing works"), "{text}");
@@ -302,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_does_not_listen_is_killed() {
         let mut child = shell("trap '' TERM; echo 1; while :; do sleep 1; done");
-        let _one: u32 = child.first_line(HANG_GUARD).await.unwrap();
+        let _one: u32 = child.first_line("speaking", HANG_GUARD).await.unwrap();
         let pid = Pid::from_raw(child.process.id().unwrap() as i32).unwrap();
         end(vec![child]).await;
         assert!(rustix::process::test_kill_process(pid).is_err());

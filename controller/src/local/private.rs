@@ -9,19 +9,19 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{select_all, try_join_all};
+use futures_util::future::try_join_all;
 use nepho_common::{
     id::{AgentId, EnvironmentName},
     policy::Policy,
 };
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
 use super::{
     child::{self, Child, ChildError},
     sibling::{SiblingError, Siblings},
 };
 use crate::{
+    identity::certificate::VALID,
     service::{self, Config, Controller, ServiceError},
     web::{
         Client, ClientError,
@@ -33,8 +33,6 @@ use crate::{
 const JOIN_WITHIN: Duration = Duration::from_secs(10);
 /// From the start of an agent to its session.
 const SESSION_WITHIN: Duration = Duration::from_secs(10);
-/// How often the inventory is looked at meanwhile; the API has no event for it.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The token is used at once.
 const TOKEN_TTL_S: u64 = 60;
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -111,6 +109,8 @@ impl Private {
             enrolment: ANY_PORT,
             sessions: ANY_PORT,
             socket: socket.clone(),
+            advertise: None,
+            certificate_life: VALID,
         };
         let controller = service::start(config).await?;
         Ok(Self {
@@ -181,31 +181,13 @@ impl Private {
             self.agents
                 .push(Child::start(name, &self.program, &arguments)?);
         }
-        let client = self.client.clone();
-        let deadline = Instant::now() + SESSION_WITHIN;
-        loop {
-            let inventory = client.agents().await?.agents;
-            let connected = inventory.iter().filter(|agent| agent.connected);
-            let connected: Vec<_> = connected.map(|agent| &agent.agent).collect();
-            let mut missing = places
-                .iter()
-                .zip(&self.agents)
-                .filter(|(place, _)| !connected.contains(&&name(&place.environment)));
-            let Some((_, late)) = missing.next() else {
-                return Ok(());
-            };
-            if Instant::now() > deadline {
-                return Err(late.late("opening a session", SESSION_WITHIN).into());
-            }
-            let ends = self
-                .agents
-                .iter_mut()
-                .map(|agent| Box::pin(agent.unexpected_end("opening a session")));
-            tokio::select! {
-                () = sleep(LOOK_EVERY) => {}
-                (ended, _, _) = select_all(ends) => return Err(ended.into()),
-            }
-        }
+        // An agent says that it is ready once it is welcome, and then the inventory knows it.
+        let ready = self
+            .agents
+            .iter_mut()
+            .map(|agent| Box::pin(agent.first_line::<Ready>("opening a session", SESSION_WITHIN)));
+        try_join_all(ready).await?;
+        Ok(())
     }
 
     /// Enrols one agent; its data directory.
@@ -254,6 +236,13 @@ impl Private {
             tracing::warn!(path = %path.display(), %error, "could not be removed");
         }
     }
+}
+
+/// The line that an agent prints when its first session is open.
+#[derive(Debug, serde::Deserialize)]
+struct Ready {
+    #[expect(dead_code, reason = "that it is there is what counts")]
+    agent: AgentId,
 }
 
 /// How the agent of an environment is called.

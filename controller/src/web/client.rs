@@ -11,7 +11,10 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use nepho_common::{control::StopMode, id::RunId};
+use nepho_common::{
+    control::StopMode,
+    id::{AgentId, RunId},
+};
 use nepho_controller_core::{planner::Planned, report::Report};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
@@ -22,8 +25,8 @@ use tokio::{
 use super::{
     answer::{Answer, Connection},
     document::{
-        Agents, Document, Enrolment, EnrolmentRequest, RunRequest, RunStarted, Runs, StopRequest,
-        Stopping,
+        Agents, Document, Enrolment, EnrolmentRequest, Revoked, RunRequest, RunStarted, Runs,
+        StopRequest, Stopping,
     },
     refusal::Refusal,
 };
@@ -161,6 +164,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn agents(&self) -> Result<Agents, ClientError> {
         self.get("/v1/agents").await
+    }
+
+    /// Takes an agent's right away.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn revoke(&self, agent: &AgentId) -> Result<Revoked, ClientError> {
+        self.post(&format!("/v1/agents/{agent}/revoke"), &()).await
     }
 
     /// What a run would do.

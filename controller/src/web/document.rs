@@ -98,6 +98,21 @@ impl Body for Agents {
     const SCHEMA: &'static str = "nepho.agents/v1";
 }
 
+/// An agent is no longer one of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Which.
+    pub agent: AgentId,
+    /// Since when.
+    pub since: WallMillis,
+    /// How many connections of it were cut just now.
+    pub connections: usize,
+}
+
+impl Body for Revoked {
+    const SCHEMA: &'static str = "nepho.revoked/v1";
+}
+
 /// Asks for a plan or a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

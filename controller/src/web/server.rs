@@ -9,15 +9,15 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use nepho_common::id::RunId;
+use nepho_common::id::{BadName, RunId};
 use nepho_controller_core::{planner::Planned, report::Report};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 
 use super::{
     document::{
-        Agents, Document, Enrolment, EnrolmentRequest, RunRequest, RunStarted, Runs, StopRequest,
-        Stopping, Version,
+        Agents, Document, Enrolment, EnrolmentRequest, Revoked, RunRequest, RunStarted, Runs,
+        StopRequest, Stopping, Version,
     },
     events, export,
     refusal::{Blame, Refusal},
@@ -51,6 +51,7 @@ pub fn router(handle: Handle) -> Router {
         .route("/v1/version", get(version))
         .route("/v1/enrolments", post(enroll))
         .route("/v1/agents", get(agents))
+        .route("/v1/agents/{agent}/revoke", post(revoke))
         .route("/v1/plans", post(plan))
         .route("/v1/runs", get(runs).post(start))
         .route("/v1/runs/{run}", get(run))
@@ -93,7 +94,7 @@ fn read<T: DeserializeOwned>(
 /// Reads the run's name in a path.
 pub(super) fn run_id(text: &str) -> Result<RunId, Refusal> {
     text.parse()
-        .map_err(|bad: nepho_common::id::BadName| Refusal::new(Blame::NotFound, bad.to_string()))
+        .map_err(|bad: BadName| Refusal::new(Blame::NotFound, bad.to_string()))
 }
 
 async fn nowhere(request: Request) -> Refusal {
@@ -134,6 +135,19 @@ async fn agents(State(handle): State<Handle>) -> Json<Document<Agents>> {
     answer(Agents {
         agents: handle.agents().await,
     })
+}
+
+async fn revoke(
+    State(handle): State<Handle>,
+    extract::Path(agent): extract::Path<String>,
+) -> Answer<Revoked> {
+    let bad = |bad: BadName| Refusal::new(Blame::NotFound, bad.to_string());
+    let revoked = handle.revoke(agent.parse().map_err(bad)?).await?;
+    Ok(answer(Revoked {
+        agent: revoked.agent,
+        since: revoked.since,
+        connections: revoked.connections,
+    }))
 }
 
 async fn plan(
@@ -202,6 +216,7 @@ mod tests {
     use crate::{
         driver::RunOptions,
         exit::Exit,
+        identity::certificate::VALID,
         service::{self, Config, Controller},
         web::{BindError, Client, ClientError, bind},
     };
@@ -214,6 +229,8 @@ mod tests {
             enrolment: any,
             sessions: any,
             socket: dir.path().join("nepho.sock"),
+            advertise: None,
+            certificate_life: VALID,
         };
         let controller = service::start(config).await.unwrap();
         let client = Client::new(&controller.socket);

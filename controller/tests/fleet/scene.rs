@@ -16,6 +16,9 @@ use nepho_common::{
 
 pub(crate) const AGENTS: [&str; 3] = ["aliyun-1", "local-1", "tencent-1"];
 
+/// Requests of one agent in one stage: four targets, once a second for twelve seconds.
+pub(crate) const REQUESTS: u64 = 48;
+
 pub(crate) fn agent(index: usize) -> AgentId {
     AGENTS[index].parse().unwrap()
 }

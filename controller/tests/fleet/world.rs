@@ -27,7 +27,8 @@ use crate::{
 /// Nothing that is played takes longer than this.
 pub(crate) const END: Nanos = Nanos::from_secs(400);
 const STEP: Nanos = Nanos::from_millis(1);
-const BEGIN: u64 = 1_000_000_000_000;
+/// When the world begins, on the controller's clock.
+pub(crate) const BEGIN: Mono = Mono(1_000_000_000_000);
 
 #[derive(Debug, Clone)]
 enum Message {
@@ -74,7 +75,7 @@ pub(crate) struct World {
 /// Plays one seed to its end.
 pub(crate) fn play(seed: u64, sabotage: Sabotage) -> World {
     let mut world = World::new(seed, sabotage);
-    while world.now.since(Mono(BEGIN)) < END {
+    while world.now.since(BEGIN) < END {
         world.step();
         let quiet = world
             .agents
@@ -117,7 +118,7 @@ impl World {
             Operation::try_from("plan".to_owned()).unwrap(),
             plan.canonical(),
         );
-        let now = Mono(BEGIN);
+        let now = BEGIN;
         let (run, actions) = Run::begin(key, plan, scene::host(), &participants, now);
         let loss = [0, 2, 10][usize::try_from(chance.below(3)).unwrap()];
         let mut world = Self {
@@ -145,7 +146,7 @@ impl World {
 
     fn step(&mut self) {
         self.now = self.now.plus(STEP);
-        let into = self.now.since(Mono(BEGIN)).0 / 1_000_000;
+        let into = self.now.since(BEGIN).0 / 1_000_000;
         while let Some((&at, _)) = self
             .wire
             .first_key_value()

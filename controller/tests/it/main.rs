@@ -7,8 +7,8 @@
 //! - [`process`]: a program that runs and ends, or runs until it is dropped.
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
-//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`], [`secret`],
-//!   [`command_line`].
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
+//!   [`command_line`], [`identity`], [`secret`].
 
 #![expect(
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ mod crash;
 mod ending;
 mod fleet;
 mod found;
+mod identity;
 mod mistakes;
 mod nginx;
 mod process;

@@ -42,6 +42,11 @@ impl<'a> Place<'a> {
 
 impl Site {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these options of `nepho controller` beside the usual ones.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("nepho-it-")
             .tempdir()
@@ -52,6 +57,7 @@ impl Site {
             .arg("--data-dir")
             .arg(dir.path().join("controller"));
         controller.args(["--enrolment", "127.0.0.1:0", "--sessions", "127.0.0.1:0"]);
+        controller.args(options);
         let mut controller = Running::start(&mut controller, dir.path(), "controller");
         let (enrolment, sessions) = eventually("the controller listens", || {
             assert!(controller.is_alive(), "{}", controller.errors());
@@ -156,10 +162,21 @@ impl Site {
     }
 
     fn is_connected(&self, agent: &str) -> bool {
+        self.seen(agent)["connected"] == true
+    }
+
+    /// An agent as the controller shows it.
+    pub(crate) fn seen(&self, agent: &str) -> Value {
         let agents = self.ask(&["agents", "ls", "-o", "json"]).with(0);
         let agents: Value = serde_json::from_str(&agents).unwrap();
         let mut agents = agents["agents"].as_array().unwrap().iter();
-        agents.any(|one| one["agent"] == agent && one["connected"] == true)
+        let found = agents.find(|one| one["agent"] == agent);
+        found.cloned().unwrap_or_default()
+    }
+
+    /// What the controller said on stderr so far.
+    pub(crate) fn log(&self) -> String {
+        self.controller.errors()
     }
 
     /// Ends the controller as a supervisor would.

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     limits::SPAN_MAX,
     session::{
-        Ack, AgentMessage, ControllerMessage, EnrolReply, EnrolRequest, Ping, Pong, Welcome,
+        Ack, AgentMessage, ControllerMessage, EnrolReply, EnrolRequest, Ping, Pong, ReissueRequest,
+        RenewRequest, Welcome,
     },
 };
 
@@ -205,5 +206,22 @@ prop_compose! {
         agent in name(), environment in name(), sessions_port in 1u16..,
     ) -> EnrolReply {
         EnrolReply { chain, agent, environment, sessions_port }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn renew_request()(
+        csr in vec(any::<u8>(), 1..400), version in text(),
+    ) -> RenewRequest {
+        RenewRequest { csr, version }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn reissue_request()(
+        certificate in vec(any::<u8>(), 1..400), csr in vec(any::<u8>(), 1..400),
+        proof in vec(any::<u8>(), 1..80), version in text(),
+    ) -> ReissueRequest {
+        ReissueRequest { certificate, csr, proof, version }
     }
 }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::{CERTIFICATE_MAX, CHAIN_MAX, SECRET_MAX},
-    session::{EnrolReply, EnrolRequest},
+    limits::{CERTIFICATE_MAX, CHAIN_MAX, SECRET_MAX, SIGNATURE_MAX},
+    session::{EnrolReply, EnrolRequest, ReissueRequest, RenewRequest},
     wire,
 };
 
@@ -38,6 +38,54 @@ impl From<EnrolRequest> for wire::EnrolRequest {
             version: said(&request.version),
             secret: request.secret,
             csr: request.csr,
+        }
+    }
+}
+
+impl TryFrom<wire::RenewRequest> for RenewRequest {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::RenewRequest) -> Result<Self, BadMessage> {
+        filled("csr", &wire.csr, CERTIFICATE_MAX)?;
+        Ok(Self {
+            csr: wire.csr,
+            version: text("version", wire.version)?,
+        })
+    }
+}
+
+impl From<RenewRequest> for wire::RenewRequest {
+    fn from(request: RenewRequest) -> Self {
+        Self {
+            version: said(&request.version),
+            csr: request.csr,
+        }
+    }
+}
+
+impl TryFrom<wire::ReissueRequest> for ReissueRequest {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::ReissueRequest) -> Result<Self, BadMessage> {
+        filled("certificate", &wire.certificate, CERTIFICATE_MAX)?;
+        filled("csr", &wire.csr, CERTIFICATE_MAX)?;
+        filled("proof", &wire.proof, SIGNATURE_MAX)?;
+        Ok(Self {
+            certificate: wire.certificate,
+            csr: wire.csr,
+            proof: wire.proof,
+            version: text("version", wire.version)?,
+        })
+    }
+}
+
+impl From<ReissueRequest> for wire::ReissueRequest {
+    fn from(request: ReissueRequest) -> Self {
+        Self {
+            version: said(&request.version),
+            certificate: request.certificate,
+            csr: request.csr,
+            proof: request.proof,
         }
     }
 }
@@ -78,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::arbitrary::session::{enrol_reply, enrol_request};
+    use crate::arbitrary::session::{enrol_reply, enrol_request, reissue_request, renew_request};
 
     proptest! {
         #[test]
@@ -87,6 +135,14 @@ mod tests {
             prop_assert_eq!(EnrolRequest::try_from(wire), Ok(request));
             let wire = wire::EnrolReply::from(reply.clone());
             prop_assert_eq!(EnrolReply::try_from(wire), Ok(reply));
+        }
+
+        #[test]
+        fn renewal_and_reissue_read_back(renew in renew_request(), reissue in reissue_request()) {
+            let wire = wire::RenewRequest::from(renew.clone());
+            prop_assert_eq!(RenewRequest::try_from(wire), Ok(renew));
+            let wire = wire::ReissueRequest::from(reissue.clone());
+            prop_assert_eq!(ReissueRequest::try_from(wire), Ok(reissue));
         }
     }
 
@@ -117,6 +173,33 @@ mod tests {
                 version: String::new(),
             };
             assert_eq!(EnrolRequest::try_from(wire).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn a_renewal_without_its_parts_or_above_their_caps_is_refused() {
+        for (certificate, csr, proof, field) in [
+            (0, 9, 9, "certificate"),
+            (CERTIFICATE_MAX + 1, 9, 9, "certificate"),
+            (9, 0, 9, "csr"),
+            (9, CERTIFICATE_MAX + 1, 9, "csr"),
+            (9, 9, 0, "proof"),
+            (9, 9, SIGNATURE_MAX + 1, "proof"),
+        ] {
+            let wire = wire::ReissueRequest {
+                certificate: vec![1; certificate],
+                csr: vec![1; csr],
+                proof: vec![1; proof],
+                version: String::new(),
+            };
+            assert_eq!(ReissueRequest::try_from(wire).unwrap_err().field, field);
+        }
+        for csr in [0, CERTIFICATE_MAX + 1] {
+            let wire = wire::RenewRequest {
+                csr: vec![1; csr],
+                version: String::new(),
+            };
+            assert_eq!(RenewRequest::try_from(wire).unwrap_err().field, "csr");
         }
     }
 

@@ -6,10 +6,13 @@ use futures_util::StreamExt as _;
 use nepho_common::journal::Record;
 use tonic::{Streaming, transport::Channel};
 
-use super::{Ack, AgentMessage, ControllerMessage, Incoming, Outgoing, SessionError};
+use super::{
+    Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, RenewRequest,
+    SessionError,
+};
 use crate::{
     bad::BadMessage,
-    limits::{AGENT_MESSAGE_MAX, COMMAND_MAX, RESULTS_MAX},
+    limits::{AGENT_MESSAGE_MAX, COMMAND_MAX, ENROLMENT_MAX, RESULTS_MAX},
     wire::{self, sessions_client::SessionsClient as Wire},
 };
 
@@ -52,6 +55,18 @@ impl SessionsClient {
             .max_encoding_message_size(RESULTS_MAX);
         let reply = client.results(out.map(wire::Record::from)).await?;
         Ok(incoming(reply.into_inner()))
+    }
+
+    /// Asks for a certificate for a new key.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the controller refuses, can't be reached, or answers nonsense.
+    pub async fn renew(&self, request: RenewRequest) -> Result<EnrolReply, SessionError> {
+        let mut client = Wire::new(self.channel.clone())
+            .max_decoding_message_size(ENROLMENT_MAX)
+            .max_encoding_message_size(ENROLMENT_MAX);
+        let reply = client.renew(wire::RenewRequest::from(request)).await?;
+        Ok(reply.into_inner().try_into()?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nepho_common::id::{AgentId, EnvironmentName};
+use nepho_common::id::{AgentId, Digest, EnvironmentName};
 use tonic::{Request, Response, Status, async_trait, service::Routes, transport::Channel};
 
 use super::{Refused, SessionError, Stranger, peer::found};
@@ -44,6 +44,37 @@ pub struct EnrolReply {
     pub sessions_port: u16,
 }
 
+/// What an agent says whose certificate is half-way through its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewRequest {
+    /// A PKCS#10 request with a new key, DER; only its public key is taken from it.
+    pub csr: Vec<u8>,
+    /// The version of its program.
+    pub version: String,
+}
+
+/// What an agent says that was away until its certificate had ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReissueRequest {
+    /// That certificate, DER.
+    pub certificate: Vec<u8>,
+    /// A PKCS#10 request with a new key, DER; only its public key is taken from it.
+    pub csr: Vec<u8>,
+    /// By the certificate's key, over [`reissue_message`].
+    pub proof: Vec<u8>,
+    /// The version of its program.
+    pub version: String,
+}
+
+/// What the old key signs to get a certificate for a new one. It names its purpose, so that no
+/// other signature of that key is one of these, and the request, so that it serves no other key.
+#[must_use]
+pub fn reissue_message(csr: &[u8]) -> Vec<u8> {
+    let mut message = b"nepho.v1 reissue\0".to_vec();
+    message.extend_from_slice(&Digest::of(csr).bytes()[..]);
+    message
+}
+
 /// The agent's end.
 #[derive(Debug, Clone)]
 pub struct EnrolmentClient {
@@ -68,6 +99,18 @@ impl EnrolmentClient {
         let reply = client.enrol(wire::EnrolRequest::from(request)).await?;
         Ok(reply.into_inner().try_into()?)
     }
+
+    /// Asks for a certificate in place of one that has ended.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the controller refuses, can't be reached, or answers nonsense.
+    pub async fn reissue(&self, request: ReissueRequest) -> Result<EnrolReply, SessionError> {
+        let mut client = Wire::new(self.channel.clone())
+            .max_decoding_message_size(ENROLMENT_MAX)
+            .max_encoding_message_size(ENROLMENT_MAX);
+        let reply = client.reissue(wire::ReissueRequest::from(request)).await?;
+        Ok(reply.into_inner().try_into()?)
+    }
 }
 
 /// What a controller does with enrolments.
@@ -75,6 +118,10 @@ impl EnrolmentClient {
 pub trait Enrolment: Send + Sync + 'static {
     /// A host wants to become an agent.
     async fn enrol(&self, peer: Stranger, request: EnrolRequest) -> Result<EnrolReply, Refused>;
+
+    /// An agent comes back whose certificate has ended.
+    async fn reissue(&self, peer: Stranger, request: ReissueRequest)
+    -> Result<EnrolReply, Refused>;
 }
 
 /// Routes for `Server::add_routes`. The incoming streams' `ConnectInfo` must be [`Stranger`].
@@ -97,6 +144,16 @@ impl<E: Enrolment> wire::enrolment_server::Enrolment for Glue<E> {
         let bad = |bad: crate::BadMessage| Status::invalid_argument(bad.to_string());
         let asked = request.into_inner().try_into().map_err(bad)?;
         let reply = self.0.enrol(stranger, asked).await?;
+        Ok(Response::new(reply.into()))
+    }
+    async fn reissue(
+        &self,
+        request: Request<wire::ReissueRequest>,
+    ) -> Result<Response<wire::EnrolReply>, Status> {
+        let stranger: Stranger = found(&request)?;
+        let bad = |bad: crate::BadMessage| Status::invalid_argument(bad.to_string());
+        let asked = request.into_inner().try_into().map_err(bad)?;
+        let reply = self.0.reissue(stranger, asked).await?;
         Ok(Response::new(reply.into()))
     }
 }

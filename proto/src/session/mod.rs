@@ -21,7 +21,10 @@ mod conversations;
 use std::pin::Pin;
 
 pub use client::SessionsClient;
-pub use enrolment::{EnrolReply, EnrolRequest, Enrolment, EnrolmentClient, enrolment_server};
+pub use enrolment::{
+    EnrolReply, EnrolRequest, Enrolment, EnrolmentClient, ReissueRequest, RenewRequest,
+    enrolment_server, reissue_message,
+};
 pub use error::{Refused, SessionError};
 use futures_util::Stream;
 pub use message::{Ack, AgentMessage, ControllerMessage, Ping, Pong, Welcome};

@@ -14,6 +14,8 @@ pub struct PeerIdentity {
     pub identity: Identity,
     /// From where.
     pub address: SocketAddr,
+    /// Serial number of the certificate that it showed, hexadecimal.
+    pub serial: String,
 }
 
 /// The agent at the other end of a session.
@@ -23,6 +25,8 @@ pub struct Peer {
     pub agent: AgentId,
     /// From where.
     pub address: SocketAddr,
+    /// Serial number of the certificate that it showed, hexadecimal.
+    pub serial: String,
 }
 
 /// A peer without a certificate. The `ConnectInfo` of the enrolment listener's streams.
@@ -49,9 +53,17 @@ where
 
 /// Sessions are for agents; nobody else gets one.
 pub(super) fn agent<T>(request: &tonic::Request<T>) -> Result<Peer, Refused> {
-    let PeerIdentity { identity, address } = found(request)?;
+    let PeerIdentity {
+        identity,
+        address,
+        serial,
+    } = found(request)?;
     match identity {
-        Identity::Agent(agent) => Ok(Peer { agent, address }),
+        Identity::Agent(agent) => Ok(Peer {
+            agent,
+            address,
+            serial,
+        }),
         Identity::Controller => {
             let why = "sessions are for agents";
             Err(Refused::new(tonic::Code::PermissionDenied, why))

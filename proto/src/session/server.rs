@@ -17,8 +17,8 @@ use tonic::{
 };
 
 use super::{
-    Ack, AgentMessage, ControllerMessage, Incoming, Outgoing, Peer, Refused, client::incoming,
-    peer::agent,
+    Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, Peer, Refused,
+    RenewRequest, client::incoming, peer::agent,
 };
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
@@ -45,6 +45,9 @@ pub trait Sessions: Send + Sync + 'static {
         peer: Peer,
         incoming: Incoming<Record>,
     ) -> Result<Outgoing<Ack>, Refused>;
+
+    /// An agent wants a certificate for a new key.
+    async fn renew(&self, peer: Peer, request: RenewRequest) -> Result<EnrolReply, Refused>;
 }
 
 /// Routes for `Server::add_routes`. The incoming streams' `ConnectInfo` must be
@@ -126,6 +129,17 @@ impl<S: Sessions> wire::sessions_server::Sessions for Glue<S> {
         let records = records.map(move |item| Ok(own(&author, item?)?)).boxed();
         let out = self.0.results(peer, records).await?;
         Ok(Response::new(out.map(|ack| Ok(ack.into())).boxed()))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::EnrolReply>, Status> {
+        let peer = agent(&request)?;
+        let bad = |bad: BadMessage| Status::invalid_argument(bad.to_string());
+        let asked = request.into_inner().try_into().map_err(bad)?;
+        let reply = self.0.renew(peer, asked).await?;
+        Ok(Response::new(reply.into()))
     }
 }
 

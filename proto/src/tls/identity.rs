@@ -1,6 +1,9 @@
 //! Identities in certificates: SPIFFE ids in the trust domain `nephoscope`.
 
-use nepho_common::id::{AgentId, BadName};
+use nepho_common::{
+    id::{AgentId, BadName},
+    time::WallMillis,
+};
 use rustls::pki_types::CertificateDer;
 use x509_parser::{
     extensions::GeneralName,
@@ -84,6 +87,16 @@ pub fn peer_identity(certificate: &CertificateDer<'_>) -> Result<Identity, BadId
         }
         _ => Err(BadIdentity::None),
     }
+}
+
+/// From when until when a certificate says that it is good. Says nothing of who signed it.
+#[must_use]
+pub fn validity(certificate: &CertificateDer<'_>) -> Option<(WallMillis, WallMillis)> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let validity = parsed.validity();
+    let wall =
+        |time: x509_parser::time::ASN1Time| WallMillis(time.timestamp().saturating_mul(1000));
+    Some((wall(validity.not_before), wall(validity.not_after)))
 }
 
 fn identity(uri: &str) -> Result<Identity, BadIdentity> {

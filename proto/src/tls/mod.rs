@@ -5,7 +5,7 @@
 //!   certificate of our own authority.
 //! - [`server_config_plain`] and [`client_config_enrol`]: enrolment; the agent knows nothing but
 //!   the digest of the authority, from its join token.
-//! - [`controller_uri`], [`agent_uri`], [`peer_identity`]: identities in certificates.
+//! - [`controller_uri`], [`agent_uri`], [`peer_identity`], [`validity`]: identities in certificates.
 //!
 //! Deliberately absent: names of hosts. Where something is reached says nothing of who it is.
 
@@ -21,4 +21,4 @@ mod handshakes;
 pub use config::{
     TlsError, client_config_enrol, client_config_session, server_config_mutual, server_config_plain,
 };
-pub use identity::{BadIdentity, Identity, agent_uri, controller_uri, peer_identity};
+pub use identity::{BadIdentity, Identity, agent_uri, controller_uri, peer_identity, validity};

@@ -124,7 +124,7 @@ pub(crate) struct RawInstance {
 }
 
 /// Where an instance is reached depends on who asks. An environment that finds no address here has
-/// no path to the instance. HOST:PORT, [IPv6]:PORT, `http://HOST` or `https://HOST`.
+/// no path to the instance. HOST:PORT (an IPv6 address in brackets), `http://HOST` or `https://HOST`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Addresses")]

@@ -9,7 +9,7 @@ use nepho_common::{
     time::{ClockOffset, Mono, Nanos},
 };
 
-use super::Wish;
+use super::wish::Wish;
 
 #[derive(Debug)]
 pub(super) struct Member {

@@ -1,10 +1,14 @@
 use nepho_common::{
     control::Refusal,
+    event::Skip,
     id::{Attempt, Digest, Fence},
     plan::{PlannedAgent, PlannedStage},
 };
 
-use super::*;
+use super::{
+    stages::{LEAD_MIN, SECOND},
+    *,
+};
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_000_000 * MS;

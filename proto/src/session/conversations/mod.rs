@@ -98,6 +98,14 @@ impl Sessions for Echo {
         };
         Ok(incoming.map(answer).boxed())
     }
+
+    async fn renew(&self, peer: Peer, _: RenewRequest) -> Result<EnrolReply, Refused> {
+        let agent = peer.agent;
+        Ok(EnrolReply {
+            agent,
+            ..one(session::enrol_reply())
+        })
+    }
 }
 
 #[async_trait]
@@ -112,6 +120,13 @@ impl Enrolment for Echo {
         }
         Ok(one(session::enrol_reply()))
     }
+
+    async fn reissue(&self, _: Stranger, request: ReissueRequest) -> Result<EnrolReply, Refused> {
+        if request.proof == reissue_message(&request.csr) {
+            return Ok(one(session::enrol_reply()));
+        }
+        Err(Refused::new(Code::PermissionDenied, "no proof"))
+    }
 }
 
 fn agent(name: &str) -> Identity {
@@ -122,6 +137,7 @@ async fn sessions(identity: Identity) -> (Listener, SessionsClient) {
     let peer = move |address| PeerIdentity {
         identity: identity.clone(),
         address,
+        serial: "40".to_owned(),
     };
     let listener = listen(sessions_server(Echo), peer).await;
     let client = SessionsClient::new(listener.channel().await);
@@ -312,4 +328,42 @@ async fn enrolment_answers_the_token_or_says_why_not() {
         ..asked
     };
     assert_eq!(code_of(empty).await, Some(Code::InvalidArgument));
+}
+
+#[tokio::test]
+async fn a_renewal_is_for_the_agent_that_the_connection_belongs_to() {
+    let (_listener, client) = sessions(agent("a")).await;
+    let asked = one(session::renew_request());
+    let reply = soon(client.renew(asked.clone())).await.unwrap();
+    assert_eq!(reply.agent.as_str(), "a");
+    let empty = RenewRequest {
+        csr: Vec::new(),
+        ..asked.clone()
+    };
+    let refused = soon(client.renew(empty)).await.unwrap_err();
+    assert!(
+        matches!(refused, SessionError::Refused(refused) if refused.code == Code::InvalidArgument)
+    );
+    let (_listener, client) = sessions(Identity::Controller).await;
+    let refused = soon(client.renew(asked)).await.unwrap_err();
+    assert!(
+        matches!(refused, SessionError::Refused(refused) if refused.code == Code::PermissionDenied)
+    );
+}
+
+#[tokio::test]
+async fn a_reissue_is_answered_or_refused_with_its_reason() {
+    let listener = listen(enrolment_server(Echo), |address| Stranger { address }).await;
+    let client = EnrolmentClient::new(listener.channel().await);
+    let asked = one(session::reissue_request());
+    let proven = ReissueRequest {
+        proof: reissue_message(&asked.csr),
+        ..asked.clone()
+    };
+    assert_eq!(
+        soon(client.reissue(proven)).await,
+        Ok(one(session::enrol_reply()))
+    );
+    let refused = soon(client.reissue(asked)).await.unwrap_err();
+    assert!(matches!(refused, SessionError::Refused(refused) if refused.message == "no proof"));
 }
