@@ -141,7 +141,7 @@ impl Authority {
     }
 
     /// A new key and certificate for the controller's own listeners, good for
-    /// [`VALID`](super::certificate::VALID).
+    /// [`VALID`].
     ///
     /// # Errors
     /// When it can't be made.
@@ -160,7 +160,7 @@ impl Authority {
         Ok((chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
     }
 
-    /// A certificate for an agent, good for [`VALID`](super::certificate::VALID) if nothing else
+    /// A certificate for an agent, good for [`VALID`] if nothing else
     /// was said. Its name is the whole of what it says.
     ///
     /// # Errors
