@@ -14,7 +14,7 @@ const UNITS: &[(&str, u64)] = &[
     ("ns", 1),
 ];
 
-/// For editors: what [`parse_duration`] reads.
+/// For editors: what [`parse_duration`] reads, but for sums beyond 64 bits.
 pub(crate) const PATTERN: &str =
     r"^(?=[0-9])([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?([0-9]+(us|µs))?([0-9]+ns)?$";
 
@@ -172,7 +172,10 @@ mod tests {
             let pattern = serde_json::json!({ "pattern": PATTERN });
             let validator = jsonschema::draft7::new(&pattern).unwrap();
             let agreed = validator.is_valid(&serde_json::json!(text));
-            prop_assert_eq!(agreed, parse_duration(&text).is_ok(), "{}", text);
+            // A pattern cannot add: that a sum passes 64 bits is the parser's to say.
+            let parsed = parse_duration(&text);
+            prop_assume!(parsed != Err(BadDuration::Overflow));
+            prop_assert_eq!(agreed, parsed.is_ok(), "{}", text);
         }
     }
 
