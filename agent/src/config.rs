@@ -57,6 +57,10 @@ Example:
         /// End when the process that started this one ends.
         #[arg(long)]
         die_with_parent: bool,
+        /// What this agent may do; else policy.yaml in the data directory. Owned by root or by
+        /// the agent's own user, writable by nobody else.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },
@@ -84,6 +88,8 @@ pub enum Task {
     Run {
         /// From where.
         dir: DataDir,
+        /// The policy file, if not the one in there.
+        policy: Option<PathBuf>,
         /// End with the parent.
         die_with_parent: bool,
     },
@@ -106,10 +112,12 @@ impl From<Verb> for Task {
                 force,
             }),
             Verb::Run {
+                policy,
                 die_with_parent,
                 data,
             } => Self::Run {
                 dir: DataDir(data.data_dir),
+                policy,
                 die_with_parent,
             },
         }

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -28,8 +29,9 @@ async fn main() -> ExitCode {
         Task::Join(join) => joined(join).await,
         Task::Run {
             dir,
+            policy,
             die_with_parent,
-        } => run(dir, die_with_parent).await,
+        } => run(dir, policy, die_with_parent).await,
     };
     let Err(error) = done else {
         return ExitCode::SUCCESS;
@@ -50,11 +52,15 @@ async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
     )?)
 }
 
-async fn run(dir: DataDir, die_with_parent: bool) -> Result<(), Box<dyn Error>> {
+async fn run(
+    dir: DataDir,
+    policy: Option<PathBuf>,
+    die_with_parent: bool,
+) -> Result<(), Box<dyn Error>> {
     if die_with_parent && !host::end_with_parent()? {
         return Ok(());
     }
-    let agent = Agent::open(&dir)?;
+    let agent = Agent::open(&dir, policy.as_deref())?;
     let ready_line = serde_json::json!({ "schema": "nepho.agent-ready/v1", "agent": agent.name() });
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
