@@ -19,6 +19,8 @@ pub mod identity;
 pub mod journal;
 pub mod listen;
 pub mod local;
+#[cfg(test)]
+mod replay;
 pub mod scribe;
 pub mod service;
 pub mod sessions;
