@@ -21,6 +21,7 @@
 //! - [`work`]: the workers of a stage.
 //! - [`clock`], [`host`], [`random`]: what the host gives.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
+//!   [`scrub`]: without secrets. [`ration`]: not without end.
 //!
 //! Deliberately absent: a listener of any kind, and any decision about a run.
 
@@ -40,8 +41,10 @@ pub mod join;
 pub mod log;
 pub mod policy;
 pub mod random;
+pub mod ration;
 pub mod renewal;
 pub mod results;
+pub mod scrub;
 pub mod session;
 pub mod spool;
 pub mod work;

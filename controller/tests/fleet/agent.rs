@@ -202,6 +202,7 @@ impl Agent {
             match action {
                 Action::Tell(status) => out.push(Out::Status(status)),
                 Action::Begin {
+                    plan: _,
                     key,
                     stage,
                     at,
