@@ -19,6 +19,7 @@
 //! - [`spool`], [`durable`]: results on disk.
 //! - [`work`]: the workers of a stage.
 //! - [`clock`], [`host`], [`random`]: what the host gives.
+//! - [`doctor`]: facts of this host, for the doctor.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
 //!
 //! Deliberately absent: a listener of any kind, and any decision about a run.
@@ -30,6 +31,7 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod doctor;
 pub mod driver;
 pub mod durable;
 pub mod hold;

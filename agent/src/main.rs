@@ -10,8 +10,8 @@ use clap::Parser as _;
 use nepho_agent::{
     agent::Agent,
     chain::Chain,
-    config::{Cli, Task},
-    host,
+    config::{Cli, Format, Task},
+    doctor, host,
     identity::DataDir,
     join, log,
 };
@@ -30,6 +30,11 @@ async fn main() -> ExitCode {
             dir,
             die_with_parent,
         } => run(dir, die_with_parent).await,
+        Task::Doctor { dir, output } => match examined(&dir, output).await {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(FOUND_FAILURES),
+            Err(error) => Err(error.into()),
+        },
     };
     let Err(error) = done else {
         return ExitCode::SUCCESS;
@@ -48,6 +53,20 @@ async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
         io::stdout(),
         "joined as {agent} in {environment}; identity in {dir}"
     )?)
+}
+
+/// As `nepho` has it: the doctor found failures.
+const FOUND_FAILURES: u8 = 6;
+
+/// Whether nothing failed.
+async fn examined(dir: &DataDir, output: Format) -> io::Result<bool> {
+    let examination = doctor::examine(dir).await;
+    let mut out = io::stdout();
+    match output {
+        Format::Text => write!(out, "{examination}")?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&examination)?)?,
+    }
+    Ok(examination.fail == 0)
 }
 
 async fn run(dir: DataDir, die_with_parent: bool) -> Result<(), Box<dyn Error>> {

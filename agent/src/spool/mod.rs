@@ -5,8 +5,9 @@
 //! that waits in the queue shares one fsync.
 //!
 //! - `segment`: the format of a file: header, frames, and where a torn one ends.
-//! - `store`: the directory: id, segments, acknowledgement.
+//! - `store`: the directory: id, segments, acknowledgement. `inspect`: a look at it from outside.
 
+mod inspect;
 mod segment;
 mod store;
 
@@ -18,7 +19,10 @@ use nepho_common::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::store::Store;
+pub use self::{
+    inspect::{Inspection, inspect},
+    store::Store,
+};
 use crate::hold;
 
 /// Writes come once per stage event and every ten seconds, reads one at a time; a queue that is
