@@ -57,6 +57,10 @@ Example:
         /// End when the process that started this one ends.
         #[arg(long)]
         die_with_parent: bool,
+        /// What this agent may do; else policy.yaml in the data directory. Owned by root or by
+        /// the agent's own user, writable by nobody else.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },
@@ -70,6 +74,9 @@ Example:
         /// How it is written to stdout.
         #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "text")]
         output: Format,
+        /// As for `run`.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },
@@ -106,6 +113,8 @@ pub enum Task {
     Run {
         /// From where.
         dir: DataDir,
+        /// The policy file, if not the one in there.
+        policy: Option<PathBuf>,
         /// End with the parent.
         die_with_parent: bool,
     },
@@ -113,6 +122,8 @@ pub enum Task {
     Doctor {
         /// Where.
         dir: DataDir,
+        /// The policy file, if not the one in there.
+        policy: Option<PathBuf>,
         /// How it is said.
         output: Format,
     },
@@ -135,14 +146,21 @@ impl From<Verb> for Task {
                 force,
             }),
             Verb::Run {
+                policy,
                 die_with_parent,
                 data,
             } => Self::Run {
                 dir: DataDir(data.data_dir),
+                policy,
                 die_with_parent,
             },
-            Verb::Doctor { output, data } => Self::Doctor {
+            Verb::Doctor {
+                output,
+                policy,
+                data,
+            } => Self::Doctor {
                 dir: DataDir(data.data_dir),
+                policy,
                 output,
             },
         }

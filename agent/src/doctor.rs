@@ -1,7 +1,7 @@
 //! `nepho-agent doctor`: gathers what [`nepho_agent_core::doctor`] judges. It changes nothing, and
 //! may be called while the agent runs.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{io, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use nepho_agent_core::doctor::{self, Door, Facts, Policy, Timer};
 use nepho_common::{
@@ -26,6 +26,7 @@ use crate::{
     clock::{self, Alarm},
     dial::Dialer,
     identity::{About, DataDir, Identity, IdentityError},
+    policy::{self, PolicyError},
     spool,
 };
 
@@ -35,8 +36,8 @@ const ASK_MAX: Duration = Duration::from_secs(3);
 const ALARMS: usize = 12;
 const ALARM_AFTER: Nanos = Nanos::from_millis(5);
 
-/// Looks at everything, and judges it.
-pub async fn examine(dir: &DataDir) -> Examination {
+/// Looks at everything, and judges it; `policy` is the file that says what the agent may do.
+pub async fn examine(dir: &DataDir, policy: &Path) -> Examination {
     let about = About::load(dir);
     let identity = Identity::load(dir);
     let facts = Facts {
@@ -56,14 +57,14 @@ pub async fn examine(dir: &DataDir) -> Examination {
         files: files(),
         spool: spooled(&dir.spool()),
         disk: disk(&dir.0),
-        policy: policy(&dir.0.join("policy.yaml")),
+        policy: judged(policy),
     };
     Examination::new("agent", doctor::judge(&facts, "nepho-agent"))
 }
 
 fn directory(path: &Path) -> Directory {
     let found = match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Missing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Missing,
         Err(error) => Found::Unreadable(error.to_string()),
         Ok(data) if !data.is_dir() => Found::Unreadable("it is no directory".to_owned()),
         Ok(data) => Found::There {
@@ -175,7 +176,7 @@ async fn timer() -> Timer {
 }
 
 /// By how much alarms are late, the median of some.
-async fn late() -> std::io::Result<Nanos> {
+async fn late() -> io::Result<Nanos> {
     let mut alarm = Alarm::new()?;
     let mut late = Vec::with_capacity(ALARMS);
     for _ in 0..ALARMS {
@@ -204,7 +205,7 @@ fn spooled(path: &Path) -> doctor::Spool {
             bytes: found.bytes,
             damaged: found.damaged,
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => doctor::Spool::Missing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => doctor::Spool::Missing,
         Err(error) => doctor::Spool::Bad {
             path: text,
             why: error.to_string(),
@@ -220,17 +221,25 @@ fn disk(path: &Path) -> Option<Disk> {
     })
 }
 
-fn policy(path: &Path) -> Policy {
+/// As the agent itself reads it.
+fn judged(path: &Path) -> Policy {
     let text = path.display().to_string();
-    match std::fs::metadata(path) {
-        Ok(data) => Policy::There {
+    match policy::read(path) {
+        Ok(_) => Policy::Sound { path: text },
+        Err(PolicyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Policy::Missing { path: text }
+        }
+        Err(PolicyError::Owner { path: _, uid }) => Policy::Foreign { path: text, uid },
+        Err(PolicyError::Writable(_)) => Policy::Writable { path: text },
+        Err(
+            error @ (PolicyError::Read { .. }
+            | PolicyError::NoFile(_)
+            | PolicyError::Large(_)
+            | PolicyError::Parse { .. }
+            | PolicyError::Unsound { .. }),
+        ) => Policy::Bad {
             path: text,
-            mode: data.permissions().mode(),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Policy::None,
-        Err(error) => Policy::Bad {
-            path: text,
-            why: error.to_string(),
+            why: Chain(&error).to_string(),
         },
     }
 }

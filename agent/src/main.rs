@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -28,9 +29,14 @@ async fn main() -> ExitCode {
         Task::Join(join) => joined(join).await,
         Task::Run {
             dir,
+            policy,
             die_with_parent,
-        } => run(dir, die_with_parent).await,
-        Task::Doctor { dir, output } => match examined(&dir, output).await {
+        } => run(dir, policy, die_with_parent).await,
+        Task::Doctor {
+            dir,
+            policy,
+            output,
+        } => match examined(&dir, policy, output).await {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::from(FOUND_FAILURES),
             Err(error) => Err(error.into()),
@@ -59,8 +65,9 @@ async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
 const FOUND_FAILURES: u8 = 6;
 
 /// Whether nothing failed.
-async fn examined(dir: &DataDir, output: Format) -> io::Result<bool> {
-    let examination = doctor::examine(dir).await;
+async fn examined(dir: &DataDir, policy: Option<PathBuf>, output: Format) -> io::Result<bool> {
+    let policy = policy.unwrap_or_else(|| dir.policy());
+    let examination = doctor::examine(dir, &policy).await;
     let mut out = io::stdout();
     match output {
         Format::Text => write!(out, "{examination}")?,
@@ -69,11 +76,15 @@ async fn examined(dir: &DataDir, output: Format) -> io::Result<bool> {
     Ok(examination.fail == 0)
 }
 
-async fn run(dir: DataDir, die_with_parent: bool) -> Result<(), Box<dyn Error>> {
+async fn run(
+    dir: DataDir,
+    policy: Option<PathBuf>,
+    die_with_parent: bool,
+) -> Result<(), Box<dyn Error>> {
     if die_with_parent && !host::end_with_parent()? {
         return Ok(());
     }
-    let agent = Agent::open(&dir)?;
+    let agent = Agent::open(&dir, policy.as_deref())?;
     let ready_line = serde_json::json!({ "schema": "nepho.agent-ready/v1", "agent": agent.name() });
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
-    control::{Command, Hello, Host, PROTOCOL, Status},
+    control::{Command, Hello, Host, PROTOCOL, PolicyReport, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
     time::{ClockEpoch, Nanos},
 };
@@ -58,6 +58,8 @@ pub struct Facts {
     pub features: BTreeSet<Feature>,
     /// Its spool.
     pub spool: SpoolId,
+    /// What it may do.
+    pub policy: PolicyReport,
 }
 
 /// The ends that lead to the driver, and the word to leave.
@@ -185,7 +187,7 @@ async fn open(
 ) -> Result<(mpsc::Sender<AgentMessage>, Incoming<ControllerMessage>), Lost> {
     let client = SessionsClient::new(dialer.channel().await?);
     let (out, queue) = mpsc::channel(OUT);
-    let hello = AgentMessage::Hello(hello);
+    let hello = AgentMessage::Hello(Box::new(hello));
     out.try_send(hello).expect("a new queue has room");
     let opened = timeout(SILENCE, client.control(ReceiverStream::new(queue).boxed())).await;
     Ok((out, opened.map_err(|_| Lost::Silent(SILENCE))??))
@@ -202,6 +204,7 @@ fn hello(facts: &Facts, ports: &mut Ports) -> Hello {
         next: ports.written.borrow().next(),
         epoch: standing.epoch,
         runs: standing.runs,
+        policy: Some(facts.policy.clone()),
     }
 }
 

@@ -156,7 +156,7 @@ async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<Hello, Refused> 
         return Err(Refused::new(Code::DeadlineExceeded, "no hello came"));
     };
     let hello = match first {
-        Some(Ok(AgentMessage::Hello(hello))) => hello,
+        Some(Ok(AgentMessage::Hello(hello))) => *hello,
         Some(Ok(_)) | None => {
             return Err(Refused::new(Code::InvalidArgument, "no hello came first"));
         }

@@ -1,7 +1,7 @@
 //! What the API shows of agents and runs: `nepho.agents/v1`, `nepho.run/v1`.
 
 use nepho_common::{
-    control::Host,
+    control::{Host, PolicyReport},
     id::{AgentId, EnvironmentName, Feature, PlanId, RunId, ScenarioName, Seq, SpoolId, StageName},
     time::{ClockOffset, Nanos, WallMillis},
 };
@@ -23,6 +23,9 @@ pub struct AgentView {
     pub host: Option<Host>,
     /// What it can do.
     pub features: Vec<Feature>,
+    /// What its host lets it do, as it said.
+    #[serde(default)]
+    pub policy: Option<PolicyReport>,
     /// Where its clock's offset to the controller lies.
     pub clock: Option<ClockOffset>,
     /// The shortest round trip lately.
@@ -48,6 +51,7 @@ impl AgentView {
             silent_for: None,
             host: None,
             features: Vec::new(),
+            policy: None,
             clock: None,
             round_trip: None,
             runs: Vec::new(),

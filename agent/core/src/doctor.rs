@@ -119,24 +119,37 @@ pub enum Spool {
     },
 }
 
-/// The policy file.
+/// The policy file, as the agent itself reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Policy {
-    /// There is none.
-    None,
-    /// It can't be used, and why.
+    /// It is in force.
+    Sound {
+        /// Where.
+        path: String,
+    },
+    /// It is not there.
+    Missing {
+        /// Where.
+        path: String,
+    },
+    /// Somebody else's.
+    Foreign {
+        /// Where.
+        path: String,
+        /// Whose.
+        uid: u32,
+    },
+    /// Others may change it.
+    Writable {
+        /// Where.
+        path: String,
+    },
+    /// It does not read, and why.
     Bad {
         /// Where.
         path: String,
         /// Why.
         why: String,
-    },
-    /// It is there.
-    There {
-        /// Where.
-        path: String,
-        /// Permission bits.
-        mode: u32,
     },
 }
 
@@ -251,19 +264,31 @@ fn spool(spool: &Spool, agent: &str) -> Check {
     }
 }
 
+/// Without a sound one the agent refuses all work.
 fn policy(policy: &Policy) -> Check {
     const CHECK: &str = "policy";
     match policy {
-        Policy::None => Check::ok(CHECK, "no file"),
-        Policy::Bad { path, why } => {
-            Check::fail(CHECK, format!("{path}: {why}"), format!("ls -l {path}"))
-        }
-        Policy::There { path, mode } if mode & 0o022 != 0 => Check::fail(
+        Policy::Sound { path } => Check::ok(CHECK, format!("{path} is in force")),
+        Policy::Missing { path } => Check::fail(
             CHECK,
-            format!("others may write {path}: mode {:03o}", mode & 0o777),
+            format!("{path} does not exist, so all work is refused"),
+            format!("install -m 644 POLICY {path} (joining writes a careful one)"),
+        ),
+        Policy::Foreign { path, uid } => Check::fail(
+            CHECK,
+            format!("{path} belongs to user {uid}, so all work is refused"),
+            format!("sudo chown root {path}"),
+        ),
+        Policy::Writable { path } => Check::fail(
+            CHECK,
+            format!("others may change {path}, so all work is refused"),
             format!("chmod go-w {path}"),
         ),
-        Policy::There { path, .. } => Check::ok(CHECK, path.as_str()),
+        Policy::Bad { path, why } => Check::fail(
+            CHECK,
+            format!("{why}: all work is refused"),
+            format!("${{EDITOR:-vi}} {path}"),
+        ),
     }
 }
 

@@ -190,7 +190,7 @@ impl Agent {
 
     /// One session to its end, and whether it was welcomed.
     async fn session(self) -> (Lost, bool) {
-        let hello = AgentMessage::Hello(hello(&self.held));
+        let hello = AgentMessage::Hello(Box::new(hello(&self.held)));
         let (out, queue) = mpsc::channel(64); // As many as the agent's own.
         out.try_send(hello).expect("a new queue has room");
         let client = match self.channel().await {
@@ -428,6 +428,7 @@ fn hello(held: &Held) -> Hello {
         next: Seq(1),
         epoch: ClockEpoch(0),
         runs: Vec::new(),
+        policy: None,
     }
 }
 

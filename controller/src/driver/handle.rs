@@ -269,6 +269,7 @@ impl Handle {
             let available = Available {
                 environment: environment.clone(),
                 features: features.clone(),
+                policy: view.policy,
             };
             inventory.agents.insert(view.agent.clone(), available);
             participants.insert(

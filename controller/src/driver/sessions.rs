@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    control::{Command, Hello, Host, Order},
+    control::{Command, Hello, Host, Order, PolicyReport},
     id::{AgentId, BootId, EnvironmentName, Feature, RunId, RunKey},
     time::{ClockOffset, Exchange, Mono, Nanos},
 };
@@ -48,6 +48,7 @@ struct Known {
     boot: BootId,
     host: Host,
     features: Vec<Feature>,
+    policy: Option<PolicyReport>,
     clock: Estimate,
     heard: Mono,
     session: Option<Session>,
@@ -107,6 +108,7 @@ impl Fleet {
             boot: hello.boot,
             host: hello.host.clone(),
             features: hello.features.iter().cloned().collect(),
+            policy: hello.policy.clone(),
             clock,
             heard: now,
             session: Some(session),
@@ -266,6 +268,7 @@ impl Fleet {
             silent_for: Some(now.since(known.heard)),
             host: Some(known.host.clone()),
             features: known.features.clone(),
+            policy: known.policy.clone(),
             clock: known.clock.offset(now),
             round_trip: known.clock.round_trip(),
             revoked: None,

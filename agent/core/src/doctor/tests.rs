@@ -46,11 +46,12 @@ fn healthy() -> Facts {
             free: 20 << 30,
             total: 40 << 30,
         }),
-        policy: Policy::There {
-            path: "/etc/nepho/policy.yaml".to_owned(),
-            mode: 0o644,
-        },
+        policy: Policy::Sound { path: p() },
     }
+}
+
+fn p() -> String {
+    "/etc/nepho/policy.yaml".to_owned()
 }
 
 fn there(mode: u32) -> Identity {
@@ -85,7 +86,7 @@ fn a_host_on_which_much_is_wrong_is_told_all_of_it() {
     facts.clock = Keeper::Adrift { by: "chrony" };
     facts.timer.late = Nanos::from_millis(4);
     facts.spool = spooled(2);
-    facts.policy = Policy::None;
+    facts.policy = Policy::Missing { path: p() };
     let checks = judge(&facts, "nepho-agent");
     insta::assert_snapshot!(Examination::new("agent", checks).to_string());
 }
@@ -108,7 +109,7 @@ fn who_was_off_for_long_joins_again_and_who_was_not_just_starts() {
 type Plant = (&'static str, State, fn(&mut Facts));
 
 /// One fault each; the check that has to find it, and how badly.
-const PLANTED: [Plant; 20] = [
+const PLANTED: [Plant; 22] = [
     ("data directory", State::Fail, |f| {
         f.data_dir.found = Found::Missing
     }),
@@ -157,15 +158,18 @@ const PLANTED: [Plant; 20] = [
         f.disk = Some(Disk { free: 0, total: 1 })
     }),
     ("policy", State::Fail, |f| {
-        f.policy = Policy::Bad {
-            path: "/p".to_owned(),
-            why: "it does not parse".to_owned(),
-        }
+        f.policy = Policy::Missing { path: p() }
     }),
     ("policy", State::Fail, |f| {
-        f.policy = Policy::There {
-            path: "/p".to_owned(),
-            mode: 0o666,
+        f.policy = Policy::Foreign { path: p(), uid: 7 }
+    }),
+    ("policy", State::Fail, |f| {
+        f.policy = Policy::Writable { path: p() }
+    }),
+    ("policy", State::Fail, |f| {
+        f.policy = Policy::Bad {
+            path: p(),
+            why: "it does not parse".to_owned(),
         }
     }),
 ];

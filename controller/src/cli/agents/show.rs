@@ -2,7 +2,7 @@
 
 use nepho_common::id::{AgentId, Feature};
 
-use super::state;
+use super::{policy, state};
 use crate::{
     cli::{Context, Failure, out::Format},
     exit::Exit,
@@ -73,6 +73,9 @@ fn text(detail: &AgentDetail) -> String {
     if !view.features.is_empty() {
         let can: Vec<_> = view.features.iter().map(Feature::as_str).collect();
         lines.push(("can", can.join(", ")));
+    }
+    if let Some(report) = &view.policy {
+        lines.push(("policy", policy(report)));
     }
     for run in &view.runs {
         lines.push(("run", run.to_string()));
