@@ -346,10 +346,10 @@ impl Courier<'_> {
         self.spool.sent = 0;
         let mut heard = Instant::now();
         loop {
-            self.write(&seen);
             if self.spool.owed.is_empty() {
                 heard = Instant::now();
             }
+            self.write(&seen);
             let next = self
                 .spool
                 .owed
