@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{address::Address, identity::DataDir, join::Join};
 
@@ -105,6 +105,31 @@ Example:
         #[command(flatten)]
         data: Data,
     },
+    /// Look for what keeps this agent from working, with the command that mends it.
+    ///
+    /// Changes nothing and may be called while the agent runs. Ends with 6 if something is wrong.
+    #[command(after_help = "\
+Example:
+  nepho-agent doctor --data-dir /var/lib/nepho-agent")]
+    Doctor {
+        /// How it is written to stdout.
+        #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "text")]
+        output: Format,
+        /// As for `run`.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One document.
+    Json,
 }
 
 /// Where the agent keeps what it needs.
@@ -138,6 +163,15 @@ pub enum Task {
         /// End with the parent.
         die_with_parent: bool,
     },
+    /// Look for what is wrong.
+    Doctor {
+        /// Where.
+        dir: DataDir,
+        /// The policy file, if not the one in there.
+        policy: Option<PathBuf>,
+        /// How it is said.
+        output: Format,
+    },
 }
 
 impl From<Verb> for Task {
@@ -170,6 +204,15 @@ impl From<Verb> for Task {
                 dir: DataDir(data.data_dir),
                 policy,
                 die_with_parent,
+            },
+            Verb::Doctor {
+                output,
+                policy,
+                data,
+            } => Self::Doctor {
+                dir: DataDir(data.data_dir),
+                policy,
+                output,
             },
         }
     }

@@ -20,6 +20,7 @@
 //! - [`policy`]: the file in which the host's owner says what may be done.
 //! - [`work`]: the workers of a stage.
 //! - [`clock`], [`host`], [`random`]: what the host gives.
+//! - [`doctor`]: facts of this host, for the doctor.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
 //!   [`scrub`]: without secrets. [`ration`]: not without end.
 //!
@@ -32,6 +33,7 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod doctor;
 pub mod driver;
 pub mod durable;
 pub mod hold;

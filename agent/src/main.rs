@@ -11,8 +11,8 @@ use clap::Parser as _;
 use nepho_agent::{
     agent::Agent,
     chain::Chain,
-    config::{Cli, Task},
-    host,
+    config::{Cli, Format, Task},
+    doctor, host,
     identity::DataDir,
     join, log,
     policy::{self, PolicyError},
@@ -36,6 +36,15 @@ async fn main() -> ExitCode {
             policy,
             die_with_parent,
         } => run(dir, policy, die_with_parent).await,
+        Task::Doctor {
+            dir,
+            policy,
+            output,
+        } => match examined(&dir, policy, output).await {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(FOUND_FAILURES),
+            Err(error) => Err(error.into()),
+        },
     };
     let Err(error) = done else {
         return ExitCode::SUCCESS;
@@ -87,6 +96,21 @@ fn check_policy(path: &Path) -> Result<(), Box<dyn Error>> {
         path.display(),
         policy::summary(&policy)
     )?)
+}
+
+/// As `nepho` has it: the doctor found failures.
+const FOUND_FAILURES: u8 = 6;
+
+/// Whether nothing failed.
+async fn examined(dir: &DataDir, policy: Option<PathBuf>, output: Format) -> io::Result<bool> {
+    let policy = policy.unwrap_or_else(|| dir.policy());
+    let examination = doctor::examine(dir, &policy).await;
+    let mut out = io::stdout();
+    match output {
+        Format::Text => write!(out, "{examination}")?,
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&examination)?)?,
+    }
+    Ok(examination.fail == 0)
 }
 
 async fn run(

@@ -111,15 +111,17 @@ impl Courier {
         let mut next: Option<Record> = None;
         let mut heard = Instant::now();
         loop {
+            // While nothing is owed nothing is waited for: the wait begins with the next record,
+            // however long the agent was idle before it.
+            if self.outbox.owed() == 0 {
+                heard = Instant::now();
+            }
             self.outbox.wrote(*self.written.borrow_and_update());
             if next.is_none() {
                 next = self.next().await?;
             }
-            if self.outbox.owed() == 0 {
-                heard = Instant::now();
-                if self.is_last {
-                    return Ok(ControlFlow::Break(()));
-                }
+            if self.outbox.owed() == 0 && self.is_last {
+                return Ok(ControlFlow::Break(()));
             }
             tokio::select! {
                 ack = incoming.next() => match ack {

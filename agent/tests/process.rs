@@ -39,7 +39,12 @@ fn a_token_on_the_command_line_is_not_taken() {
 
 #[test]
 fn help_shows_examples_for_every_verb() {
-    for verb in [&["--help"][..], &["join", "--help"], &["run", "--help"]] {
+    for verb in [
+        &["--help"][..],
+        &["join", "--help"],
+        &["run", "--help"],
+        &["doctor", "--help"],
+    ] {
         let said = String::from_utf8(agent(verb).stdout).unwrap();
         assert!(said.contains("Example"), "{said}");
     }

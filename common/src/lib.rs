@@ -13,6 +13,7 @@
 //! - [`control`]: what controller and agent tell each other while a run is under way.
 //! - [`event`]: what an agent or the controller says happened.
 //! - [`journal`]: the append-only record of a run, and the seal that proves it complete.
+//! - [`doctor`]: what a doctor says on either side: checks, and the commands that mend.
 //!
 //! Deliberately absent: verdicts (the controller's), spools and sessions (bodies), encodings.
 
@@ -20,6 +21,7 @@
 #![warn(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 pub mod control;
+pub mod doctor;
 pub mod event;
 pub mod histogram;
 pub mod id;

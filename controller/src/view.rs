@@ -2,7 +2,7 @@
 
 use nepho_common::{
     control::{Host, PolicyReport},
-    id::{AgentId, EnvironmentName, Feature, PlanId, RunId, ScenarioName, StageName},
+    id::{AgentId, EnvironmentName, Feature, PlanId, RunId, ScenarioName, Seq, SpoolId, StageName},
     time::{ClockOffset, Nanos, WallMillis},
 };
 use nepho_controller_core::{report::Verdict, run::Progress};
@@ -38,6 +38,65 @@ pub struct AgentView {
     /// Within the last minute a second copy of its identity wanted a session while it was in one.
     #[serde(default)]
     pub cloned: bool,
+}
+
+impl AgentView {
+    /// An agent that had no session since the controller started.
+    #[must_use]
+    pub const fn unseen(agent: AgentId, environment: EnvironmentName) -> Self {
+        Self {
+            agent,
+            environment,
+            connected: false,
+            silent_for: None,
+            host: None,
+            features: Vec::new(),
+            policy: None,
+            clock: None,
+            round_trip: None,
+            runs: Vec::new(),
+            revoked: None,
+            cloned: false,
+        }
+    }
+}
+
+/// One agent in full, as `nepho agents show` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentDetail {
+    /// What the list shows of it.
+    #[serde(flatten)]
+    pub view: AgentView,
+    /// What its certificates name: its SPIFFE id.
+    pub identity: String,
+    /// When it was admitted.
+    pub enrolled: WallMillis,
+    /// The certificate that it shows.
+    pub certificate: CertificateView,
+    /// One that it was given and has not shown yet.
+    pub next: Option<CertificateView>,
+    /// Its connections now; one in a session has two, control and results.
+    pub connections: usize,
+    /// Its spools; one whose directory was made anew has several.
+    pub spools: Vec<SpoolView>,
+}
+
+/// A certificate of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// Its serial number, hexadecimal.
+    pub serial: String,
+    /// Its end.
+    pub not_after: WallMillis,
+}
+
+/// A spool of an agent, as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolView {
+    /// Which.
+    pub spool: SpoolId,
+    /// Everything up to here is committed.
+    pub committed: Seq,
 }
 
 /// A run, as `nepho status` and the event stream show it.

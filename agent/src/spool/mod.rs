@@ -10,11 +10,13 @@
 //! - `store`: records in numbered order, and what to do when the disk fails. `gap`: what stands in
 //!   the place of a lost one.
 //! - `serve`: the thread. `merge`: what waits for a full disk takes less room.
+//! - `inspect`: a look from outside.
 
 mod directory;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod gap;
+mod inspect;
 mod merge;
 #[cfg(test)]
 mod model;
@@ -34,7 +36,10 @@ use tokio::{
 };
 
 use self::serve::Server;
-pub use self::store::Store;
+pub use self::{
+    inspect::{Inspection, inspect},
+    store::Store,
+};
 
 /// Writes come once per stage event and every ten seconds, reads one at a time; a queue that is
 /// full means a disk that stands still, and then the caller waits.

@@ -6,6 +6,7 @@
 //! - [`fleet`]: the services under test. [`scenario`]: what is to be done and expected.
 //! - [`planner`]: scenario, fleet, inventory and seed to a plan that leaves nothing to choose.
 //! - [`run`]: the state machine of one run. [`clock`]: how far an agent's clock is off.
+//! - [`doctor`]: what is wrong with a controller's host, from facts.
 //! - [`report`]: a fold of the journal, verdicts with their evidence, renderers.
 //!
 //! Deliberately absent: the store, sessions, HTTP, files; encodings.
@@ -15,6 +16,7 @@
 
 pub mod clock;
 pub mod diagnose;
+pub mod doctor;
 pub mod fleet;
 pub mod planner;
 pub mod report;

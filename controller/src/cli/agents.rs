@@ -1,5 +1,7 @@
 //! `nepho agents`: who is there, and who may no longer be.
 
+mod show;
+
 use clap::{Args, Subcommand};
 use nepho_common::{
     control::PolicyReport,
@@ -18,7 +20,13 @@ const EXAMPLES: &str = "\
 Examples:
   nepho agents ls
   nepho agents ls -o json
+  nepho agents show aliyun-1
   nepho agents revoke aliyun-1";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  nepho agents show aliyun-1
+  nepho agents show aliyun-1 -o json";
 
 const REVOKE_EXAMPLES: &str = "\
 Examples:
@@ -38,6 +46,13 @@ enum Verb {
     /// Lists every agent that was admitted, connected or not.
     #[command(after_help = EXAMPLES)]
     Ls,
+    /// Shows one agent in full: identity, certificates, sessions, clock, spools.
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// The agent.
+        #[arg(value_name = "AGENT")]
+        agent: AgentId,
+    },
     /// Takes an agent's right away, for good: what it has open is cut, and it is not let in again.
     ///
     /// Its name is not given again; a host that is to come back gets a token with another one.
@@ -52,6 +67,7 @@ enum Verb {
 pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.verb {
         Verb::Ls => ls(context).await,
+        Verb::Show { agent } => show::perform(context, agent).await,
         Verb::Revoke { agent } => revoke(context, agent).await,
     }
 }
@@ -122,22 +138,26 @@ fn policy(agent: &AgentView) -> Option<String> {
     }
 }
 
-fn row(agent: &AgentView) -> Vec<String> {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let state = match (agent.connected, agent.runs.is_empty()) {
+/// In a word.
+fn state(agent: &AgentView) -> &'static str {
+    match (agent.connected, agent.runs.is_empty()) {
         _ if agent.revoked.is_some() => "revoked",
         // Two hosts have its key: whether a copy was made or stolen is for a person to find out.
         _ if agent.cloned => "cloned?",
         (true, true) => "ready",
         (true, false) => "busy",
         (false, _) => "away",
-    };
+    }
+}
+
+fn row(agent: &AgentView) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let can: Vec<_> = agent.features.iter().map(Feature::as_str).collect();
     let runs: Vec<_> = agent.runs.iter().map(ToString::to_string).collect();
     vec![
         agent.agent.to_string(),
         agent.environment.to_string(),
-        state.to_owned(),
+        state(agent).to_owned(),
         or_dash(agent.silent_for.map(|silent| silent.to_string())),
         or_dash(
             agent

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, Out, agents, controller, demo, enroll, explain, export,
+    Context, Failure, Out, agents, controller, demo, doctor, enroll, explain, export,
     out::{Color, Format},
     plan, report, run, runs, schema, status, stop, validate,
 };
@@ -97,6 +97,7 @@ enum Verb {
     Agents(agents::Arguments),
     Enroll(enroll::Arguments),
     Controller(controller::Arguments),
+    Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
 }
@@ -147,6 +148,7 @@ impl Verb {
             Self::Agents(arguments) => Box::pin(agents::perform(context, &arguments)).await,
             Self::Enroll(arguments) => Box::pin(enroll::perform(context, arguments)).await,
             Self::Controller(arguments) => Box::pin(controller::perform(context, arguments)).await,
+            Self::Doctor(arguments) => Box::pin(doctor::perform(context, arguments)).await,
             Self::Schema(arguments) => schema::perform(context, arguments),
             Self::Explain(arguments) => explain::perform(context, &arguments),
         }

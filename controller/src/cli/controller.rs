@@ -8,6 +8,7 @@ use std::{
 use clap::Args;
 use nepho_common::time::Nanos;
 use nepho_controller_core::scenario::parse_duration;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     Context, Failure, Signals,
@@ -89,6 +90,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         certificate_life,
     } = arguments;
     let mut signals = Signals::listen()?;
+    raise_descriptors();
     let default = given.is_none();
     let data_dir = given.map_or_else(data_dir, Ok)?;
     let data_dir = std::path::absolute(&data_dir).map_err(|source| Failure::Read {
@@ -120,6 +122,20 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     context.out.say("ending");
     Box::pin(controller.shutdown()).await;
     Ok(Exit::Passed)
+}
+
+/// Each agent takes two descriptors, and many systems begin with 1,024: that would be the end at 500
+/// agents. Up to the hard limit a process may help itself.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        let (soft, hard) = (limit.current, limit.maximum);
+        tracing::warn!(%error, soft, hard, "the limit of open files stays as it is");
+    }
 }
 
 #[cfg(test)]

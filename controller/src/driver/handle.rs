@@ -20,6 +20,7 @@ use nepho_controller_core::{
     run::Participant,
     scenario::{self, Bundle},
 };
+use nepho_proto::tls::agent_uri;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,7 +36,7 @@ use crate::{
     journal::{RunRow, RunState, Store, StoreError},
     listen::Cuts,
     scribe::{self, Scribe},
-    view::{AgentView, RunView},
+    view::{AgentDetail, AgentView, CertificateView, RunView, SpoolView},
 };
 
 /// What the operator decides beside the scenario.
@@ -187,31 +188,55 @@ impl Handle {
 
     /// Every agent that was enrolled, connected or not, revoked ones too.
     pub async fn agents(&self) -> Vec<AgentView> {
-        let mut views = self.ask(Input::Agents).await.unwrap_or_default();
+        let views = self.ask(Input::Agents).await.unwrap_or_default();
         let rows = self.store.agents().await.unwrap_or_default();
-        for row in rows {
-            let known = views.iter_mut().find(|view| view.agent == row.agent);
-            if let Some(view) = known {
-                view.revoked = row.revoked;
-            } else {
-                views.push(AgentView {
-                    agent: row.agent,
-                    environment: row.environment,
-                    connected: false,
-                    silent_for: None,
-                    host: None,
-                    features: Vec::new(),
-                    policy: None,
-                    clock: None,
-                    round_trip: None,
-                    runs: Vec::new(),
-                    revoked: row.revoked,
-                    cloned: false,
-                });
-            }
-        }
+        let by_name = views.into_iter().map(|view| (view.agent.clone(), view));
+        let mut known: BTreeMap<_, _> = by_name.collect();
+        let shown = rows.into_iter().map(|row| {
+            let seen = known.remove(&row.agent);
+            let revoked = row.revoked;
+            let view = seen.unwrap_or_else(|| AgentView::unseen(row.agent, row.environment));
+            AgentView { revoked, ..view }
+        });
+        let mut views: Vec<_> = shown.collect();
+        // The store may have failed; who is connected is there all the same.
+        views.extend(known.into_values());
         views.sort_by(|a, b| (&a.environment, &a.agent).cmp(&(&b.environment, &b.agent)));
         views
+    }
+
+    /// One agent in full.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchAgent`], or when the store fails.
+    pub async fn agent(&self, agent: AgentId) -> Result<AgentDetail, Failure> {
+        let Some(row) = self.store.agent(&agent).await? else {
+            return Err(Failure::NoSuchAgent(agent));
+        };
+        let views = self.ask(Input::Agents).await?;
+        let seen = views.into_iter().find(|view| view.agent == agent);
+        let view = seen.unwrap_or_else(|| AgentView::unseen(agent.clone(), row.environment));
+        let spools = self.store.spools(&agent).await?.into_iter();
+        Ok(AgentDetail {
+            view: AgentView {
+                revoked: row.revoked,
+                ..view
+            },
+            identity: agent_uri(&agent),
+            enrolled: row.enrolled,
+            certificate: CertificateView {
+                serial: row.serial,
+                not_after: row.not_after,
+            },
+            next: row.next.map(|next| CertificateView {
+                serial: next.serial,
+                not_after: next.not_after,
+            }),
+            connections: self.cuts.live(&agent),
+            spools: spools
+                .map(|(spool, committed)| SpoolView { spool, committed })
+                .collect(),
+        })
     }
 
     /// Plans with the agents that are connected now. Starts nothing.

@@ -4,7 +4,7 @@
 //! - `writer`: the one task that writes; it commits for many requesters at once. What it does
 //!   inside a transaction: `append` (records), `runs`, `admit` (join tokens and agents).
 //! - `row`: what is kept beside the journal: runs, agents, join tokens.
-//! - `schema`: migrations, forward only.
+//! - `schema`: migrations, forward only. `look`: its version, from outside.
 //! - `sql`: every statement, in one file.
 //!
 //! The engine is SQLite. The SQL, the column types and the migrations are written so that
@@ -21,6 +21,7 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 mod error;
+mod look;
 mod renew;
 mod row;
 mod runs;
@@ -30,6 +31,7 @@ mod store;
 mod writer;
 
 pub use error::StoreError;
+pub use look::version;
 pub use row::{
     Admission, Admitted, AgentRow, Grant, NewToken, Offer, Offered, RunRow, RunState, TokenRefusal,
     TokenUse,

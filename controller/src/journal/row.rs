@@ -214,6 +214,17 @@ pub(super) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
     })
 }
 
+pub(super) fn spool(row: &SqliteRow) -> Result<(SpoolId, Seq), StoreError> {
+    let cell = Cell {
+        table: "spools",
+        row,
+    };
+    Ok((
+        cell.bytes("spool", |bytes| SpoolId::try_from(bytes).ok())?,
+        Seq(cell.unsigned("durable_seq")?),
+    ))
+}
+
 pub(super) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
     let cell = Cell { table: "runs", row };
     let state: String = cell.get("state")?;

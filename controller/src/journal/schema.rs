@@ -12,6 +12,11 @@ const MIGRATIONS: [&str; 2] = [
     include_str!("../../migrations/sqlite/0002_renewal.sql"),
 ];
 
+/// The version that this release writes.
+pub(super) const fn known() -> i64 {
+    MIGRATIONS.len() as i64
+}
+
 /// Brings the schema to what this release knows.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let failed = |version| {

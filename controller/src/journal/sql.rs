@@ -25,6 +25,9 @@ pub(super) const RECORDS_OF_RUN: &str = "\
 pub(super) const SPOOL_DURABLE: &str =
     "SELECT durable_seq FROM spools WHERE agent = $1 AND spool = $2";
 
+pub(super) const SPOOLS_OF_AGENT: &str =
+    "SELECT spool, durable_seq FROM spools WHERE agent = $1 ORDER BY spool";
+
 pub(super) const SPOOL_ADVANCE: &str = "\
     INSERT INTO spools (agent, spool, durable_seq) VALUES ($1, $2, $3) \
     ON CONFLICT (agent, spool) DO UPDATE SET durable_seq = excluded.durable_seq";
@@ -107,12 +110,13 @@ pub(super) const SCHEMA_APPLIED: &str = "INSERT INTO nepho_schema (version) VALU
 
 /// All of them but the ones that make tables, for the test that prepares each.
 #[cfg(test)]
-pub(super) const ALL: [&str; 23] = [
+pub(super) const ALL: [&str; 24] = [
     RECORD_INSERT,
     RECORD_SHA,
     RECORD_SEQS_AFTER,
     RECORDS_OF_RUN,
     SPOOL_DURABLE,
+    SPOOLS_OF_AGENT,
     SPOOL_ADVANCE,
     RUN_INSERT,
     RUN_SET_STATE,

@@ -157,6 +157,21 @@ impl Store {
             })
     }
 
+    /// Every spool of an agent, with the end of what is committed of it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn spools(&self, agent: &AgentId) -> Result<Vec<(SpoolId, Seq)>, StoreError> {
+        sqlx::query(sql::SPOOLS_OF_AGENT)
+            .bind(agent.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(read("an agent's spools"))?
+            .iter()
+            .map(row::spool)
+            .collect()
+    }
+
     /// Everything of a run, ordered by agent, spool and number.
     ///
     /// # Errors

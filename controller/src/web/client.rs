@@ -26,11 +26,14 @@ use super::{
     answer::{Answer, Connection},
     document::{
         Agents, Document, Enrolment, EnrolmentRequest, Revoked, RunRequest, RunStarted, Runs,
-        StopRequest, Stopping,
+        StopRequest, Stopping, Version,
     },
     refusal::Refusal,
 };
-use crate::{exit::Exit, view::RunView};
+use crate::{
+    exit::Exit,
+    view::{AgentDetail, RunView},
+};
 
 /// A local socket connects at once or not at all.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -158,12 +161,28 @@ impl Client {
         self.post("/v1/enrolments", request).await
     }
 
+    /// Who answers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn version(&self) -> Result<Version, ClientError> {
+        self.get("/v1/version").await
+    }
+
     /// Every agent.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn agents(&self) -> Result<Agents, ClientError> {
         self.get("/v1/agents").await
+    }
+
+    /// One agent in full.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn agent(&self, agent: &AgentId) -> Result<AgentDetail, ClientError> {
+        self.get(&format!("/v1/agents/{agent}")).await
     }
 
     /// Takes an agent's right away.

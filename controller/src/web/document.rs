@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     driver::RunOptions,
-    view::{AgentView, RunView},
+    view::{AgentDetail, AgentView, RunView},
 };
 
 /// A document with its format beside its fields.
@@ -96,6 +96,10 @@ pub struct Agents {
 
 impl Body for Agents {
     const SCHEMA: &'static str = "nepho.agents/v1";
+}
+
+impl Body for AgentDetail {
+    const SCHEMA: &'static str = "nepho.agent-detail/v1";
 }
 
 /// An agent is no longer one of ours.

@@ -23,7 +23,10 @@ use super::{
     refusal::{Blame, Refusal},
     socket::{Peer, gate},
 };
-use crate::{driver::Handle, view::RunView};
+use crate::{
+    driver::Handle,
+    view::{AgentDetail, RunView},
+};
 
 /// A scenario and its fleet, 256 KiB each, escaped as JSON in the worst case, and room.
 const BODY_MAX: usize = 4 << 20;
@@ -51,6 +54,7 @@ pub fn router(handle: Handle) -> Router {
         .route("/v1/version", get(version))
         .route("/v1/enrolments", post(enroll))
         .route("/v1/agents", get(agents))
+        .route("/v1/agents/{agent}", get(agent))
         .route("/v1/agents/{agent}/revoke", post(revoke))
         .route("/v1/plans", post(plan))
         .route("/v1/runs", get(runs).post(start))
@@ -135,6 +139,14 @@ async fn agents(State(handle): State<Handle>) -> Json<Document<Agents>> {
     answer(Agents {
         agents: handle.agents().await,
     })
+}
+
+async fn agent(
+    State(handle): State<Handle>,
+    extract::Path(agent): extract::Path<String>,
+) -> Answer<AgentDetail> {
+    let bad = |bad: BadName| Refusal::new(Blame::NotFound, bad.to_string());
+    Ok(answer(handle.agent(agent.parse().map_err(bad)?).await?))
 }
 
 async fn revoke(

@@ -8,7 +8,7 @@
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
-//!   [`command_line`], [`identity`], [`secret`].
+//!   [`command_line`], [`identity`], [`secret`], [`doctor`].
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@
 
 mod command_line;
 mod crash;
+mod doctor;
 mod ending;
 mod fleet;
 mod found;
