@@ -12,13 +12,13 @@
 //!
 //! - [`config`], [`join`], [`identity`], [`address`]: the command line, and how an agent gets its
 //!   identity.
-//! - [`agent`]: everything wired, and its end in order.
+//! - [`agent`]: everything wired, and its end in order; [`leave`]: how it is asked to end.
 //! - [`driver`]: the one loop that owns engine and recorders.
 //! - [`dial`], [`backoff`], [`session`], [`results`]: the two connections to the controller.
 //! - [`renewal`]: the identity stays fresh, or is made anew after an absence.
 //! - [`spool`], [`durable`]: results on disk.
 //! - [`work`]: the workers of a stage.
-//! - [`clock`], [`host`], [`random`]: what the host gives.
+//! - [`clock`], [`discipline`], [`host`], [`random`]: what the host gives.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
 //!
 //! Deliberately absent: a listener of any kind, and any decision about a run.
@@ -30,12 +30,14 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod discipline;
 pub mod driver;
 pub mod durable;
 pub mod hold;
 pub mod host;
 pub mod identity;
 pub mod join;
+pub mod leave;
 pub mod log;
 pub mod random;
 pub mod renewal;

@@ -4,6 +4,7 @@ use std::{
     error::Error,
     io::{self, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser as _;
@@ -13,7 +14,9 @@ use nepho_agent::{
     config::{Cli, Task},
     host,
     identity::DataDir,
-    join, log,
+    join,
+    leave::{Ending, Leave},
+    log,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -25,19 +28,25 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start();
     let done = match cli.verb.into() {
-        Task::Join(join) => joined(join).await,
+        Task::Join(join) => joined(join).await.map(|()| ExitCode::SUCCESS),
         Task::Run {
             dir,
+            drain,
             die_with_parent,
-        } => run(dir, die_with_parent).await,
+        } => run(dir, drain, die_with_parent).await,
     };
-    let Err(error) = done else {
-        return ExitCode::SUCCESS;
-    };
-    // Nothing is left to be told if standard error is closed.
-    drop(writeln!(io::stderr(), "error: {}", Chain(&*error)));
-    ExitCode::FAILURE
+    done.unwrap_or_else(|error| {
+        // Nothing is left to be told if standard error is closed.
+        drop(writeln!(io::stderr(), "error: {}", Chain(&*error)));
+        ExitCode::FAILURE
+    })
 }
+
+/// `EX_TEMPFAIL` of sysexits: what is missing comes with the next start.
+const INCOMPLETE: u8 = 75;
+/// What a shell makes of the two signals.
+const BY_INTERRUPT: u8 = 130;
+const BY_TERMINATE: u8 = 143;
 
 async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
     let dir = join.dir.clone();
@@ -50,22 +59,38 @@ async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
     )?)
 }
 
-async fn run(dir: DataDir, die_with_parent: bool) -> Result<(), Box<dyn Error>> {
+async fn run(
+    dir: DataDir,
+    drain: Duration,
+    die_with_parent: bool,
+) -> Result<ExitCode, Box<dyn Error>> {
     if die_with_parent && !host::end_with_parent()? {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let agent = Agent::open(&dir)?;
     let ready_line = serde_json::json!({ "schema": "nepho.agent-ready/v1", "agent": agent.name() });
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Leave::Stay);
     let (ready, welcomed) = oneshot::channel();
     let running = agent.run(stopped, ready);
     tokio::pin!(running, welcomed);
     let mut is_ready = false;
+    let mut by = ExitCode::SUCCESS;
+    // A second signal means now.
+    let more = |leave: &mut Leave| {
+        *leave = match leave {
+            Leave::Stay => Leave::Drain(drain),
+            Leave::Drain(_) | Leave::Now => Leave::Now,
+        };
+    };
     loop {
         tokio::select! {
-            ended = &mut running => return Ok(ended?),
+            ended = &mut running => return Ok(match ended? {
+                Ending::Complete => ExitCode::SUCCESS,
+                Ending::Incomplete => INCOMPLETE.into(),
+                Ending::Aborted => by,
+            }),
             answer = &mut welcomed, if !is_ready => {
                 is_ready = true;
                 if answer.is_ok() {
@@ -73,8 +98,14 @@ async fn run(dir: DataDir, die_with_parent: bool) -> Result<(), Box<dyn Error>> 
                     drop(writeln!(io::stdout(), "{ready_line}"));
                 }
             }
-            Some(()) = term.recv() => { stop.send_replace(true); }
-            Some(()) = int.recv() => { stop.send_replace(true); }
+            Some(()) = term.recv() => {
+                by = BY_TERMINATE.into();
+                stop.send_modify(more);
+            }
+            Some(()) = int.recv() => {
+                by = BY_INTERRUPT.into();
+                stop.send_modify(more);
+            }
         }
     }
 }

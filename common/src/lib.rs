@@ -10,6 +10,7 @@
 //! - [`histogram`] and [`recording`]: latency in layout 1, and the four kinds of measurement.
 //! - [`plan`]: what will be done, by whom, to what; and one agent's slice of it.
 //! - [`control`]: what controller and agent tell each other while a run is under way.
+//! - [`protocol`]: which version two sides speak, and who has to be upgraded.
 //! - [`event`]: what an agent or the controller says happened.
 //! - [`journal`]: the append-only record of a run, and the seal that proves it complete.
 //!
@@ -25,5 +26,6 @@ pub mod id;
 pub mod journal;
 pub mod measured;
 pub mod plan;
+pub mod protocol;
 pub mod recording;
 pub mod time;

@@ -157,7 +157,7 @@ impl Private {
         for (place, dir) in places.iter().zip(dirs) {
             let name = format!("nepho-agent of {}", place.environment);
             let dir = dir.display().to_string();
-            let arguments = ["run", "--data-dir", &dir, "--die-with-parent"];
+            let arguments = ["run", "--data-dir", &dir, "--die-with-parent", "--drain", "1"];
             self.agents
                 .push(Child::start(name, &self.program, &arguments)?);
         }

@@ -5,10 +5,13 @@ use nepho_common::{
     time::ClockEpoch,
 };
 
-use super::field::{id, list, part, said, seq, set, text};
+use super::{
+    field::{id, part, said, seq, set, text},
+    status::statuses,
+};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::{FEATURES_MAX, RUNS_MAX},
+    limits::FEATURES_MAX,
     wire,
 };
 
@@ -27,7 +30,7 @@ impl TryFrom<wire::Hello> for Hello {
             spool: id("spool", &wire.spool)?,
             next: seq("next_seq", wire.next_seq)?,
             epoch: ClockEpoch(wire.epoch),
-            runs: list("runs", wire.runs, RUNS_MAX)?,
+            runs: statuses("runs", wire.runs)?,
         })
     }
 }

@@ -39,8 +39,10 @@ const fn is_controllers(what: &What) -> bool {
         What::StageStarted { .. }
         | What::StageEnded { .. }
         | What::Missed { .. }
-        | What::EpochOpened { .. } => false,
+        | What::EpochOpened { .. }
+        | What::HostClock(_) => false,
         What::RunStarted { .. }
+        | What::ClockDisturbed { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }
         | What::StageOrdered { .. }

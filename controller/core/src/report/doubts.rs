@@ -46,6 +46,10 @@ pub enum Code {
     Lost,
     /// An agent's clock was disturbed.
     Suspended,
+    /// Time stamps of an agent and of the controller contradict each other.
+    Clock,
+    /// A wall clock is off, or was set in the middle of the run.
+    WallClock,
     /// Requests that were due were not sent.
     NotSent,
     /// A finding passed although something of it is missing.
@@ -79,6 +83,8 @@ impl Code {
             Self::Refused => "refused",
             Self::Lost => "lost",
             Self::Suspended => "suspended",
+            Self::Clock => "clock",
+            Self::WallClock => "wall-clock",
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
@@ -104,6 +110,8 @@ impl Code {
             | Self::Refused
             | Self::Lost
             | Self::Suspended
+            | Self::Clock
+            | Self::WallClock
             | Self::NotSent
             | Self::PassedWithout
             | Self::NoPath

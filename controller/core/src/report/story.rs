@@ -10,6 +10,7 @@ use nepho_common::{
 };
 
 use super::{
+    clocks::Clocks,
     doubts::{Code, Doubts},
     model::LostSpan,
 };
@@ -25,6 +26,7 @@ pub(super) struct Story {
     pub(super) ended: Option<(RunEnd, WallMillis)>,
     /// What agents say of their stages.
     pub(super) told: BTreeMap<(AgentId, StageName), Told>,
+    pub(super) clocks: Clocks,
     lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
     returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
 }
@@ -62,6 +64,7 @@ pub(super) struct Told {
 impl Story {
     /// Takes up one event of `author`. Called in the order of record keys.
     pub(super) fn tell(&mut self, author: &AgentId, event: Event, doubts: &mut Doubts) {
+        self.clocks.note(author, &event);
         if author.is_controller() {
             self.controller_says(event, doubts);
         } else {
@@ -126,6 +129,13 @@ impl Story {
                     .or_default()
                     .insert((at, restarted));
             }
+            What::ClockDisturbed { agent, at } => {
+                let text = format!(
+                    "the clock of {agent} or of the controller was disturbed before {at}: their \
+                     exchanges contradict each other"
+                );
+                doubts.add(Code::Clock, agent, text);
+            }
             // Whose seal is missing is seen from the seals themselves.
             What::StageCollected { .. } => {}
             What::StageSkipped { stage, why } => {
@@ -142,7 +152,8 @@ impl Story {
             What::StageStarted { .. }
             | What::StageEnded { .. }
             | What::Missed { .. }
-            | What::EpochOpened { .. } => {
+            | What::EpochOpened { .. }
+            | What::HostClock(_) => {
                 let text = "the controller wrote an event that only agents write";
                 doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
             }
@@ -176,7 +187,10 @@ impl Story {
                 let text = format!("the clock of {author} was disturbed: {suspended} asleep");
                 doubts.add(Code::Suspended, author, text);
             }
+            // With the stamps of all events.
+            What::HostClock(_) => {}
             What::RunStarted { .. }
+            | What::ClockDisturbed { .. }
             | What::AgentJoined { .. }
             | What::AgentRefused { .. }
             | What::StageOrdered { .. }
