@@ -1,10 +1,12 @@
 //! The agent as a whole: wires spool, driver and connections, and ends them in order.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use nepho_agent_core::engine::Engine;
 use nepho_common::{
+    control::PolicyReport,
     id::{AgentId, BootId, Feature, Seq},
+    policy::Policy,
     time::ClockEpoch,
 };
 use tokio::{
@@ -21,11 +23,12 @@ use crate::{
     host,
     identity::{About, DataDir, Identity, IdentityError},
     leave::{Ending, Leave, beyond},
-    random,
+    policy, random,
     renewal::Renewal,
     results::Courier,
     session::{self, Facts, Standing},
     spool::{Spool, SpoolError},
+    work::guard::Guard,
 };
 
 /// Commands that wait for the driver: one or two for each run that it knows, many times over.
@@ -65,19 +68,22 @@ pub struct Agent {
     spool: Spool,
     standing: crate::spool::Standing,
     boot: BootId,
+    policy: Result<Policy, String>,
 }
 
 impl Agent {
-    /// Opens what `dir` holds.
+    /// Opens what `dir` holds, under the policy of that file, else of the one in `dir`.
     ///
     /// # Errors
     /// It was never joined, or is damaged, or in use.
-    pub fn open(dir: &DataDir) -> Result<Self, AgentError> {
+    pub fn open(dir: &DataDir, policy: Option<&Path>) -> Result<Self, AgentError> {
         let about = About::load(dir)?;
         let identity = Identity::load(dir)?;
         let (renewal, dialer) = Renewal::new(dir.clone(), about.clone(), identity, clock::wall)?;
         let (spool, standing) = Spool::open(dir.spool(), about.agent.clone())?;
         let boot = BootId::new(random::bytes().map_err(AgentError::Random)?);
+        let own = dir.policy();
+        let policy = policy::in_force(policy.unwrap_or(&own));
         Ok(Self {
             about,
             dialer,
@@ -85,6 +91,7 @@ impl Agent {
             spool,
             standing,
             boot,
+            policy,
         })
     }
 
@@ -120,6 +127,7 @@ impl Agent {
             spool,
             standing,
             boot,
+            policy,
         } = self;
         let About {
             agent, environment, ..
@@ -140,11 +148,17 @@ impl Agent {
             host: host::describe(),
             features: features.clone(),
             spool: spool.id(),
+            policy: match &policy {
+                Ok(policy) => PolicyReport::of(policy),
+                Err(why) => PolicyReport::Refusing(why.clone()),
+            },
         };
+        let guard = policy.clone().ok().map(Guard::new);
         let author = Author { agent, environment };
         let driver = Driver::new(
             author,
-            Engine::new(features),
+            Engine::new(features, policy),
+            guard,
             spool.clone(),
             driver::Ports {
                 commands: taken,

@@ -71,6 +71,10 @@ Example:
         /// End when the process that started this one ends.
         #[arg(long)]
         die_with_parent: bool,
+        /// What this agent may do; else policy.yaml in the data directory. Owned by root or by
+        /// the agent's own user, writable by nobody else.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },
@@ -100,6 +104,8 @@ pub enum Task {
         dir: DataDir,
         /// How long to drain.
         drain: Duration,
+        /// The policy file, if not the one in there.
+        policy: Option<PathBuf>,
         /// End with the parent.
         die_with_parent: bool,
     },
@@ -123,11 +129,13 @@ impl From<Verb> for Task {
             }),
             Verb::Run {
                 drain,
+                policy,
                 die_with_parent,
                 data,
             } => Self::Run {
                 dir: DataDir(data.data_dir),
                 drain: Duration::from_secs(drain),
+                policy,
                 die_with_parent,
             },
         }

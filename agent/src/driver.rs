@@ -14,11 +14,13 @@ use nepho_agent_core::{
     recorder::{Recorder, SEAL_EVERY},
 };
 use nepho_common::{
-    control::{Command, Status},
+    control::{Command, Order, Phase, Refusal, Status},
     event::{Event, StageEnd, What},
     id::{AgentId, EnvironmentName, RunId, RunKey, Seq, StageName},
     journal::{Body, RecordKind},
-    plan::AssignedStage,
+    plan::{AssignedStage, Assignment},
+    policy::references,
+    secret::SecretRef,
     time::{Mono, Nanos, RunTime},
 };
 use nepho_proto::journal;
@@ -36,7 +38,9 @@ use crate::{
     spool::{Draft, Spool, SpoolError, Written},
     work::{
         Seen, Sighting,
+        guard::Guard,
         pacer::{self, Job, Mode},
+        secret,
     },
 };
 
@@ -91,6 +95,8 @@ pub struct Driver {
     ports: Ports,
     stages: BTreeMap<RunId, Active>,
     workers: JoinSet<io::Result<()>>,
+    /// `None` without a policy: the engine takes nothing on then.
+    guard: Option<Guard>,
     sightings: (mpsc::Sender<Sighting>, mpsc::Receiver<Sighting>),
     /// Writes come back in the order in which they were promised.
     promised: VecDeque<(Meaning, Written)>,
@@ -121,7 +127,13 @@ enum Meaning {
 impl Driver {
     /// A driver without runs.
     #[must_use]
-    pub fn new(author: Author, engine: Engine, spool: Spool, ports: Ports) -> Self {
+    pub fn new(
+        author: Author,
+        engine: Engine,
+        guard: Option<Guard>,
+        spool: Spool,
+        ports: Ports,
+    ) -> Self {
         Self {
             author,
             engine,
@@ -130,6 +142,7 @@ impl Driver {
             ports,
             stages: BTreeMap::new(),
             workers: JoinSet::new(),
+            guard,
             sightings: mpsc::channel(SIGHTINGS),
             promised: VecDeque::new(),
             leaving: None,
@@ -157,7 +170,7 @@ impl Driver {
             };
             tokio::select! {
                 Some(command) = self.ports.commands.recv() => {
-                    self.handle(Input::Command(command)).await;
+                    self.command(command).await;
                 }
                 Some(sighting) = self.sightings.1.recv() => self.see(sighting).await,
                 (meaning, last) = on_disk(&mut self.promised) => {
@@ -201,14 +214,51 @@ impl Driver {
         flushes.chain(self.engine.wake()).min()
     }
 
-    async fn handle(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for action in self.engine.handle(input, clock::now()) {
-                self.perform(action).await;
+    /// What can't be given is known before the engine is asked, and what it refuses is in this
+    /// host's own log: a controller can't take that back.
+    async fn command(&mut self, command: Command) {
+        let Order::Prepare(assignment) = &command.order else {
+            self.handle(Input::Command(command)).await;
+            return;
+        };
+        let (run, plan) = (command.key.run.clone(), assignment.plan);
+        let unreadable = self.unreadable(assignment);
+        self.handle(Input::Unreadable(unreadable)).await;
+        let refused = self.handle(Input::Command(command)).await;
+        if let Some(refusal) = refused {
+            tracing::warn!(%run, %plan, rule = %refusal, "an assignment was refused");
+        }
+    }
+
+    /// Only secrets that the policy names are looked at: others are refused unseen.
+    fn unreadable(&self, assignment: &Assignment) -> BTreeMap<SecretRef, String> {
+        let Some(guard) = &self.guard else {
+            return BTreeMap::new();
+        };
+        let named = |secret: &SecretRef| guard.policy().secrets.contains_key(secret);
+        let needed = references(assignment).into_iter().filter(named);
+        let lacking = needed.filter_map(|reference| {
+            let why = secret::read(&reference).err()?.to_string();
+            Some((reference, why))
+        });
+        lacking.collect()
+    }
+
+    /// Returns a refusal, if that was the answer.
+    async fn handle(&mut self, input: Input) -> Option<Refusal> {
+        let mut refused = None;
+        for action in self.engine.handle(input, clock::now()) {
+            if let Action::Tell(Status {
+                phase: Phase::Refused(refusal),
+                ..
+            }) = &action
+            {
+                refused = Some(refusal.clone());
             }
+            self.perform(action).await;
         }
         self.publish();
+        refused
     }
 
     async fn perform(&mut self, action: Action) {
@@ -242,6 +292,9 @@ impl Driver {
     }
 
     fn begin(&mut self, key: RunKey, stage: AssignedStage, at: Mono, at_run: RunTime) {
+        let Some(guard) = self.guard.clone() else {
+            return;
+        };
         let (run, name) = (key.run.clone(), stage.name.clone());
         tracing::info!(%run, stage = %name, at = at.0, "stage begins");
         let (mode, watched) = watch::channel(Mode::Send);
@@ -260,6 +313,7 @@ impl Driver {
             stage,
             at,
             at_run,
+            guard,
         };
         self.workers
             .spawn(pacer::run(job, watched, self.sightings.0.clone()));
@@ -298,7 +352,9 @@ impl Driver {
                     active.recorder.missed(step, late);
                 }
             }
-            Seen::Idle => self.handle(Input::WorkersIdle(run)).await,
+            Seen::Idle => {
+                self.handle(Input::WorkersIdle(run)).await;
+            }
         }
     }
 

@@ -35,7 +35,13 @@ impl DataDir {
         self.0.join("agent.json")
     }
 
-    /// The spool.
+    /// What the host's owner allows.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy.yaml")
+    }
+
+    /// The spool's directory.
     #[must_use]
     pub fn spool(&self) -> PathBuf {
         self.0.join("spool")

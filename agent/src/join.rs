@@ -27,6 +27,7 @@ use crate::{
     address::Address,
     dial::{DialError, Dialer},
     identity::{About, DataDir, Identity, IdentityError},
+    policy,
 };
 
 /// A token is 93 characters; what is longer is another file.
@@ -96,6 +97,15 @@ pub enum JoinError {
     /// The identity could not be kept.
     #[error("keep the identity")]
     Keep(#[from] IdentityError),
+    /// The careful policy could not be written.
+    #[error("write the policy {}", path.display())]
+    WritePolicy {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The former agent's results are in the way.
     #[error("move the spool of the former agent to {}", path.display())]
     MoveSpool {
@@ -194,6 +204,8 @@ pub async fn join(join: Join) -> Result<About, JoinError> {
         environment: reply.environment,
     };
     set_spool_aside(&dir, &about)?;
+    let path = dir.policy();
+    policy::write_careful(&path).map_err(|source| JoinError::WritePolicy { path, source })?;
     about.store(&dir)?;
     // Last, because its being there means that everything is.
     identity.store(&dir)?;

@@ -17,6 +17,7 @@
 //! - [`dial`], [`backoff`], [`session`], [`results`]: the two connections to the controller.
 //! - [`renewal`]: the identity stays fresh, or is made anew after an absence.
 //! - [`spool`], [`durable`]: results on disk.
+//! - [`policy`]: the file in which the host's owner says what may be done.
 //! - [`work`]: the workers of a stage.
 //! - [`clock`], [`discipline`], [`host`], [`random`]: what the host gives.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
@@ -39,6 +40,7 @@ pub mod identity;
 pub mod join;
 pub mod leave;
 pub mod log;
+pub mod policy;
 pub mod random;
 pub mod renewal;
 pub mod results;

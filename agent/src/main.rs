@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -32,8 +33,9 @@ async fn main() -> ExitCode {
         Task::Run {
             dir,
             drain,
+            policy,
             die_with_parent,
-        } => run(dir, drain, die_with_parent).await,
+        } => run(dir, policy, drain, die_with_parent).await,
     };
     done.unwrap_or_else(|error| {
         // Nothing is left to be told if standard error is closed.
@@ -61,13 +63,14 @@ async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
 
 async fn run(
     dir: DataDir,
+    policy: Option<PathBuf>,
     drain: Duration,
     die_with_parent: bool,
 ) -> Result<ExitCode, Box<dyn Error>> {
     if die_with_parent && !host::end_with_parent()? {
         return Ok(ExitCode::SUCCESS);
     }
-    let agent = Agent::open(&dir)?;
+    let agent = Agent::open(&dir, policy.as_deref())?;
     let ready_line = serde_json::json!({ "schema": "nepho.agent-ready/v1", "agent": agent.name() });
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;

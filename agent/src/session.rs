@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
-    control::{Command, Hello, Host, Status},
+    control::{Command, Hello, Host, PolicyReport, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
     protocol::OURS,
     time::{ClockEpoch, Nanos},
@@ -62,6 +62,8 @@ pub struct Facts {
     pub features: BTreeSet<Feature>,
     /// Its spool.
     pub spool: SpoolId,
+    /// What it may do.
+    pub policy: PolicyReport,
 }
 
 /// The ends that lead to the driver, and the word to leave.
@@ -197,7 +199,7 @@ async fn open(
 ) -> Result<(Sender<AgentMessage>, Incoming<ControllerMessage>), Lost> {
     let client = SessionsClient::new(dialer.channel().await?);
     let (out, outgoing) = queue(OUT, OUT_BYTES);
-    let hello = AgentMessage::Hello(hello);
+    let hello = AgentMessage::Hello(Box::new(hello));
     out.try_send(hello).expect("a new queue has room");
     let opened = timeout(SILENCE, client.control(outgoing.boxed())).await;
     Ok((out, opened.map_err(|_| Lost::Silent(SILENCE))??))
@@ -214,6 +216,7 @@ fn hello(facts: &Facts, ports: &mut Ports) -> Hello {
         next: ports.written.borrow().next(),
         epoch: standing.epoch,
         runs: standing.runs,
+        policy: Some(facts.policy.clone()),
     }
 }
 

@@ -8,6 +8,8 @@
     reason = "a test program: a failure is a panic, in its helpers too"
 )]
 
+mod stolen;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -404,7 +406,7 @@ struct Running {
 }
 
 fn run(dir: &DataDir) -> Running {
-    let agent = Agent::open(dir).unwrap();
+    let agent = Agent::open(dir, None).unwrap();
     let (stop, stopped) = watch::channel(Leave::Stay);
     let (say_ready, ready) = oneshot::channel();
     let agent = tokio::task::spawn_local(agent.run(stopped, say_ready));

@@ -5,11 +5,23 @@
     reason = "a test program: a failure is a panic, in its helpers too"
 )]
 
-use std::{collections::BTreeSet, future::Future, io, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::Future,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use nepho_agent::work::probe::{Asker, Question};
+use futures_util::future::BoxFuture;
+use nepho_agent::work::{
+    guard::{Guard, Resolve},
+    probe::{Asker, Question},
+};
 use nepho_common::{
     plan::{Check, HttpCheck, TcpCheck},
+    policy::{Policy, Ports, TargetRule},
     recording::Outcome,
     time::Nanos,
 };
@@ -28,9 +40,73 @@ fn http(url: String) -> HttpCheck {
 }
 
 async fn ask(check: Check, timeout: Nanos) -> Outcome {
-    let question = Question::new(&check);
-    let asker = Asker::ready_for([&question].into_iter()).await;
+    let guard = Guard::new(Policy::careful());
+    let question = Question::new(&check, &guard);
+    let asker = Asker::ready_for([&question].into_iter(), guard).await;
     asker.ask(&question, timeout).await
+}
+
+/// Says one after the other, whatever it is asked for.
+struct Stub(Mutex<VecDeque<Result<Vec<IpAddr>, io::ErrorKind>>>);
+
+impl Resolve for Stub {
+    fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        let next = self.0.lock().unwrap().pop_front();
+        let next = next.expect("nobody asks twice for one connection");
+        Box::pin(std::future::ready(next.map_err(io::Error::from)))
+    }
+}
+
+/// Lets names of `.invalid` through, which resolve to these.
+fn named(answers: Vec<Result<Vec<IpAddr>, io::ErrorKind>>) -> Guard {
+    let mut policy = Policy::careful();
+    policy.targets.push(TargetRule {
+        network: None,
+        host: Some("*.invalid".to_owned().try_into().unwrap()),
+        ports: Ports::All,
+    });
+    Guard::with_resolver(policy, Arc::new(Stub(Mutex::new(answers.into()))))
+}
+
+async fn asked_by_name(guard: &Guard, port: u16) -> Outcome {
+    let host = "a.invalid".to_owned();
+    let question = Question::new(&Check::Tcp(TcpCheck { host, port }), guard);
+    let asker = Asker::ready_for([&question].into_iter(), guard.clone()).await;
+    asker.ask(&question, Nanos::from_secs(5)).await
+}
+
+#[tokio::test]
+async fn a_name_that_turns_to_a_forbidden_address_is_not_dialled() {
+    let (taken, mut seen) = tokio::sync::mpsc::channel(8);
+    let port = target(move |_| {
+        let taken = taken.clone();
+        async move {
+            taken.send(()).await.ok();
+            Ok(())
+        }
+    })
+    .await;
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let good = ip("127.0.0.1");
+    let guard = named(vec![
+        Ok(vec![good]),
+        Ok(vec![ip("169.254.169.254")]),
+        Ok(vec![good, ip("169.254.169.254")]),
+        Ok(vec![good, ip("8.8.8.8")]),
+        Ok(vec![ip("::ffff:100.100.100.200")]),
+        Ok(vec![ip("0.0.0.0")]),
+        Ok(vec![good]),
+    ]);
+    let mut outcomes = Vec::new();
+    for _ in 0..7 {
+        outcomes.push(asked_by_name(&guard, port).await);
+    }
+    let (yes, no) = (Outcome::Success, Outcome::OurSide);
+    assert_eq!(outcomes, [yes, no, no, no, no, no, yes]);
+    for _ in 0..2 {
+        seen.recv().await.unwrap();
+    }
+    assert!(seen.try_recv().is_err(), "two connections and no more");
 }
 
 /// A target that does `act` with each connection.
@@ -132,12 +208,8 @@ async fn nobody_there_is_refused_and_a_name_that_is_none_is_not_resolved() {
         ask(Check::Tcp(tcp("127.0.0.1", port)), second).await,
         Outcome::Refused
     );
-    // A label of 64 characters is refused by the resolver itself, without a network.
-    let bad = format!("{}.invalid", "x".repeat(64));
-    assert_eq!(
-        ask(Check::Tcp(tcp(&bad, 80)), second).await,
-        Outcome::Resolve
-    );
+    let unknown = named(vec![Err(io::ErrorKind::NotFound)]);
+    assert_eq!(asked_by_name(&unknown, port).await, Outcome::Resolve);
 }
 
 #[tokio::test]
@@ -223,7 +295,7 @@ async fn an_unresolved_reference_never_leaves_the_host() {
     let port = target(async |_| panic!("nothing may be sent")).await;
     let mut check = http(format!("http://127.0.0.1:{port}/"));
     check.headers = vec![("Authorization".to_owned(), "Bearer ${token}".to_owned())];
-    let question = Question::new(&Check::Http(check.clone()));
+    let question = Question::new(&Check::Http(check.clone()), &Guard::new(Policy::careful()));
     assert!(
         question
             .unusable()

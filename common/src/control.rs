@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{BootId, Feature, RunId, RunKey, Seq, SpoolId, StageName},
+    id::{BootId, Digest, Feature, RunId, RunKey, Seq, SpoolId, StageName},
     plan::Assignment,
+    policy::Policy,
     time::{ClockEpoch, Mono, RunTime},
 };
 
@@ -149,6 +150,34 @@ pub struct Hello {
     pub epoch: ClockEpoch,
     /// The runs that it knows.
     pub runs: Vec<Status>,
+    /// What its host lets it do; `None` from a release that has no policy.
+    pub policy: Option<PolicyReport>,
+}
+
+/// What an agent says of its policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyReport {
+    /// In force.
+    InForce {
+        /// [`crate::policy::Policy::canonical`], as it came: a newer agent's may hold what this
+        /// release can't read.
+        canonical: String,
+        /// Its SHA-256.
+        digest: Digest,
+    },
+    /// Missing or broken, so every work is refused; with what mends it.
+    Refusing(String),
+}
+
+impl PolicyReport {
+    /// The report of this policy.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Self {
+        let canonical = policy.canonical();
+        let digest = Digest::of(canonical.as_bytes());
+        Self::InForce { canonical, digest }
+    }
 }
 
 /// The host and program of an agent or of the controller: the conditions of a measurement.

@@ -9,6 +9,7 @@
 //! - [`measured`]: a value, or the reason why there is none.
 //! - [`histogram`] and [`recording`]: latency in layout 1, and the four kinds of measurement.
 //! - [`plan`]: what will be done, by whom, to what; and one agent's slice of it.
+//! - [`policy`] and [`secret`]: what an agent may do, and how a plan refers to secrets.
 //! - [`control`]: what controller and agent tell each other while a run is under way.
 //! - [`protocol`]: which version two sides speak, and who has to be upgraded.
 //! - [`event`]: what an agent or the controller says happened.
@@ -26,6 +27,8 @@ pub mod id;
 pub mod journal;
 pub mod measured;
 pub mod plan;
+pub mod policy;
 pub mod protocol;
 pub mod recording;
+pub mod secret;
 pub mod time;

@@ -149,6 +149,7 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
         store.clone(),
         registrar.clone(),
         arrivals.clone(),
+        down.clone(),
     );
     let gate = Agents {
         store: store.clone(),

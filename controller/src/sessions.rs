@@ -22,7 +22,7 @@ use nepho_proto::{
     },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tonic::Code;
@@ -61,6 +61,8 @@ pub struct Desk {
     registrar: Registrar,
     rooms: Rooms,
     arrivals: Arrivals,
+    /// True: the controller ends, and takes nothing more.
+    down: watch::Receiver<bool>,
 }
 
 impl Desk {
@@ -71,6 +73,7 @@ impl Desk {
         store: Store,
         registrar: Registrar,
         arrivals: Arrivals,
+        down: watch::Receiver<bool>,
     ) -> Self {
         Self {
             driver,
@@ -78,6 +81,7 @@ impl Desk {
             registrar,
             rooms: Rooms::default(),
             arrivals,
+            down,
         }
     }
 }
@@ -155,7 +159,12 @@ impl Sessions for Desk {
         let acks = stream::unfold(
             (desk, peer.agent, incoming, false),
             |(desk, agent, mut incoming, mut ended)| async move {
-                let batch = inbox::batch(&mut incoming, &mut ended).await?;
+                let mut down = desk.down.clone();
+                // What was taken is committed and acknowledged; what comes after stays the agent's.
+                let batch = tokio::select! {
+                    batch = inbox::batch(&mut incoming, &mut ended) => batch?,
+                    _ = down.wait_for(|down| *down) => return None,
+                };
                 let room = desk.rooms.batch(&batch).await;
                 let acks = desk.commit(&agent, batch).await?;
                 drop(room);
@@ -181,9 +190,12 @@ async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<(Hello, u32), Re
         return Err(Refused::new(Code::DeadlineExceeded, "no hello came"));
     };
     let hello = match first {
-        Some(Ok(AgentMessage::Hello(hello))) => hello,
+        Some(Ok(AgentMessage::Hello(hello))) => *hello,
         Some(Ok(_)) | None => {
             return Err(Refused::new(Code::InvalidArgument, "no hello came first"));
+        }
+        Some(Err(SessionError::Bad(bad))) => {
+            return Err(Refused::new(Code::InvalidArgument, &bad.to_string()));
         }
         Some(Err(error)) => return Err(Refused::new(Code::InvalidArgument, &error.to_string())),
     };
@@ -318,15 +330,14 @@ impl Desk {
                 .ok()?;
             let agent = agent.clone();
             let tallies = std::mem::take(&mut tallies);
-            self.driver
-                .send(Input::Committed {
-                    agent,
-                    spool,
-                    seq,
-                    tallies,
-                })
-                .await
-                .ok()?;
+            let committed = Input::Committed {
+                agent,
+                spool,
+                seq,
+                tallies,
+            };
+            // A driver that has ended asks the store when it starts again.
+            self.driver.send(committed).await.ok();
             acks.push(Ack { spool, seq });
         }
         Some(acks)

@@ -1,7 +1,7 @@
 //! What the API shows of agents and runs: `nepho.agents/v1`, `nepho.run/v1`.
 
 use nepho_common::{
-    control::Host,
+    control::{Host, PolicyReport},
     id::{AgentId, EnvironmentName, Feature, PlanId, RunId, ScenarioName, StageName},
     time::{ClockOffset, Nanos, WallMillis},
 };
@@ -23,6 +23,9 @@ pub struct AgentView {
     pub host: Option<Host>,
     /// What it can do.
     pub features: Vec<Feature>,
+    /// What its host lets it do, as it said.
+    #[serde(default)]
+    pub policy: Option<PolicyReport>,
     /// Where its clock's offset to the controller lies.
     pub clock: Option<ClockOffset>,
     /// The shortest round trip lately.

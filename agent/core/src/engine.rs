@@ -17,6 +17,8 @@ use nepho_common::{
     event::StageEnd,
     id::{Feature, RunId, RunKey, Seq, SpoolId, StageName},
     plan::{AssignedStage, Assignment},
+    policy::{Policy, references},
+    secret::SecretRef,
     time::{Mono, RunTime},
 };
 
@@ -31,6 +33,9 @@ const RUNS_MAX: usize = 8;
 pub enum Input {
     /// The controller wants something.
     Command(Command),
+    /// Secrets that this host can't give now, each with the reason, which never holds the value.
+    /// Comes before a command that may need them.
+    Unreadable(BTreeMap<SecretRef, String>),
     /// The workers have sent everything, and every answer came or timed out.
     WorkersIdle(RunId),
     /// The seal of a stage is on disk.
@@ -84,20 +89,26 @@ pub enum Action {
 }
 
 /// All runs that this agent knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
     features: BTreeSet<Feature>,
+    /// What the host's owner allows; why nothing, when there is no such file or it is broken.
+    policy: Result<Policy, String>,
+    unreadable: BTreeMap<SecretRef, String>,
     runs: BTreeMap<RunId, Run>,
     /// Since the agent was told to end: when what is under way is cut.
     leaving: Option<Mono>,
 }
 
 impl Engine {
-    /// An engine of an agent that can do `features`.
+    /// An engine of an agent that can do `features`, and may do what `policy` allows; nothing,
+    /// for this reason, without one.
     #[must_use]
-    pub const fn new(features: BTreeSet<Feature>) -> Self {
+    pub const fn new(features: BTreeSet<Feature>, policy: Result<Policy, String>) -> Self {
         Self {
             features,
+            policy,
+            unreadable: BTreeMap::new(),
             runs: BTreeMap::new(),
             leaving: None,
         }
@@ -136,6 +147,10 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Mono) -> Vec<Action> {
         match input {
             Input::Command(command) => self.command(command, now),
+            Input::Unreadable(unreadable) => {
+                self.unreadable = unreadable;
+                Vec::new()
+            }
             Input::WorkersIdle(run) => self.on(&run, |run| run.workers_idle()),
             Input::SealWritten {
                 run,
@@ -219,7 +234,22 @@ impl Engine {
         {
             return Err(Refusal::Busy(oldest.clone()));
         }
+        self.permitted(assignment).map_err(Refusal::Policy)?;
         budget::admit(assignment, &self.features)
+    }
+
+    /// The policy comes first: without one this agent does not even say what it could do.
+    fn permitted(&self, assignment: &Assignment) -> Result<(), String> {
+        let policy = self.policy.as_ref().map_err(Clone::clone)?;
+        policy.admits(assignment).map_err(|rule| rule.to_string())?;
+        let needed = references(assignment);
+        let lacking = needed
+            .iter()
+            .find_map(|secret| Some((secret, self.unreadable.get(secret)?)));
+        match lacking {
+            Some((secret, why)) => Err(format!("secret {secret}: {why}")),
+            None => Ok(()),
+        }
     }
 }
 

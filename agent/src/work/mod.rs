@@ -7,9 +7,12 @@
 //! - [`slots`]: what is due when, as a value.
 //! - [`pacer`]: the task of a stage.
 //! - [`probe`]: one request and what became of it.
+//! - [`guard`]: stands before every connection. [`secret`]: what a header needs and nobody sees.
 
+pub mod guard;
 pub mod pacer;
 pub mod probe;
+pub mod secret;
 pub mod slots;
 
 use nepho_agent_core::recorder::Observation;

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     Seen, Sighting,
+    guard::Guard,
     probe::{Asker, Question},
     slots::{Due, Slot, Slots},
 };
@@ -43,6 +44,8 @@ pub struct Job {
     pub at: Mono,
     /// The same instant in run time.
     pub at_run: RunTime,
+    /// Stands before every connection.
+    pub guard: Guard,
 }
 
 /// Which stage a sighting is of.
@@ -142,7 +145,7 @@ impl Pacer {
             .iter()
             .map(|step| {
                 let Act::Probe(probe) = &step.act;
-                let ask = |check| Arc::new(Question::new(check));
+                let ask = |check| Arc::new(Question::new(check, &job.guard));
                 let overlapping = probe.timeout.0.div_ceil(probe.every.0.max(1));
                 Step {
                     timeout: probe.timeout,
@@ -156,7 +159,7 @@ impl Pacer {
         for why in questions().filter_map(|question| question.unusable()) {
             tracing::error!(run = %job.run, stage = %job.stage.name, why, "a request can't be made");
         }
-        let asker = Asker::ready_for(questions().map(AsRef::as_ref)).await;
+        let asker = Asker::ready_for(questions().map(AsRef::as_ref), job.guard.clone()).await;
         Self {
             slots: Slots::new(&job.stage, job.at),
             from: Whose {
@@ -325,6 +328,7 @@ mod tests {
             stage: stage(lasts, every, vec![(check, Nanos(0))]),
             at,
             at_run: RunTime(0),
+            guard: Guard::new(nepho_common::policy::Policy::careful()),
         };
         let (mode, watched) = watch::channel(Mode::Send);
         let (sender, seen) = mpsc::channel(64);

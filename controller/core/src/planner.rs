@@ -3,18 +3,20 @@
 //! - [`plan`]: the plan, or every reason why there can be none.
 //! - [`Planned`]: the plan with what a person wants to know before nodding: [`render`].
 //! - `spread`: when each target is asked first. `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
-//!   can decide what is expected.
+//!   can decide what is expected. `permitted`: whether the agents' policies allow it.
 //!
 //! The same scenario, fleet, files, agents and seed give the same plan id.
 
 mod estimate;
 mod judge;
+mod permitted;
 mod spread;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
+    control::PolicyReport,
     id::{
         AgentId, Digest, EnvironmentName, Feature, InstanceId, Operation, PlanId, StageName,
         StepName,
@@ -27,11 +29,13 @@ use nepho_common::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::{estimate::Estimate, text::render};
+pub use self::{
+    estimate::Estimate,
+    permitted::{BlastRadius, local_policy},
+    text::render,
+};
 use crate::{
-    fleet::{
-        Address, Fleet, HeaderPart, Headers, Instance, Kind, Method, RequestPath, Scheme, Statuses,
-    },
+    fleet::{Address, Fleet, Headers, Instance, Kind, Method, RequestPath, Scheme, Statuses},
     scenario::{self, Agents, Loaded, ProbeKind, Scenario, Step},
 };
 
@@ -52,6 +56,8 @@ pub struct Available {
     pub environment: EnvironmentName,
     /// What it can do.
     pub features: BTreeSet<Feature>,
+    /// What its host lets it do, as it said; `None` from a release that has no policy.
+    pub policy: Option<PolicyReport>,
 }
 
 /// What the operator decides beside the scenario.
@@ -76,6 +82,9 @@ pub struct Planned {
     pub lasts: Nanos,
     /// Requests in all.
     pub requests: u64,
+    /// What stolen, this controller could do with these agents, and what this plan does.
+    #[serde(default)]
+    pub blast: BlastRadius,
     /// For each expectation, whether what is planned can decide it.
     pub estimates: Vec<Estimate>,
     /// What deserves a look: paths that are not declared, agents that have nothing to do.
@@ -142,11 +151,13 @@ pub fn plan(
         instances,
         stages,
     };
+    let blast = permitted::judge(&plan, inventory).map_err(Impossible)?;
     Ok(Planned {
         schema: SCHEMA.to_owned(),
         id: plan.id(),
         lasts: Nanos(plan.stages.iter().map(|stage| stage.lasts.0).sum()),
         requests: plan.stages.iter().map(requests).sum(),
+        blast,
         estimates: estimate::estimates(&plan),
         notes,
         plan,
@@ -327,20 +338,8 @@ fn http(
 ) -> Result<(Operation, Route), String> {
     let mut sent = Vec::new();
     for (name, value) in headers {
-        let mut text = String::new();
-        for part in value.parts() {
-            match part {
-                HeaderPart::Text(part) => text.push_str(part),
-                HeaderPart::Env(_) | HeaderPart::File(_) => {
-                    return Err(format!(
-                        "header {} refers to a secret; this release has no agent policy yet that \
-                         could allow an agent to read one",
-                        name.as_str()
-                    ));
-                }
-            }
-        }
-        sent.push((name.as_str().to_owned(), text));
+        // References stay references: the agent that sends the request reads them.
+        sent.push((name.as_str().to_owned(), value.to_string()));
     }
     let check = |address: &Address| {
         debug_assert!(

@@ -1,7 +1,10 @@
 //! `nepho agents`: who is there, and who may no longer be.
 
 use clap::{Args, Subcommand};
-use nepho_common::id::{AgentId, Feature};
+use nepho_common::{
+    control::PolicyReport,
+    id::{AgentId, Feature},
+};
 
 use super::{Context, Failure, out::Format, table::table};
 use crate::{
@@ -100,10 +103,19 @@ fn list(agents: &[AgentView]) -> String {
         "VERSION",
         "HOST",
         "CAN",
+        "POLICY",
         "RUN",
     ];
     let rows: Vec<_> = agents.iter().map(row).collect();
     table(&header, &rows)
+}
+
+/// The first digits of its digest: agents with one policy show it.
+fn policy(report: &PolicyReport) -> String {
+    match report {
+        PolicyReport::InForce { digest, .. } => digest.short(),
+        PolicyReport::Refusing(why) => format!("refuses all work: {why}"),
+    }
 }
 
 fn row(agent: &AgentView) -> Vec<String> {
@@ -132,6 +144,7 @@ fn row(agent: &AgentView) -> Vec<String> {
         or_dash(agent.host.as_ref().map(|host| host.version.clone())),
         or_dash(agent.host.as_ref().map(|host| host.name.clone())),
         or_dash(Some(can.join(" ")).filter(|can| !can.is_empty())),
+        or_dash(agent.policy.as_ref().map(policy)),
         or_dash(Some(runs.join(" ")).filter(|runs| !runs.is_empty())),
     ]
 }
@@ -162,6 +175,7 @@ mod tests {
                 version: "0.1.0".to_owned(),
             }),
             features: vec!["probe.http".parse().unwrap(), "probe.tcp".parse().unwrap()],
+            policy: Some(PolicyReport::of(&nepho_common::policy::Policy::careful())),
             clock: Some(ClockOffset {
                 lo: -40_000,
                 hi: 60_000,
@@ -183,6 +197,7 @@ mod tests {
             silent_for: None,
             host: None,
             features: Vec::new(),
+            policy: Some(PolicyReport::Refusing("no policy.yaml".to_owned())),
             clock: None,
             round_trip: None,
             runs: Vec::new(),

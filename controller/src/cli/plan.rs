@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nepho_common::{id::Feature, plan::Act};
+use nepho_common::{control::PolicyReport, id::Feature, plan::Act};
 use nepho_controller_core::{
     planner::{self, Available, Choices, Inventory, Planned},
     scenario::{Bundle, Loaded},
@@ -77,10 +77,12 @@ fn plan_local(bundle: &Bundle, loaded: &Loaded, choices: Choices) -> Result<Plan
         .into_iter()
         .map(|name| name.expect("these two are names"))
         .collect();
+    let policy = PolicyReport::of(&planner::local_policy(loaded));
     let agents = loaded.fleet.environments.keys().map(|environment| {
         let available = Available {
             environment: environment.clone(),
             features: features.clone(),
+            policy: Some(policy.clone()),
         };
         (private::name(environment), available)
     });

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use nepho_common::id::{Digest, PlanId};
+use nepho_controller_core::planner;
 
 use super::{
     Context, Execution, Failure, Signals, artifacts::Folder, bundle, execute, out::Format,
@@ -95,6 +96,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         .out
         .say("starting a private controller and its agents");
     let mut private = Box::pin(signals.unless(Private::start(&context.siblings()))).await?;
+    private.allow(&planner::local_policy(&loaded));
     let places = private.beside(environments);
     let ended = match Box::pin(signals.unless(private.populate(&places))).await {
         Ok(()) => {

@@ -201,6 +201,7 @@ impl Handle {
                     silent_for: None,
                     host: None,
                     features: Vec::new(),
+                    policy: None,
                     clock: None,
                     round_trip: None,
                     runs: Vec::new(),
@@ -243,6 +244,7 @@ impl Handle {
             let available = Available {
                 environment: environment.clone(),
                 features: features.clone(),
+                policy: view.policy,
             };
             inventory.agents.insert(view.agent.clone(), available);
             participants.insert(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    control::{Command, Hello, Host, Order},
+    control::{Command, Hello, Host, Order, PolicyReport},
     id::{AgentId, BootId, EnvironmentName, Feature, RunId, RunKey},
     time::{ClockOffset, Exchange, Mono, Nanos},
 };
@@ -56,6 +56,7 @@ struct Known {
     boot: BootId,
     host: Host,
     features: Vec<Feature>,
+    policy: Option<PolicyReport>,
     clock: Estimate,
     heard: Mono,
     session: Option<Session>,
@@ -115,6 +116,7 @@ impl Fleet {
             boot: hello.boot,
             host: hello.host.clone(),
             features: hello.features.iter().cloned().collect(),
+            policy: hello.policy.clone(),
             clock,
             heard: now,
             session: Some(session),
@@ -273,6 +275,7 @@ impl Fleet {
             silent_for: Some(now.since(known.heard)),
             host: Some(known.host.clone()),
             features: known.features.clone(),
+            policy: known.policy.clone(),
             clock: known.clock.offset(now),
             round_trip: known.clock.round_trip(),
             revoked: None,

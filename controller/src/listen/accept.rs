@@ -58,10 +58,11 @@ pub const HANDSHAKE_RATE: Rate = Rate {
     burst: 500,
     every: Duration::from_millis(2),
 };
-/// Sockets that wait for their turn cost a descriptor and some kernel memory each.
-pub const WAITING: usize = 512;
+/// Sockets that wait for their turn cost a descriptor and some kernel memory each; at 500 a second
+/// the last of so many waits two seconds, and an agent gives up after five.
+pub const WAITING: usize = 1024;
 /// Half: one source can't fill the line.
-pub const WAITING_OF_SOURCE: usize = 256;
+pub const WAITING_OF_SOURCE: usize = 512;
 /// An agent gives a handshake up after 5 s and comes again; what waits longer is nobody's.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Sessions: four times what two thousand agents need; the process's own limit on descriptors may

@@ -10,7 +10,10 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
-use nepho_common::id::{AgentId, EnvironmentName};
+use nepho_common::{
+    id::{AgentId, EnvironmentName},
+    policy::Policy,
+};
 use tempfile::TempDir;
 
 use super::{
@@ -79,6 +82,8 @@ pub struct Private {
     client: Client,
     program: PathBuf,
     agents: Vec<Child>,
+    /// What its agents may do; the careful default when nobody said.
+    policy: Option<String>,
     dir: TempDir,
 }
 
@@ -113,8 +118,14 @@ impl Private {
             client: Client::new(socket),
             program,
             agents: Vec::new(),
+            policy: None,
             dir,
         })
+    }
+
+    /// What its agents may do, instead of the careful default. For those that are started later.
+    pub fn allow(&mut self, policy: &Policy) {
+        self.policy = Some(policy.canonical());
     }
 
     /// How to ask it.
@@ -154,10 +165,20 @@ impl Private {
     /// [`PrivateError`]; what was started until then ends with this value.
     pub async fn populate(&mut self, places: &[Place]) -> Result<(), PrivateError> {
         let dirs = try_join_all(places.iter().map(|place| self.join(place))).await?;
+        let policy_file = self.dir.path().join("policy.yaml");
+        let policy_path = policy_file.display().to_string();
+        if let Some(policy) = &self.policy {
+            // JSON is YAML.
+            write_secret(&policy_file, policy)?;
+        }
         for (place, dir) in places.iter().zip(dirs) {
             let name = format!("nepho-agent of {}", place.environment);
             let dir = dir.display().to_string();
-            let arguments = ["run", "--data-dir", &dir, "--die-with-parent", "--drain", "1"];
+            let mut arguments = vec!["run", "--data-dir", &dir, "--die-with-parent"];
+            arguments.extend(["--drain", "1"]);
+            if policy_file.exists() {
+                arguments.extend(["--policy", &policy_path]);
+            }
             self.agents
                 .push(Child::start(name, &self.program, &arguments)?);
         }

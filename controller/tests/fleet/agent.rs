@@ -78,7 +78,7 @@ impl Agent {
             spool: Vec::new(),
             acked_on_disk: Seq(0),
             outbox: Outbox::new(Seq(0), Seq(0)),
-            engine: Engine::default(),
+            engine: scene::engine(),
             work: None,
             last_progress: Mono(0),
             truth: BTreeMap::new(),
@@ -107,7 +107,7 @@ impl Agent {
     pub(crate) fn restart(&mut self) {
         self.up = true;
         self.boot += 1;
-        self.engine = Engine::new(["probe.tcp".parse().unwrap()].into());
+        self.engine = scene::engine();
         self.work = None;
         self.outbox = Outbox::new(self.acked_on_disk, Seq(self.spool.len() as u64));
     }

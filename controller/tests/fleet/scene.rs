@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nepho_agent_core::engine::Engine;
 use nepho_common::{
     control::Host,
     id::AgentId,
@@ -9,6 +10,7 @@ use nepho_common::{
         Act, Check, Dimension, Expectation, Judge, Plan, PlannedAgent, PlannedInstance,
         PlannedPath, PlannedStage, PlannedStep, Probe, Route, TcpCheck, Window,
     },
+    policy::{Policy, Ports, TargetRule},
     time::Nanos,
 };
 
@@ -36,6 +38,16 @@ pub(crate) fn host() -> Host {
         memory: 1,
         version: text("0.1.0"),
     }
+}
+
+pub(crate) fn engine() -> Engine {
+    let mut policy = Policy::careful();
+    policy.targets.push(TargetRule {
+        network: None,
+        host: Some("sim".to_owned().try_into().unwrap()),
+        ports: Ports::All,
+    });
+    Engine::new(["probe.tcp".parse().unwrap()].into(), Ok(policy))
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {

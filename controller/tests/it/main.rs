@@ -8,7 +8,7 @@
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
-//!   [`command_line`], [`identity`].
+//!   [`command_line`], [`identity`], [`secret`].
 
 #![expect(
     clippy::unwrap_used,
@@ -27,5 +27,6 @@ mod mistakes;
 mod nginx;
 mod process;
 mod refold;
+mod secret;
 mod site;
 mod start;

@@ -379,6 +379,35 @@ async fn who_does_not_take_its_acknowledgements_is_no_longer_read() {
 }
 
 #[tokio::test]
+async fn a_session_that_floods_waits_for_itself_and_not_the_others_for_it() {
+    let mut scene = Scene::open().await;
+    let connection = channel(scene.site.knock(&scene.bad).await).await;
+    let hello = [recorded("0.1.0", "hello")];
+    let mut control = open(connection, "Control", hello).await.unwrap();
+    control.welcome().await;
+    let before = resident();
+    let out = control.out.clone();
+    let flood = tokio::spawn(async move {
+        let status = recorded("0.1.0", "status");
+        let mut sent = 0_u32;
+        while sent < 50_000 && out.send(status.clone()).await.is_ok() {
+            sent += 1;
+        }
+        sent
+    });
+    let start = Instant::now();
+    for _ in 0..10 {
+        scene.honest_agent_delivers().await;
+    }
+    println!("ten deliveries in {:?}", start.elapsed());
+    let grown = resident().saturating_sub(before);
+    println!("{grown} bytes grown, flood over: {}", flood.is_finished());
+    assert!(grown < 32 << 20, "{grown}");
+    flood.abort();
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_answers_no_ping_is_cut_within_twenty_seconds() {
     let scene = Scene::open().await;
     let start = Instant::now();

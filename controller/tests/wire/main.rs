@@ -3,6 +3,7 @@
 //!
 //! - `site`: a controller in this process, and identities that it gave.
 //! - `raw`: a client that sends bytes as they are.
+//! - `ending`: a controller that is told to end.
 //! - `frames`: HTTP/2 by hand. `hostile`: what it is for.
 //! - `versions`: agents a version older or newer.
 
@@ -13,6 +14,7 @@
     reason = "a test program: a failure is a panic, in its helpers too"
 )]
 
+mod ending;
 mod frames;
 mod hostile;
 mod raw;

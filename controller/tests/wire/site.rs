@@ -35,7 +35,7 @@ pub(crate) const HONEST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub(crate) struct Site {
     pub(crate) controller: Controller,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 pub(crate) async fn soon<T>(wait: impl Future<Output = T>) -> T {
@@ -44,7 +44,16 @@ pub(crate) async fn soon<T>(wait: impl Future<Output = T>) -> T {
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Ends it in order, and starts it again on its data.
+    pub(crate) async fn restart(self) -> Self {
+        soon(self.controller.shutdown()).await;
+        Self::start_in(self.dir).await
+    }
+
+    async fn start_in(dir: TempDir) -> Self {
         let config = Config {
             data_dir: dir.path().to_owned(),
             enrolment: "127.0.0.1:0".parse().unwrap(),
@@ -54,10 +63,7 @@ impl Site {
             certificate_life: Duration::from_secs(3600),
         };
         let controller = service::start(config).await.unwrap();
-        Self {
-            controller,
-            _dir: dir,
-        }
+        Self { controller, dir }
     }
 
     pub(crate) async fn end(self) {

@@ -71,14 +71,14 @@ async fn delivers(era: &str) {
 
 #[tokio::test]
 async fn an_agent_of_this_release_works() {
-    works("0.1.0", &[]).await;
-    delivers("0.1.0").await;
+    Box::pin(works("0.1.0", &[])).await;
+    Box::pin(delivers("0.1.0")).await;
 }
 
 #[tokio::test]
 async fn an_agent_that_lacks_the_newest_fields_works() {
-    works("older", &[]).await;
-    delivers("older").await;
+    Box::pin(works("older", &[])).await;
+    Box::pin(delivers("older")).await;
 }
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn an_agent_that_says_what_we_do_not_know_works() {
         "status-of-unknown-refusal",
         "unknown-message",
     ];
-    works("newer", &unknown).await;
-    delivers("newer").await;
+    Box::pin(works("newer", &unknown)).await;
+    Box::pin(delivers("newer")).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Strategies for what is said in a session.
 
 use nepho_common::{
-    control::{Command, Hello, Order, Phase, Status},
+    control::{Command, Hello, Order, Phase, PolicyReport, Status},
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
         Act, AssignedStage, AssignedStep, Assignment, Check, HttpCheck, Probe, Target, TcpCheck,
@@ -57,6 +57,7 @@ prop_compose! {
         (features, spool, next) in (btree_set(name(), 0..4), spool(), seq()),
         epoch in any::<u32>(),
         runs in vec(status(), 0..4),
+        policy in proptest::option::of(policy()),
     ) -> Hello {
         Hello {
             protocol: (low, low + more),
@@ -67,8 +68,18 @@ prop_compose! {
             next,
             epoch: ClockEpoch(epoch),
             runs,
+            policy,
         }
     }
+}
+
+fn policy() -> impl Strategy<Value = PolicyReport> {
+    // A newer agent's may be anything printable.
+    let in_force = "[ -~]{0,80}".prop_map(|canonical| PolicyReport::InForce {
+        digest: nepho_common::id::Digest::of(canonical.as_bytes()),
+        canonical,
+    });
+    prop_oneof![in_force, text().prop_map(PolicyReport::Refusing)]
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -152,7 +163,7 @@ prop_compose! {
 
 pub(crate) fn agent_message() -> impl Strategy<Value = AgentMessage> {
     prop_oneof![
-        hello().prop_map(AgentMessage::Hello),
+        hello().prop_map(|hello| AgentMessage::Hello(Box::new(hello))),
         pong().prop_map(AgentMessage::Pong),
         status().prop_map(AgentMessage::Status),
         text().prop_map(|reason| AgentMessage::Goodbye { reason }),

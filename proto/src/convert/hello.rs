@@ -1,18 +1,20 @@
 //! What an agent says of itself.
 
 use nepho_common::{
-    control::{Hello, Host},
+    control::{Hello, Host, PolicyReport},
+    id::Digest,
+    policy::CANONICAL_MAX,
     time::ClockEpoch,
 };
 
 use super::{
-    field::{id, part, said, seq, set, text},
+    field::{id, part, plain, said, seq, set, text},
     status::statuses,
 };
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
     limits::FEATURES_MAX,
-    wire,
+    wire::{self, policy_report::State},
 };
 
 impl TryFrom<wire::Hello> for Hello {
@@ -31,6 +33,11 @@ impl TryFrom<wire::Hello> for Hello {
             next: seq("next_seq", wire.next_seq)?,
             epoch: ClockEpoch(wire.epoch),
             runs: statuses("runs", wire.runs)?,
+            policy: wire
+                .policy
+                .map(TryInto::try_into)
+                .transpose()
+                .within("policy")?,
         })
     }
 }
@@ -47,7 +54,39 @@ impl From<&Hello> for wire::Hello {
             next_seq: hello.next.0,
             epoch: hello.epoch.0,
             runs: hello.runs.iter().map(Into::into).collect(),
+            policy: hello.policy.as_ref().map(Into::into),
         }
+    }
+}
+
+impl TryFrom<wire::PolicyReport> for PolicyReport {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::PolicyReport) -> Result<Self, BadMessage> {
+        match wire.state.ok_or(Wrong::Missing).within("state")? {
+            State::InForce(policy) => {
+                let digest: Digest = id("sha256", &policy.sha256)?;
+                let canonical = plain("canonical_json", policy.canonical_json, CANONICAL_MAX)?;
+                if Digest::of(canonical.as_bytes()) != digest {
+                    return Err(Wrong::Digest).within("sha256");
+                }
+                Ok(Self::InForce { canonical, digest })
+            }
+            State::Refusing(why) => text("refusing", why).map(Self::Refusing),
+        }
+    }
+}
+
+impl From<&PolicyReport> for wire::PolicyReport {
+    fn from(report: &PolicyReport) -> Self {
+        let state = match report {
+            PolicyReport::InForce { canonical, digest } => State::InForce(wire::PolicyInForce {
+                canonical_json: canonical.clone(),
+                sha256: digest.bytes().to_vec(),
+            }),
+            PolicyReport::Refusing(why) => State::Refusing(said(why)),
+        };
+        Self { state: Some(state) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The messages of a session.
 
 use nepho_common::{
+    control::Hello,
     id::Seq,
     time::{ClockEpoch, Mono},
 };
@@ -20,7 +21,10 @@ impl TryFrom<wire::AgentMessage> for AgentMessage {
 
     fn try_from(wire: wire::AgentMessage) -> Result<Self, BadMessage> {
         match wire.message.ok_or(Wrong::Missing).within("message")? {
-            Agent::Hello(hello) => hello.try_into().map(Self::Hello).within("hello"),
+            Agent::Hello(hello) => {
+                let hello = Hello::try_from(hello).within("hello")?;
+                Ok(Self::Hello(Box::new(hello)))
+            }
             Agent::Pong(pong) => pong.try_into().map(Self::Pong).within("pong"),
             Agent::Status(status) => status.try_into().map(Self::Status).within("status"),
             Agent::Goodbye(bye) => {
@@ -34,7 +38,7 @@ impl TryFrom<wire::AgentMessage> for AgentMessage {
 impl From<AgentMessage> for wire::AgentMessage {
     fn from(message: AgentMessage) -> Self {
         let message = match &message {
-            AgentMessage::Hello(hello) => Agent::Hello(hello.into()),
+            AgentMessage::Hello(hello) => Agent::Hello(hello.as_ref().into()),
             AgentMessage::Pong(pong) => Agent::Pong(pong.into()),
             AgentMessage::Status(status) => Agent::Status(status.into()),
             AgentMessage::Goodbye { reason } => Agent::Goodbye(wire::Goodbye {

@@ -9,8 +9,8 @@ use nepho_common::{
 /// From an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentMessage {
-    /// Once, first.
-    Hello(Hello),
+    /// Once, first. Boxed: it carries a policy, and the others are small and many.
+    Hello(Box<Hello>),
     /// Answers a ping.
     Pong(Pong),
     /// Where it stands in one run.

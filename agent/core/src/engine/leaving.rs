@@ -8,7 +8,7 @@ use nepho_common::{
 };
 
 use super::{
-    tests::{armed, assignment, name, order, phase, start},
+    tests::{armed, assignment, engine, name, order, phase, start},
     *,
 };
 
@@ -31,7 +31,7 @@ fn sealed(engine: &mut Engine) {
 
 #[test]
 fn nothing_new_is_begun_and_the_reason_is_said() {
-    let mut engine = Engine::default();
+    let mut engine = engine();
     engine.handle(Input::Leave(Mono(900)), Mono(0));
     let prepare = || order(Order::Prepare(Box::new(assignment())));
     assert!(refused(&engine.handle(prepare(), Mono(1))));

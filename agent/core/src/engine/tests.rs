@@ -40,6 +40,10 @@ pub(super) fn start(stage: &str, at: u64) -> Input {
     })
 }
 
+pub(super) fn engine() -> Engine {
+    Engine::new(BTreeSet::new(), Ok(Policy::careful()))
+}
+
 pub(super) fn phase(engine: &Engine) -> Phase {
     engine
         .statuses()
@@ -48,7 +52,7 @@ pub(super) fn phase(engine: &Engine) -> Phase {
 }
 
 pub(super) fn armed() -> Engine {
-    let mut engine = Engine::default();
+    let mut engine = engine();
     engine.handle(order(Order::Prepare(Box::new(assignment()))), Mono(0));
     engine.handle(order(Order::Arm("one".parse().unwrap())), Mono(0));
     engine
@@ -235,7 +239,7 @@ fn a_start_after_the_stage_would_be_over_is_refused() {
 
 #[test]
 fn an_unknown_run_is_said_to_be_unknown_and_a_released_one_is_forgotten() {
-    let mut engine = Engine::default();
+    let mut engine = engine();
     let told = engine.handle(order(Order::Arm(name("one"))), Mono(0));
     assert_eq!(
         told,
@@ -254,4 +258,80 @@ fn an_unknown_run_is_said_to_be_unknown_and_a_released_one_is_forgotten() {
         Phase::Unknown,
         "nobody spoke of it for an hour"
     );
+}
+
+fn refusal(engine: &mut Engine, assignment: Assignment) -> Option<String> {
+    match engine
+        .handle(order(Order::Prepare(Box::new(assignment))), Mono(0))
+        .pop()
+    {
+        Some(Action::Tell(Status {
+            phase: Phase::Refused(Refusal::Policy(why)),
+            ..
+        })) => Some(why),
+        _ => None,
+    }
+}
+
+#[test]
+fn without_a_policy_everything_is_refused_and_within_one_it_is_taken() {
+    let mut engine = Engine::new(BTreeSet::new(), Err("no policy.yaml".to_owned()));
+    let why = refusal(&mut engine, assignment());
+    assert_eq!(why.as_deref(), Some("no policy.yaml"));
+    assert!(engine.statuses().is_empty());
+    let mut policy = Policy::careful();
+    policy.limits.stage_seconds = 0;
+    let mut engine = Engine::new(BTreeSet::new(), Ok(policy));
+    assert!(refusal(&mut engine, assignment()).is_some_and(|why| why.contains("stage-seconds")));
+    assert_eq!(refusal(&mut self::engine(), assignment()), None);
+}
+
+#[test]
+fn a_secret_that_the_host_can_not_give_refuses_the_whole_by_its_name() {
+    use nepho_common::{
+        plan::{Act, AssignedStep, Check, HttpCheck, Probe, Target},
+        policy::TargetRule,
+    };
+    let check = Check::Http(HttpCheck {
+        url: "http://10.0.0.1/".to_owned(),
+        method: "GET".to_owned(),
+        headers: vec![("x".to_owned(), "${env:T}".to_owned())],
+        status: [200].into(),
+    });
+    let target = Target {
+        to: "local/a/1".parse().unwrap(),
+        operation: "ask".to_owned().try_into().unwrap(),
+        check,
+        offset: Nanos(0),
+    };
+    let probe = Probe {
+        every: Nanos::from_secs(1),
+        timeout: Nanos::from_secs(1),
+        to: vec![target],
+    };
+    let mut assignment = assignment();
+    assignment.features = ["probe.http".parse().unwrap()].into();
+    assignment.stages[0].steps = vec![AssignedStep {
+        name: "p".parse().unwrap(),
+        act: Act::Probe(probe),
+    }];
+    let mut policy = Policy::careful();
+    let rule = TargetRule {
+        network: Some("10.0.0.1".parse().unwrap()),
+        host: None,
+        ports: nepho_common::policy::Ports::All,
+    };
+    let secret: SecretRef = "env:T".parse().unwrap();
+    policy.secrets.insert(secret.clone(), vec![rule]);
+    let mut engine = Engine::new(assignment.features.clone(), Ok(policy));
+    engine.handle(
+        Input::Unreadable([(secret, "it is not set".to_owned())].into()),
+        Mono(0),
+    );
+    assert_eq!(
+        refusal(&mut engine, assignment.clone()).as_deref(),
+        Some("secret env:T: it is not set")
+    );
+    engine.handle(Input::Unreadable(BTreeMap::new()), Mono(0));
+    assert_eq!(refusal(&mut engine, assignment), None);
 }

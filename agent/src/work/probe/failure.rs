@@ -2,12 +2,15 @@
 
 use std::{error::Error, io};
 
-use nepho_common::recording::Outcome;
+use nepho_common::{policy::Denied, recording::Outcome};
 use rustix::io::Errno;
 
 /// The act that failed. All of it is data of the measurement, never an error of the agent.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// This host's policy forbids it.
+    #[error("forbidden by the policy")]
+    Denied(#[from] Denied),
     /// The name has no address, or nobody says which.
     #[error("resolve the name")]
     Resolve(#[source] io::Error),
@@ -30,6 +33,8 @@ impl Failure {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
+            // It says nothing of the target.
+            Self::Denied(_) => Outcome::OurSide,
             Self::Resolve(error) if is_ours(error) => Outcome::OurSide,
             Self::Resolve(_) | Self::NoAddress => Outcome::Resolve,
             // Whatever the kernel says that is not about the target is about us.

@@ -9,7 +9,12 @@ use http::{
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use nepho_common::{plan::HttpCheck, recording::Outcome};
+use nepho_common::{
+    plan::HttpCheck,
+    policy::{Endpoint, Policy},
+    recording::Outcome,
+    secret::{Part, parts},
+};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,7 +22,13 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Failure, connect, resolved};
+use super::{
+    super::{
+        guard::Guard,
+        secret::{self, Secret},
+    },
+    Failure, connect,
+};
 
 /// The most that is read of an answer. A health check answers in a line; a target that never ends
 /// must not fill our memory.
@@ -37,15 +48,16 @@ pub(super) struct HttpQuestion {
     /// What the request line says.
     path: Uri,
     headers: HeaderMap,
-    host: String,
-    port: u16,
+    to: Endpoint,
+    /// What was put into headers, to be taken out of every text.
+    secrets: Vec<Secret>,
     tls: Option<ServerName<'static>>,
     expected: BTreeSet<u16>,
 }
 
 impl HttpQuestion {
-    pub(super) fn new(check: &HttpCheck) -> Result<Self, String> {
-        resolved(&check.url)?;
+    /// `to` is what the URL names; nothing else is dialled.
+    pub(super) fn new(check: &HttpCheck, to: Endpoint, policy: &Policy) -> Result<Self, String> {
         let bad = |what: &str| format!("{what} of {}", check.url);
         let url: Uri = check.url.parse().map_err(|_| bad("bad address"))?;
         let authority = url
@@ -56,26 +68,19 @@ impl HttpQuestion {
             Some("https") => true,
             Some(_) | None => return Err(bad("neither http nor https in the address")),
         };
-        // The brackets of an IPv6 address belong to the URL, not to the address.
-        let host = authority.host();
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host)
-            .to_owned();
-        let tls = ServerName::try_from(host.clone()).ok().filter(|_| is_https);
+        let named = ServerName::try_from(to.host.to_string()).ok();
+        let tls = named.filter(|_| is_https);
         if is_https && tls.is_none() {
             return Err(bad("a host that no certificate can name in the address"));
         }
         let path = url.path_and_query().map_or("/", |path| path.as_str());
+        let (headers, secrets) = headers(check, authority.as_str(), &to, policy)?;
         Ok(Self {
             method: check.method.parse().map_err(|_| bad("bad method"))?,
             path: path.parse().map_err(|_| bad("bad path"))?,
-            headers: headers(check, authority.as_str())?,
-            port: authority
-                .port_u16()
-                .unwrap_or(if is_https { 443 } else { 80 }),
-            host,
+            headers,
+            secrets,
+            to,
             tls,
             expected: check.status.clone(),
         })
@@ -85,8 +90,22 @@ impl HttpQuestion {
         self.tls.is_some()
     }
 
-    pub(super) async fn ask(&self, tls: Option<&TlsConnector>) -> Result<Outcome, Failure> {
-        let stream = connect(&self.host, self.port).await?;
+    pub(super) const fn to(&self) -> &Endpoint {
+        &self.to
+    }
+
+    /// The text without any secret of this request.
+    pub(super) fn scrubbed(&self, text: String) -> String {
+        let secrets = self.secrets.iter();
+        secrets.fold(text, |text, secret| secret.scrubbed(&text))
+    }
+
+    pub(super) async fn ask(
+        &self,
+        tls: Option<&TlsConnector>,
+        guard: &Guard,
+    ) -> Result<Outcome, Failure> {
+        let stream = connect(&self.to, guard).await?;
         match (&self.tls, tls) {
             (None, _) => self.exchange(stream).await,
             (Some(name), Some(tls)) => {
@@ -148,15 +167,36 @@ impl HttpQuestion {
 
 /// What was asked for, and what HTTP needs where it was not said. None of the values is repeated
 /// in an error: they may be secrets.
-fn headers(check: &HttpCheck, authority: &str) -> Result<HeaderMap, String> {
+fn headers(
+    check: &HttpCheck,
+    authority: &str,
+    to: &Endpoint,
+    policy: &Policy,
+) -> Result<(HeaderMap, Vec<Secret>), String> {
     let mut headers = HeaderMap::new();
+    let mut secrets = Vec::new();
     for (name, value) in &check.headers {
         let bad = |why: &str| format!("header {name:?} of {}: {why}", check.url);
-        resolved(name)
-            .and_then(|()| resolved(value))
-            .map_err(|why| bad(&why))?;
+        let mut text = String::new();
+        let had = secrets.len();
+        for part in parts(value).map_err(|why| bad(&why.to_string()))? {
+            match part {
+                Part::Text(part) => text.push_str(&part),
+                Part::Secret(reference) => {
+                    // Judged when the run was prepared, and once more where it is used.
+                    let allowed = policy.admits_secret(&reference, to);
+                    allowed.map_err(|rule| bad(&rule.to_string()))?;
+                    let read = secret::read(&reference);
+                    let found = read.map_err(|why| bad(&format!("secret {reference}: {why}")))?;
+                    text.push_str(found.reveal());
+                    secrets.push(found);
+                }
+            }
+        }
         let key: HeaderName = name.parse().map_err(|_| bad("not a header name"))?;
-        let value = HeaderValue::from_str(value).map_err(|_| bad("not a header value"))?;
+        let mut value = HeaderValue::from_str(&text).map_err(|_| bad("not a header value"))?;
+        // Such a value prints as `Sensitive`.
+        value.set_sensitive(secrets.len() > had);
         headers.append(key, value);
     }
     // `user:password@` is not part of a host.
@@ -168,7 +208,7 @@ fn headers(check: &HttpCheck, authority: &str) -> Result<HeaderMap, String> {
     headers
         .entry(CONNECTION)
         .or_insert(HeaderValue::from_static("close"));
-    Ok(headers)
+    Ok((headers, secrets))
 }
 
 /// With the root certificates of this host, read once.

@@ -13,18 +13,24 @@ mod failure;
 mod http;
 mod tcp;
 
-use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use nepho_common::{plan::Check, recording::Outcome, time::Nanos};
+use nepho_common::{plan::Check, policy::Endpoint, recording::Outcome, time::Nanos};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use self::failure::Failure;
 use self::{http::HttpQuestion, tcp::TcpQuestion};
+use super::guard::Guard;
+use crate::{chain::Chain, clock};
 
 /// A check, made ready before its first instant.
 #[derive(Debug)]
-pub struct Question(Result<Kind, String>);
+pub struct Question {
+    kind: Result<Kind, String>,
+    /// A refusal by the policy is said once for each target of a stage.
+    is_denial_said: AtomicBool,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -36,21 +42,44 @@ impl Question {
     /// Makes `check` ready. One that can't be made is kept too: each of its requests is then a
     /// failure of our side, not of the target.
     #[must_use]
-    pub fn new(check: &Check) -> Self {
-        Self(match check {
-            Check::Http(check) => HttpQuestion::new(check).map(|ask| Kind::Http(Box::new(ask))),
-            Check::Tcp(check) => TcpQuestion::new(check).map(Kind::Tcp),
-        })
+    pub fn new(check: &Check, guard: &Guard) -> Self {
+        let endpoint = Endpoint::of(check).map_err(|why| why.to_string());
+        let kind = endpoint.and_then(|to| match check {
+            Check::Http(check) => {
+                let ask = HttpQuestion::new(check, to, guard.policy())?;
+                Ok(Kind::Http(Box::new(ask)))
+            }
+            Check::Tcp(_) => Ok(Kind::Tcp(TcpQuestion(to))),
+        });
+        Self {
+            kind,
+            is_denial_said: AtomicBool::new(false),
+        }
     }
 
     /// Why it can't be asked.
     #[must_use]
     pub fn unusable(&self) -> Option<&str> {
-        self.0.as_ref().err().map(String::as_str)
+        self.kind.as_ref().err().map(String::as_str)
+    }
+
+    /// Says in this host's own log how it failed, without the secrets that were sent.
+    fn log(&self, kind: &Kind, failure: &Failure, outcome: Outcome) {
+        let text = Chain(failure).to_string();
+        let (text, to) = match kind {
+            Kind::Http(ask) => (ask.scrubbed(text), ask.to()),
+            Kind::Tcp(ask) => (text, &ask.0),
+        };
+        let denied = matches!(failure, Failure::Denied(_));
+        if denied && !self.is_denial_said.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%to, rule = %text, "a request was refused by the policy");
+        } else {
+            tracing::debug!(%to, error = %text, ?outcome, "a request failed");
+        }
     }
 
     const fn needs_tls(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Ok(Kind::Http(ask)) => ask.is_https(),
             Ok(Kind::Tcp(_)) | Err(_) => false,
         }
@@ -58,43 +87,48 @@ impl Question {
 }
 
 /// Asks.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 #[expect(
     missing_debug_implementations,
     reason = "a TLS connector has none, and nobody prints an asker"
 )]
 pub struct Asker {
     tls: Option<TlsConnector>,
+    guard: Guard,
 }
 
 impl Asker {
     /// An asker for these questions. The host's root certificates are read once, and only if a
     /// question needs them: that takes milliseconds, so it comes before the first instant.
-    pub async fn ready_for<'a>(mut questions: impl Iterator<Item = &'a Question>) -> Self {
+    pub async fn ready_for<'a>(
+        mut questions: impl Iterator<Item = &'a Question>,
+        guard: Guard,
+    ) -> Self {
         let tls = if questions.any(Question::needs_tls) {
             Some(http::tls().await)
         } else {
             None
         };
-        Self { tls }
+        Self { tls, guard }
     }
 
     /// Asks and waits for the end, at most for `timeout`.
     pub async fn ask(&self, question: &Question, timeout: Nanos) -> Outcome {
-        let Ok(kind) = &question.0 else {
+        let Ok(kind) = &question.kind else {
             return Outcome::OurSide;
         };
         let answer = async {
+            let _leave = self.guard.enter(clock::now())?;
             match kind {
-                Kind::Http(ask) => ask.ask(self.tls.as_ref()).await,
-                Kind::Tcp(ask) => ask.ask().await,
+                Kind::Http(ask) => ask.ask(self.tls.as_ref(), &self.guard).await,
+                Kind::Tcp(ask) => ask.ask(&self.guard).await,
             }
         };
         match tokio::time::timeout(timeout.duration(), answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => {
                 let outcome = failure.outcome();
-                tracing::debug!(error = %crate::chain::Chain(&failure), ?outcome, "a request failed");
+                question.log(kind, &failure, outcome);
                 outcome
             }
             Err(_) => Outcome::Timeout,
@@ -102,10 +136,10 @@ impl Asker {
     }
 }
 
-/// A connection to the first address of `host` that takes one, in the resolver's order.
-async fn connect(host: &str, port: u16) -> Result<TcpStream, Failure> {
-    let found = tokio::net::lookup_host((host, port)).await;
-    let addresses: Vec<SocketAddr> = found.map_err(Failure::Resolve)?.collect();
+/// A connection to the first address that takes one, in the resolver's order. Each was judged, and
+/// the name is not asked for again.
+async fn connect(to: &Endpoint, guard: &Guard) -> Result<TcpStream, Failure> {
+    let addresses = guard.addresses(to).await?;
     let mut last = Failure::NoAddress;
     for address in addresses {
         match TcpStream::connect(address).await {
@@ -119,13 +153,4 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Failure> {
         }
     }
     Err(last)
-}
-
-/// A text with a reference that nobody resolved must not leave the host.
-fn resolved(text: &str) -> Result<(), String> {
-    if text.contains("${") {
-        // The text itself may be a secret's name; it is not repeated.
-        return Err("it holds an unresolved reference `${…}`".to_owned());
-    }
-    Ok(())
 }

@@ -1,20 +1,15 @@
 //! Opens a TCP connection and closes it.
 
-use nepho_common::{plan::TcpCheck, recording::Outcome};
+use nepho_common::{policy::Endpoint, recording::Outcome};
 
-use super::{Failure, connect, resolved};
+use super::{super::guard::Guard, Failure, connect};
 
 #[derive(Debug)]
-pub(super) struct TcpQuestion(TcpCheck);
+pub(super) struct TcpQuestion(pub(super) Endpoint);
 
 impl TcpQuestion {
-    pub(super) fn new(check: &TcpCheck) -> Result<Self, String> {
-        resolved(&check.host)?;
-        Ok(Self(check.clone()))
-    }
-
-    pub(super) async fn ask(&self) -> Result<Outcome, Failure> {
-        drop(connect(&self.0.host, self.0.port).await?);
+    pub(super) async fn ask(&self, guard: &Guard) -> Result<Outcome, Failure> {
+        drop(connect(&self.0, guard).await?);
         Ok(Outcome::Success)
     }
 }

@@ -123,8 +123,9 @@ pub(crate) struct RawInstance {
     pub(crate) address: Option<RawAddresses>,
 }
 
-/// Where an instance is reached depends on who asks. An environment that finds no address here has
-/// no path to the instance. HOST:PORT (an IPv6 address in brackets), `http://HOST` or `https://HOST`.
+/// Where an instance is reached depends on who asks; `address: {default: HOST:PORT}` is one for all.
+/// An environment that finds no address here has no path to the instance. HOST:PORT (an IPv6 address
+/// in brackets), `http://HOST` or `https://HOST`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Addresses")]

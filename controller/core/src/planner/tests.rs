@@ -1,3 +1,5 @@
+use nepho_common::policy::{Policy, Ports, TargetRule};
+
 use super::*;
 use crate::scenario::{Bundle, Source};
 
@@ -21,6 +23,17 @@ fn bundle(stages: &str) -> Bundle {
     }
 }
 
+/// The careful default, and the one name that the fleet declares.
+fn policy() -> Policy {
+    let mut policy = Policy::careful();
+    policy.targets.push(TargetRule {
+        network: None,
+        host: Some("web.example".to_owned().try_into().unwrap()),
+        ports: Ports::All,
+    });
+    policy
+}
+
 fn inventory(agents: &[(&str, &str)]) -> Inventory {
     let available = |(agent, environment): &(&str, &str)| {
         let features = ["probe.http".parse().unwrap(), "probe.tcp".parse().unwrap()].into();
@@ -30,6 +43,7 @@ fn inventory(agents: &[(&str, &str)]) -> Inventory {
             Available {
                 environment,
                 features,
+                policy: Some(PolicyReport::of(&policy())),
             },
         )
     };

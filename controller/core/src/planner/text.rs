@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use nepho_common::plan::{Act, Plan, PlannedStage, PlannedStep, Route};
 
-use super::{Estimate, Planned};
+use super::{BlastRadius, Estimate, Planned};
 
 /// What `nepho plan` prints.
 #[must_use]
@@ -49,6 +49,8 @@ pub fn render(planned: &Planned) -> String {
             line(format!("  {}", expects(stage, estimate)));
         }
     }
+    line(String::new());
+    line(blast(planned));
     if !planned.notes.is_empty() {
         line(String::new());
         planned
@@ -59,6 +61,24 @@ pub fn render(planned: &Planned) -> String {
     line(String::new());
     line(format!("plan id {id}"));
     out
+}
+
+fn blast(planned: &Planned) -> String {
+    let BlastRadius {
+        agents,
+        unknown,
+        allowed,
+        used,
+    } = planned.blast;
+    let agents = counted(agents, "connected agent");
+    let unknown = match unknown {
+        0 => String::new(),
+        n => format!(", beside {} of unknown policy", counted(n, "agent")),
+    };
+    format!(
+        "blast radius: the policies of {agents} allow {allowed} requests/s in all{unknown}; this \
+         plan makes up to {used}"
+    )
 }
 
 fn counted(n: u64, what: &str) -> String {

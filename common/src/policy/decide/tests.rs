@@ -1,0 +1,291 @@
+use super::*;
+use crate::{
+    id::{Digest, PlanId},
+    plan::{AssignedStep, HttpCheck, TcpCheck},
+    policy::{Ports, TargetRule},
+};
+
+fn tcp(host: &str, port: u16) -> Check {
+    let host = host.to_owned();
+    Check::Tcp(TcpCheck { host, port })
+}
+
+fn http(url: &str, header: &str) -> Check {
+    Check::Http(HttpCheck {
+        url: url.to_owned(),
+        method: "GET".to_owned(),
+        headers: vec![("x-key".to_owned(), header.to_owned())],
+        status: [200].into(),
+    })
+}
+
+fn assignment(checks: &[Check], every: Nanos) -> Assignment {
+    let target = |check: &Check| Target {
+        to: "local/a/1".parse().unwrap(),
+        operation: "ask".to_owned().try_into().unwrap(),
+        check: check.clone(),
+        offset: Nanos(0),
+    };
+    let probe = Probe {
+        every,
+        timeout: Nanos::from_secs(2),
+        to: checks.iter().map(target).collect(),
+    };
+    Assignment {
+        plan: PlanId(Digest::of(b"")),
+        environment: "local".parse().unwrap(),
+        features: checks.iter().map(Check::feature).collect(),
+        stages: vec![AssignedStage {
+            name: "one".parse().unwrap(),
+            lasts: Nanos::from_secs(10),
+            steps: vec![AssignedStep {
+                name: "p".parse().unwrap(),
+                act: Act::Probe(probe),
+            }],
+        }],
+    }
+}
+
+fn said(policy: &Policy, checks: &[Check]) -> String {
+    let assignment = assignment(checks, Nanos::from_secs(1));
+    policy
+        .admits(&assignment)
+        .map_or_else(|denied| denied.to_string(), |()| "yes".to_owned())
+}
+
+fn named(host: &str) -> TargetRule {
+    TargetRule {
+        network: None,
+        host: Some(host.to_owned().try_into().unwrap()),
+        ports: Ports::Only(vec![(443, 443)]),
+    }
+}
+
+#[test]
+fn the_careful_default_takes_private_targets_and_no_other() {
+    let policy = Policy::careful().checked().unwrap();
+    for host in [
+        "10.0.0.1",
+        "172.31.0.1",
+        "192.168.1.1",
+        "127.0.0.1",
+        "::1",
+        "fd00::1",
+        "localhost",
+    ] {
+        assert_eq!(said(&policy, &[tcp(host, 5432)]), "yes", "{host}");
+    }
+    assert_eq!(
+        said(&policy, &[http("http://[::1]:80/x?y", "plain")]),
+        "yes"
+    );
+    for host in [
+        "8.8.8.8",
+        "172.32.0.1",
+        "2001:db8::1",
+        "example.com",
+        "localhost.example",
+    ] {
+        let text = said(&policy, &[tcp(host, 5432)]);
+        assert!(text.contains("not in `targets`"), "{host}: {text}");
+    }
+}
+
+#[test]
+fn what_no_policy_can_allow_is_refused_even_when_everything_is_listed() {
+    let mut policy = Policy::careful();
+    let everything = |network: &str| TargetRule {
+        network: Some(network.parse().unwrap()),
+        host: None,
+        ports: Ports::All,
+    };
+    policy.targets.extend(["0.0.0.0/0", "::/0"].map(everything));
+    for host in [
+        "169.254.169.254",
+        "100.100.100.200",
+        "fd00:ec2::254",
+        "fe80::1",
+        "0.0.0.0",
+        "224.0.0.1",
+    ] {
+        let text = said(&policy, &[tcp(host, 80)]);
+        assert!(text.contains("whatever a policy says"), "{host}: {text}");
+    }
+    for host in [
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::]",
+    ] {
+        let text = said(&policy, &[http(&format!("http://{host}/"), "")]);
+        assert!(text.contains("whatever a policy says"), "{host}: {text}");
+    }
+    assert_eq!(
+        said(&policy, &[tcp("8.8.8.8", 80)]),
+        "yes",
+        "the rules do allow"
+    );
+}
+
+#[test]
+fn odd_literals_and_zones_are_no_targets() {
+    let policy = Policy::careful();
+    for host in [
+        "0x7f.1",
+        "2130706433",
+        "127.1",
+        "0",
+        "0x7f000001",
+        "fe80::1%eth0",
+        "127.0.0.1:80",
+        "a b",
+        "",
+        "ⅼocalhost",
+        "a..b",
+    ] {
+        let text = said(&policy, &[tcp(host, 80)]);
+        assert!(text.contains("neither a DNS name nor"), "{host}: {text}");
+    }
+    for url in [
+        "http://0177.0.0.1/",
+        "http://2130706433/",
+        "http://10.0.0.1:0/",
+        "http://u:p@10.0.0.1/",
+        "ftp://10.0.0.1/",
+        "http://10.0.0.1:80:81/",
+        "http://${env:X}/",
+    ] {
+        assert_ne!(said(&policy, &[http(url, "")]), "yes", "{url}");
+    }
+}
+
+#[test]
+fn a_name_needs_a_rule_of_its_own_and_each_of_its_addresses_too() {
+    let mut policy = Policy::careful();
+    policy.targets.push(named("*.staging.example"));
+    assert_eq!(
+        said(&policy, &[http("https://api.staging.example./x", "")]),
+        "yes"
+    );
+    for url in [
+        "https://staging.example/",
+        "https://api.staging.example:8443/",
+        "https://evilstaging.example/",
+    ] {
+        assert!(
+            said(&policy, &[http(url, "")]).contains("not in `targets`"),
+            "{url}"
+        );
+    }
+    let endpoint = Endpoint::of(&http("https://api.staging.example/", "")).unwrap();
+    let address = |ip: &str| policy.admits_address(&endpoint, ip.parse().unwrap());
+    assert_eq!(address("10.0.0.9"), Ok(()));
+    assert!(matches!(address("93.184.216.34"), Err(Denied::Target(_))));
+    assert!(matches!(
+        address("169.254.169.254"),
+        Err(Denied::BuiltIn { .. })
+    ));
+}
+
+#[test]
+fn a_secret_goes_only_where_its_own_list_says() {
+    let mut policy = Policy::careful();
+    let ask = |policy: &Policy, url: &str| said(policy, &[http(url, "Bearer ${env:TOKEN}")]);
+    let refused = "secret env:TOKEN may not go to";
+    assert!(ask(&policy, "http://10.0.0.1/").contains(refused));
+    let only = TargetRule {
+        network: Some("10.0.0.1".parse().unwrap()),
+        host: None,
+        ports: "80"
+            .parse::<u16>()
+            .map(|p| Ports::Only(vec![(p, p)]))
+            .unwrap(),
+    };
+    policy
+        .secrets
+        .insert("env:TOKEN".parse().unwrap(), vec![only]);
+    assert_eq!(ask(&policy, "http://10.0.0.1/"), "yes");
+    for url in [
+        "http://10.0.0.2/",
+        "http://10.0.0.1:81/",
+        "http://localhost/",
+    ] {
+        assert!(ask(&policy, url).contains(refused), "{url}");
+    }
+    assert!(said(&policy, &[http("http://10.0.0.1/", "${env:OTHER}")]).contains("env:OTHER"));
+    assert!(said(&policy, &[http("http://10.0.0.1/", "${TOKEN}")]).contains("a reference is"));
+    let found = references(&assignment(&[http("http://a/", "${file:/b}")], Nanos(1)));
+    assert_eq!(found, ["file:/b".parse().unwrap()].into());
+}
+
+#[test]
+fn actions_rates_connections_and_durations_have_their_limits() {
+    let mut policy = Policy::careful();
+    policy.limits = super::super::Limits {
+        requests_per_second: 20,
+        connections: 40,
+        stage_seconds: 10,
+    };
+    let many = |n: usize, every| assignment(&vec![tcp("10.0.0.1", 1); n], every);
+    let second = Nanos::from_secs(1);
+    assert_eq!(policy.admits(&many(20, second)), Ok(()));
+    assert_eq!(peak_rate(&many(20, second)), 20);
+    assert!(matches!(
+        policy.admits(&many(21, second)),
+        Err(Denied::Rate { asked: 21, .. })
+    ));
+    policy.limits.connections = 39;
+    assert!(matches!(
+        policy.admits(&many(20, second)),
+        Err(Denied::Connections { asked: 40, .. })
+    ));
+    let mut long = many(1, second);
+    long.stages[0].lasts = Nanos(10_000_000_001);
+    assert!(matches!(policy.admits(&long), Err(Denied::Lasts { .. })));
+    policy.actions = ["probe.http".parse().unwrap()].into();
+    assert!(matches!(
+        policy.admits(&many(1, second)),
+        Err(Denied::Action(_))
+    ));
+    let mut hidden = many(1, second);
+    hidden.features.clear();
+    assert!(
+        matches!(policy.admits(&hidden), Err(Denied::Action(_))),
+        "said or not"
+    );
+}
+
+#[test]
+fn a_policy_reads_back_and_a_doubtful_one_is_refused() {
+    let mut policy = Policy::careful();
+    policy.targets.push(named("a.example"));
+    policy
+        .secrets
+        .insert("file:/run/t".parse().unwrap(), vec![named("a.example")]);
+    let text = policy.canonical();
+    assert_eq!(Policy::read(&text), Some(policy.clone()));
+    let change = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        assert_eq!(Policy::read(&changed), None, "{changed}");
+    };
+    change("nepho.policy/v1", "nepho.policy/v2");
+    change("\"limits\"", "\"extra\":1,\"limits\"");
+    change("\"probe.http\"", "\"probe.tcp\"");
+    change("10.0.0.0/8", "10.0.0.1/8");
+    change("10.0.0.0/8", "10.0.0.0/33");
+    change("\"10.0.0.0/8\"", "\"127.0.0.0/8\"");
+    change(
+        "{\"network\":\"10.0.0.0/8\"",
+        "{\"network\":\"10.0.0.0/8\",\"host\":\"a\"",
+    );
+    change("\"all\"", "\"some\"");
+    change("\"443\"", "\"443-1\"");
+    change("\"443\"", "\"0\"");
+    change("file:/run/t", "file:run/t");
+    let ports = |text: &str| serde_json::from_str::<Ports>(text);
+    assert_eq!(
+        ports("[443, \"8000-8010\"]").unwrap(),
+        Ports::Only(vec![(443, 443), (8000, 8010)])
+    );
+    assert!(ports("443").unwrap().contain(443) && !ports("443").unwrap().contain(80));
+}
