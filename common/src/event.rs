@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Host, Refusal, StopMode},
-    id::{AgentId, EnvironmentName, Feature, PlanId, StageName, StepName},
+    id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -69,6 +69,13 @@ pub enum What {
         agent: AgentId,
         /// When it was noticed, in run time.
         at: RunTime,
+    },
+    /// Agent: records of its spool are lost, because its disk does not give them back.
+    Gap {
+        /// The first of them.
+        from: Seq,
+        /// The last of them.
+        to: Seq,
     },
     /// Controller: the run began.
     RunStarted {

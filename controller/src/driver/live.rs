@@ -261,6 +261,7 @@ fn saying(what: &What) -> Option<String> {
         | What::Missed { .. }
         | What::EpochOpened { .. }
         | What::HostClock(_)
+        | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
         | What::StageCollected { .. }

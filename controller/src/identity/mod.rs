@@ -12,6 +12,8 @@ pub mod ca;
 pub mod certificate;
 pub mod csr;
 pub mod enrol;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod renew;
 pub mod token;
 pub mod tries;

@@ -12,7 +12,7 @@ use proptest::{
     sample::select,
 };
 
-use super::{digest, name, run_time, span, text};
+use super::{digest, name, run_time, seq, span, text};
 
 pub(crate) fn mono() -> impl Strategy<Value = Mono> {
     span().prop_map(|Nanos(at)| Mono(at))
@@ -79,6 +79,10 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
                 max_error,
                 estimated_error,
             })
+        }),
+        (seq(), seq()).prop_map(|(one, other)| What::Gap {
+            from: one.min(other),
+            to: one.max(other)
         }),
     ]
 }

@@ -40,7 +40,8 @@ const fn is_controllers(what: &What) -> bool {
         | What::StageEnded { .. }
         | What::Missed { .. }
         | What::EpochOpened { .. }
-        | What::HostClock(_) => false,
+        | What::HostClock(_)
+        | What::Gap { .. } => false,
         What::RunStarted { .. }
         | What::ClockDisturbed { .. }
         | What::AgentJoined { .. }

@@ -152,6 +152,7 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         What::EpochOpened { .. }
         | What::HostClock(_)
         | What::ClockDisturbed { .. }
+        | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }

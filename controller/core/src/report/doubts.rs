@@ -50,6 +50,8 @@ pub enum Code {
     Clock,
     /// A wall clock is off, or was set in the middle of the run.
     WallClock,
+    /// An agent lost records before they were stored.
+    Gap,
     /// Requests that were due were not sent.
     NotSent,
     /// A finding passed although something of it is missing.
@@ -85,6 +87,7 @@ impl Code {
             Self::Suspended => "suspended",
             Self::Clock => "clock",
             Self::WallClock => "wall-clock",
+            Self::Gap => "gap",
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
@@ -112,6 +115,7 @@ impl Code {
             | Self::Suspended
             | Self::Clock
             | Self::WallClock
+            | Self::Gap
             | Self::NotSent
             | Self::PassedWithout
             | Self::NoPath

@@ -66,6 +66,7 @@ pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String
             Body::Seal(seal) => coverages.seal(&entry.key, seal),
         }
     }
+    folded.story.doubt_gaps(&mut folded.doubts);
     folded.proofs = coverages.settle();
     let Folded { story, doubts, .. } = &mut folded;
     story.clocks.doubt(&story.ordered, doubts);

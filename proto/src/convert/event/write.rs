@@ -53,6 +53,10 @@ impl From<&What> for Wire {
                 agent: agent.to_string(),
                 at: at.0,
             }),
+            What::Gap { from, to } => Self::Gap(wire::Gap {
+                from: from.0,
+                to: to.0,
+            }),
             What::RunStarted { plan, host } => Self::RunStarted(wire::RunStarted {
                 plan: plan.0.bytes().to_vec(),
                 host: Some(host.into()),
