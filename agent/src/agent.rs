@@ -10,7 +10,7 @@ use std::{
 use nepho_agent_core::engine::Engine;
 use nepho_common::{
     control::PolicyReport,
-    id::{AgentId, BootId, Feature},
+    id::{AgentId, BootId, Feature, Seq},
     policy::{Endpoint, Policy},
     time::ClockEpoch,
 };
@@ -28,6 +28,7 @@ use crate::{
     driver::{self, Author, Driver, DriverError},
     host,
     identity::{About, DataDir, Identity, IdentityError},
+    leave::{Ending, Leave, beyond},
     policy, random,
     renewal::Renewal,
     results::Courier,
@@ -40,8 +41,11 @@ use crate::{
 const COMMANDS: usize = 64;
 /// Statuses that wait for the session: one for each step of each run.
 const TOLD: usize = 64;
-/// With the driver's own 2 s, everything ends within the 5 s that a supervisor is told of.
-const DELIVER_MAX: Duration = Duration::from_millis(1500);
+/// How long what is under way may take to end when nothing else is said. With the driver's own 2 s
+/// for the disk and the two below that is 23 s: less than the 30 s after which Kubernetes kills.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(15);
+/// The last acknowledgement: a reconnect and a commit, many times over.
+const DELIVER_MAX: Duration = Duration::from_secs(5);
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// Why the agent ended.
@@ -113,15 +117,15 @@ impl Agent {
         Arc::clone(&self.reload)
     }
 
-    /// Runs until `stop` is true, then drains. `ready` is answered at the first welcome.
+    /// Runs until it is told to leave. `ready` is answered at the first welcome.
     ///
     /// # Errors
     /// The agent can't keep what it measures, so it must not go on.
     pub async fn run(
         self,
-        stop: watch::Receiver<bool>,
+        stop: watch::Receiver<Leave>,
         ready: oneshot::Sender<()>,
-    ) -> Result<(), AgentError> {
+    ) -> Result<Ending, AgentError> {
         // The agent has one thread, and the compiler can't prove that a stream of boxed messages
         // may change threads between two of its polls.
         LocalSet::new().run_until(self.drive(stop, ready)).await
@@ -129,9 +133,9 @@ impl Agent {
 
     async fn drive(
         self,
-        stop: watch::Receiver<bool>,
+        stop: watch::Receiver<Leave>,
         ready: oneshot::Sender<()>,
-    ) -> Result<(), AgentError> {
+    ) -> Result<Ending, AgentError> {
         let Self {
             about,
             dialer,
@@ -187,7 +191,13 @@ impl Agent {
                 reload,
             },
         );
-        let courier = Courier::new(dialer.clone(), spool, standing.acked, written.clone());
+        let courier = Courier::new(
+            dialer.clone(),
+            spool.clone(),
+            standing.acked,
+            written.clone(),
+        );
+        let (last, acked) = (written.clone(), courier.acked());
         let ports = session::Ports {
             commands,
             told,
@@ -213,28 +223,41 @@ impl Agent {
                 carried = carrying.join_next() => match carried {
                     Some(Ok(Err(error))) => Err(error.into()),
                     Some(Ok(Ok(())) | Err(_)) | None => {
-                        session::told_to(&mut stopped).await;
+                        beyond(&mut stopped, Leave::Stay).await;
                         driving.await
                     }
                 },
             }
         };
-        deliver(&mut carrying).await;
+        let mut stop = stop;
+        let is_delivered = tokio::select! {
+            delivered = deliver(&mut carrying, &last, acked) => Some(delivered),
+            Leave::Now = now(&mut stop) => None,
+        };
+        // What is read comes after what was acknowledged: then that is on disk as well.
+        let kept = spool.read(*last.borrow());
+        drop(timeout(GOODBYE_MAX, kept).await);
         leave.send_replace(true);
         let goodbye = async { while connections.join_next().await.is_some() {} };
         drop(timeout(GOODBYE_MAX, goodbye).await);
         renewing.shutdown().await;
-        tracing::info!("agent ends");
-        Ok(driven?)
+        let ending = match (driven?, is_delivered) {
+            (_, None) => Ending::Aborted,
+            (true, Some(true)) => Ending::Complete,
+            (true | false, Some(true | false)) => Ending::Incomplete,
+        };
+        tracing::info!(?ending, "agent ends");
+        Ok(ending)
     }
 }
 
-/// The driver has ended; what is still owed may go out for a moment, and is on disk anyway.
-async fn deliver(carrying: &mut JoinSet<Result<(), SpoolError>>) {
-    match timeout(DELIVER_MAX, carrying.join_next()).await {
-        Ok(Some(Ok(Err(error)))) => tracing::error!(error = %Chain(&error), "results stay on disk"),
-        Ok(Some(Ok(Ok(())) | Err(_)) | None) => {}
-        Err(_) => tracing::warn!("some results stay on disk until the next start"),
+/// Comes back when the agent is to end at once; it may have been told so already.
+async fn now(stop: &mut watch::Receiver<Leave>) -> Leave {
+    let told = stop.wait_for(|leave| *leave == Leave::Now).await;
+    match told {
+        Ok(leave) => *leave,
+        // Nobody can say so any more: what was said last holds.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -258,6 +281,28 @@ pub(crate) fn report(policy: &Result<Policy, String>, doors: &[Endpoint]) -> Pol
         Ok(policy) => PolicyReport::of(policy, doors.to_vec()),
         Err(why) => PolicyReport::Refusing(why.clone()),
     }
+}
+
+/// The driver has ended; what is still owed may go out for a moment, and is on disk anyway. The
+/// heartbeat goes on meanwhile. Whether the controller has everything.
+async fn deliver(
+    carrying: &mut JoinSet<Result<(), SpoolError>>,
+    written: &watch::Receiver<Seq>,
+    mut acked: watch::Receiver<Seq>,
+) -> bool {
+    let last = *written.borrow();
+    let everything = async { acked.wait_for(|acked| *acked >= last).await.is_ok() };
+    let delivered = timeout(DELIVER_MAX, everything).await == Ok(true);
+    if delivered {
+        return true;
+    }
+    match carrying.try_join_next() {
+        Some(Ok(Err(error))) => tracing::error!(error = %Chain(&error), "results stay on disk"),
+        Some(Ok(Ok(())) | Err(_)) | None => {
+            tracing::warn!("some results stay on disk until the next start");
+        }
+    }
+    false
 }
 
 fn features() -> std::collections::BTreeSet<Feature> {

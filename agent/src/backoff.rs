@@ -26,6 +26,14 @@ impl Backoff {
         self.bound = FIRST;
     }
 
+    /// It was open for so long and then failed. A first failure again if that was longer than the
+    /// longest wait; a controller that welcomes and falls over at once is left in peace ever longer.
+    pub fn lasted(&mut self, open: Duration) {
+        if open >= MOST {
+            self.reset();
+        }
+    }
+
     /// It failed: how long to wait.
     pub fn next_wait(&mut self) -> Duration {
         let bound = u64::try_from(self.bound.as_millis()).unwrap_or(u64::MAX);
@@ -58,5 +66,17 @@ mod tests {
         assert_eq!(bounds, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
         backoff.reset();
         assert!(backoff.next_wait() <= FIRST);
+    }
+
+    #[test]
+    fn only_what_held_for_a_while_counts_as_a_success() {
+        let mut backoff = Backoff::new();
+        for _ in 0..4 {
+            backoff.next_wait();
+            backoff.lasted(MOST / 2);
+        }
+        assert_eq!(backoff.bound, FIRST * 16);
+        backoff.lasted(MOST);
+        assert_eq!(backoff.bound, FIRST);
     }
 }

@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{address::Address, identity::DataDir, join::Join};
+use crate::{address::Address, agent::DRAIN_WITHIN, identity::DataDir, join::Join};
 
 /// What is done with a policy.
 #[derive(Debug, Clone, Subcommand)]
@@ -91,10 +91,24 @@ Example:
         verb: PolicyVerb,
     },
     /// Keep in touch with the controller and do what it asks, until SIGTERM.
+    ///
+    /// SIGTERM and Ctrl-C drain it: it takes on nothing new, finishes the stage that is under way
+    /// or cuts it at the deadline, and waits up to 5 s more until the controller has everything. A
+    /// second signal ends it at once.
     #[command(after_help = "\
+Exit codes:
+  0   ended as asked: nothing was cut, and the controller has everything
+  1   it could not start or go on; standard error says why
+  2   the command line is wrong
+  75  ended as asked, but a stage was cut at the deadline or results wait on disk
+  130, 143  ended at once by a second Ctrl-C or SIGTERM; what was written is on disk
+
 Example:
   NEPHO_LOG=nepho_agent=debug nepho-agent run --data-dir /var/lib/nepho-agent")]
     Run {
+        /// How long a stage that is under way may go on after the first SIGTERM, in seconds.
+        #[arg(long, value_name = "SECONDS", env = "NEPHO_AGENT_DRAIN", default_value_t = DRAIN_WITHIN.as_secs())]
+        drain: u64,
         /// End when the process that started this one ends.
         #[arg(long)]
         die_with_parent: bool,
@@ -158,6 +172,8 @@ pub enum Task {
     Run {
         /// From where.
         dir: DataDir,
+        /// How long to drain.
+        drain: Duration,
         /// The policy file, if not the one in there.
         policy: Option<PathBuf>,
         /// End with the parent.
@@ -197,11 +213,13 @@ impl From<Verb> for Task {
                 verb: PolicyVerb::Check { place },
             } => Self::CheckPolicy(place.path()),
             Verb::Run {
+                drain,
                 policy,
                 die_with_parent,
                 data,
             } => Self::Run {
                 dir: DataDir(data.data_dir),
+                drain: Duration::from_secs(drain),
                 policy,
                 die_with_parent,
             },

@@ -22,7 +22,7 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, PlanId, RunId, RunKey, Seq, StageName},
     journal::{Body, RecordKind},
     plan::AssignedStage,
-    time::{Mono, RunTime},
+    time::{Mono, Nanos, RunTime},
 };
 use nepho_proto::journal;
 use tokio::{
@@ -34,10 +34,11 @@ use tokio::{
 pub use self::allowed::Allowed;
 use crate::{
     clock::{self, Alarm, Epochs},
-    hold,
+    discipline, hold,
+    leave::{Leave, beyond},
     ration::Ration,
     scrub,
-    session::{Standing, told_to},
+    session::Standing,
     spool::{Draft, Spool, SpoolError, Written},
     work::{
         Seen, Sighting,
@@ -104,6 +105,10 @@ pub struct Driver {
     sightings: (mpsc::Sender<Sighting>, mpsc::Receiver<Sighting>),
     /// Writes come back in the order in which they were promised.
     promised: VecDeque<(Meaning, Written)>,
+    /// Since it was told to end: by when.
+    leaving: Option<Mono>,
+    /// A stage was ended before its time because the agent is.
+    was_cut: bool,
 }
 
 /// A stage under way.
@@ -146,18 +151,22 @@ impl Driver {
             ration: Ration::full(clock::now()),
             sightings: mpsc::channel(SIGHTINGS),
             promised: VecDeque::new(),
+            leaving: None,
+            was_cut: false,
         }
     }
 
-    /// Runs until `stop`, then writes what there is.
+    /// Runs until it is told to end, and writes what there is. Says whether that was all: `false`
+    /// when a stage was ended before its time.
     ///
     /// # Errors
     /// The agent can't keep what it measures.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), DriverError> {
+    pub async fn run(mut self, mut stop: watch::Receiver<Leave>) -> Result<bool, DriverError> {
+        let mut told = Leave::Stay;
         let mut alarm = Alarm::new().map_err(DriverError::Alarm)?;
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while self.leaving.is_none() || !self.is_done() {
             let wake = self.wake();
             let rings = async {
                 match wake {
@@ -181,10 +190,30 @@ impl Driver {
                 () = self.ports.reload.notified() => self.read_policy(),
                 _ = look.tick() => self.look_at_clock().await,
                 Some(ended) = self.workers.join_next() => worker_ended(ended),
-                () = told_to(&mut stop) => break,
+                more = beyond(&mut stop, told) => {
+                    told = more;
+                    match more {
+                        Leave::Stay => {}
+                        Leave::Drain(within) => self.drain(within).await,
+                        Leave::Now => break,
+                    }
+                }
             }
         }
         self.leave().await
+    }
+
+    /// Nothing is under way, and everything is on disk.
+    fn is_done(&self) -> bool {
+        self.engine.is_idle() && self.promised.is_empty()
+    }
+
+    async fn drain(&mut self, within: Duration) {
+        let within = Nanos(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
+        let by = clock::now().plus(within);
+        tracing::info!(%within, stages = self.stages.len(), "told to end: nothing new is taken on");
+        self.leaving = Some(by);
+        self.handle(Input::Leave(by)).await;
     }
 
     fn wake(&self) -> Option<Mono> {
@@ -255,7 +284,10 @@ impl Driver {
                 self.begin(key, plan, stage, at, at_run);
             }
             Action::StopSending(run) => self.set_mode(&run, Mode::Drain),
-            Action::Cut(run) => self.set_mode(&run, Mode::Cut),
+            Action::Cut(run) => {
+                self.was_cut |= self.leaving.is_some_and(|by| clock::now() >= by);
+                self.set_mode(&run, Mode::Cut);
+            }
             Action::Seal {
                 key,
                 stage,
@@ -326,8 +358,10 @@ impl Driver {
                     planned,
                     actual,
                 };
-                let event = stamp(&self.epochs, what);
-                let draft = active.draft(Body::Events(vec![event]));
+                let clock = discipline::host_clock().map(What::HostClock);
+                let what = [what].into_iter().chain(clock);
+                let events = what.map(|what| stamp(&self.epochs, what)).collect();
+                let draft = active.draft(Body::Events(events));
                 active.recorder.wrote(RecordKind::Events);
                 self.promise(Meaning::Progress, vec![draft]).await;
             }
@@ -428,7 +462,8 @@ impl Driver {
 
     /// No command is taken any more. What was observed is kept; a stage that is under way stays
     /// without its seal, which says that it is not complete.
-    async fn leave(mut self) -> Result<(), DriverError> {
+    async fn leave(mut self) -> Result<bool, DriverError> {
+        let is_whole = self.stages.is_empty() && !self.was_cut;
         let mut drafts = Vec::new();
         for (run, active) in &mut self.stages {
             tracing::warn!(%run, stage = %active.stage, "stopped in the middle of a stage");
@@ -450,10 +485,13 @@ impl Driver {
             }
             Ok(())
         };
-        timeout(FLUSH_MAX, rest).await.unwrap_or_else(|_| {
-            tracing::error!("the disk did not take the last results within {FLUSH_MAX:?}");
-            Ok(())
-        })
+        match timeout(FLUSH_MAX, rest).await {
+            Ok(written) => written.map(|()| is_whole),
+            Err(_) => {
+                tracing::error!("the disk did not take the last results within {FLUSH_MAX:?}");
+                Ok(false)
+            }
+        }
     }
 }
 

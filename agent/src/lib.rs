@@ -12,14 +12,14 @@
 //!
 //! - [`config`], [`join`], [`identity`], [`address`]: the command line, and how an agent gets its
 //!   identity.
-//! - [`agent`]: everything wired, and its end in order.
+//! - [`agent`]: everything wired, and its end in order; [`leave`]: how it is asked to end.
 //! - [`driver`]: the one loop that owns engine and recorders.
 //! - [`dial`], [`backoff`], [`session`], [`results`]: the two connections to the controller.
 //! - [`renewal`]: the identity stays fresh, or is made anew after an absence.
 //! - [`spool`], [`durable`]: results on disk.
 //! - [`policy`]: the file in which the host's owner says what may be done.
 //! - [`work`]: the workers of a stage.
-//! - [`clock`], [`host`], [`random`]: what the host gives.
+//! - [`clock`], [`discipline`], [`host`], [`random`]: what the host gives.
 //! - [`doctor`]: facts of this host, for the doctor.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
 //!   [`scrub`]: without secrets. [`ration`]: not without end.
@@ -33,6 +33,7 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod dial;
+pub mod discipline;
 pub mod doctor;
 pub mod driver;
 pub mod durable;
@@ -40,6 +41,7 @@ pub mod hold;
 pub mod host;
 pub mod identity;
 pub mod join;
+pub mod leave;
 pub mod log;
 pub mod policy;
 pub mod random;

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser as _;
@@ -14,7 +15,9 @@ use nepho_agent::{
     config::{Cli, Format, Task},
     doctor, host,
     identity::DataDir,
-    join, log,
+    join,
+    leave::{Ending, Leave},
+    log,
     policy::{self, PolicyError},
     scrub,
 };
@@ -28,30 +31,36 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start();
     let done = match cli.verb.into() {
-        Task::Join(join) => joined(join).await,
-        Task::InitPolicy(path) => init_policy(&path),
-        Task::CheckPolicy(path) => check_policy(&path),
+        Task::Join(join) => joined(join).await.map(|()| ExitCode::SUCCESS),
+        Task::InitPolicy(path) => init_policy(&path).map(|()| ExitCode::SUCCESS),
+        Task::CheckPolicy(path) => check_policy(&path).map(|()| ExitCode::SUCCESS),
         Task::Run {
             dir,
+            drain,
             policy,
             die_with_parent,
-        } => run(dir, policy, die_with_parent).await,
+        } => run(dir, policy, drain, die_with_parent).await,
         Task::Doctor {
             dir,
             policy,
             output,
         } => match examined(&dir, policy, output).await {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::from(FOUND_FAILURES),
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(ExitCode::from(FOUND_FAILURES)),
             Err(error) => Err(error.into()),
         },
     };
-    let Err(error) = done else {
-        return ExitCode::SUCCESS;
-    };
-    scrub::say(&format!("error: {}", Chain(&*error)));
-    ExitCode::FAILURE
+    done.unwrap_or_else(|error| {
+        scrub::say(&format!("error: {}", Chain(&*error)));
+        ExitCode::FAILURE
+    })
 }
+
+/// `EX_TEMPFAIL` of sysexits: what is missing comes with the next start.
+const INCOMPLETE: u8 = 75;
+/// What a shell makes of the two signals.
+const BY_INTERRUPT: u8 = 130;
+const BY_TERMINATE: u8 = 143;
 
 async fn joined(join: join::Join) -> Result<(), Box<dyn Error>> {
     let dir = join.dir.clone();
@@ -116,10 +125,11 @@ async fn examined(dir: &DataDir, policy: Option<PathBuf>, output: Format) -> io:
 async fn run(
     dir: DataDir,
     policy: Option<PathBuf>,
+    drain: Duration,
     die_with_parent: bool,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<ExitCode, Box<dyn Error>> {
     if die_with_parent && !host::end_with_parent()? {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     host::no_core()?;
     let agent = Agent::open(&dir, policy.as_deref())?;
@@ -128,14 +138,26 @@ async fn run(
     let mut term = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Leave::Stay);
     let (ready, welcomed) = oneshot::channel();
     let running = agent.run(stopped, ready);
     tokio::pin!(running, welcomed);
     let mut is_ready = false;
+    let mut by = ExitCode::SUCCESS;
+    // A second signal means now.
+    let more = |leave: &mut Leave| {
+        *leave = match leave {
+            Leave::Stay => Leave::Drain(drain),
+            Leave::Drain(_) | Leave::Now => Leave::Now,
+        };
+    };
     loop {
         tokio::select! {
-            ended = &mut running => return Ok(ended?),
+            ended = &mut running => return Ok(match ended? {
+                Ending::Complete => ExitCode::SUCCESS,
+                Ending::Incomplete => INCOMPLETE.into(),
+                Ending::Aborted => by,
+            }),
             answer = &mut welcomed, if !is_ready => {
                 is_ready = true;
                 if answer.is_ok() {
@@ -143,9 +165,15 @@ async fn run(
                     drop(writeln!(io::stdout(), "{ready_line}"));
                 }
             }
-            Some(()) = term.recv() => { stop.send_replace(true); }
+            Some(()) = term.recv() => {
+                by = BY_TERMINATE.into();
+                stop.send_modify(more);
+            }
+            Some(()) = int.recv() => {
+                by = BY_INTERRUPT.into();
+                stop.send_modify(more);
+            }
             Some(()) = hang_up.recv() => reload.notify_one(),
-            Some(()) = int.recv() => { stop.send_replace(true); }
         }
     }
 }

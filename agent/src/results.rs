@@ -24,7 +24,8 @@ use crate::{
 /// The store commits within milliseconds. A connection over which nothing was acknowledged for so
 /// long although something is owed is given up, and everything sent again.
 const ACK_MAX: Duration = Duration::from_secs(30);
-/// Records between us and the connection's own buffers; at most 256 KiB each.
+/// Records between us and the connection's own buffers. The outbox's window counts their bytes as
+/// on their way, so they are few only to keep order simple at a reconnect.
 const OUT: usize = 4;
 
 /// Why a results connection ended.
@@ -48,6 +49,8 @@ pub struct Courier {
     outbox: Outbox,
     /// What is on disk, as the driver last said.
     written: watch::Receiver<Seq>,
+    /// To whoever waits for the last acknowledgement.
+    acked: watch::Sender<Seq>,
     /// The driver has ended: nothing more will be written.
     is_last: bool,
 }
@@ -62,8 +65,15 @@ impl Courier {
             spool,
             outbox,
             written,
+            acked: watch::Sender::new(acked),
             is_last: false,
         }
+    }
+
+    /// Up to where the controller's store has everything.
+    #[must_use]
+    pub fn acked(&self) -> watch::Receiver<Seq> {
+        self.acked.subscribe()
     }
 
     /// Carries until the driver has ended and everything is acknowledged.
@@ -75,15 +85,12 @@ impl Courier {
         let mut latest = self.dialer.tls.clone();
         loop {
             latest.mark_unchanged();
-            let (acked, opened) = (self.outbox.acked(), Instant::now());
+            let opened = Instant::now();
             let lost = match self.session().await? {
                 ControlFlow::Break(()) => return Ok(()),
                 ControlFlow::Continue(lost) => lost,
             };
-            // It worked, for a while at least: this is a first failure again.
-            if self.outbox.acked() > acked || opened.elapsed() > ACK_MAX {
-                backoff.reset();
-            }
+            backoff.lasted(opened.elapsed());
             let wait = backoff.next_wait();
             let owed = self.outbox.owed();
             tracing::warn!(error = %Chain(&lost), ?wait, owed, "results connection lost");
@@ -157,6 +164,7 @@ impl Courier {
     async fn next(&mut self) -> Result<Option<Record>, SpoolError> {
         while let Some(seq) = self.outbox.next_to_send() {
             if let Some(record) = self.spool.read(seq).await? {
+                self.outbox.goes_out(record.payload.len() as u64);
                 return Ok(Some(record));
             }
             tracing::error!(%seq, "a record is lost: it can't be read from the spool");
@@ -169,6 +177,7 @@ impl Courier {
             tracing::warn!(spool = %ack.spool, "an acknowledgement of another spool");
         } else if self.outbox.acknowledged(ack.seq) {
             self.spool.acknowledged(ack.seq).await;
+            self.acked.send_replace(ack.seq);
         }
     }
 }

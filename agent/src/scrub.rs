@@ -80,7 +80,11 @@ pub fn status(status: Status) -> Status {
             Phase::Refused(Refusal::Invalid(clean(&why).into_owned()))
         }
         other @ (Phase::Refused(
-            Refusal::Busy(_) | Refusal::Unsupported(_) | Refusal::Fenced | Refusal::Late(_),
+            Refusal::Busy(_)
+            | Refusal::Unsupported(_)
+            | Refusal::Fenced
+            | Refusal::Late(_)
+            | Refusal::Leaving,
         )
         | Phase::Unknown
         | Phase::Prepared

@@ -8,18 +8,19 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
-    control::{Command, Hello, Host, PROTOCOL, Phase, PolicyReport, Refusal, Status},
+    control::{Command, Hello, Host, Phase, PolicyReport, Refusal, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
+    protocol::OURS,
     time::{ClockEpoch, Nanos},
 };
 use nepho_proto::session::{
-    AgentMessage, ControllerMessage, Incoming, Ping, Pong, SessionError, SessionsClient, Welcome,
+    AgentMessage, ControllerMessage, Incoming, NotQueued, Ping, Pong, Sender, SessionError,
+    SessionsClient, Weigh as _, Welcome, queue,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     backoff::Backoff,
@@ -36,6 +37,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 const SILENCE_RANGE: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(60));
 /// Messages on their way out: some pongs and a status for each step of each run.
 const OUT: usize = 64;
+/// All of them together, 512 KiB: two of the largest that may be sent. A controller that does not
+/// read costs this much and no more.
+const OUT_BYTES: u32 = 512 << 10;
 
 /// Where this agent stands, as the driver last said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,11 +98,19 @@ enum Lost {
     #[error("the controller closed the session")]
     Closed,
     #[error(
-        "the controller speaks protocol {0}, this agent speaks {PROTOCOL}; upgrade the older one"
+        "the controller chose protocol {0}, this agent speaks {OURS}: upgrade nepho-agent to the \
+         controller's version"
     )]
     Protocol(u32),
     #[error("the controller takes this agent for {0}")]
     Name(AgentId),
+}
+
+impl From<NotQueued> for Lost {
+    fn from(_: NotQueued) -> Self {
+        // Whoever waits for room learns of nothing but the end.
+        Self::Closed
+    }
 }
 
 /// Keeps a control session open until it is told to leave.
@@ -108,13 +120,13 @@ pub async fn keep(dialer: Dialer, facts: Facts, mut ports: Ports) {
     let mut latest = dialer.tls.clone();
     loop {
         latest.mark_unchanged();
-        let mut was_welcomed = false;
-        let lost = match session(&dialer, &facts, &mut ports, &mut was_welcomed).await {
+        let mut welcomed = None;
+        let lost = match session(&dialer, &facts, &mut ports, &mut welcomed).await {
             Ok(()) => return,
             Err(lost) => lost,
         };
-        if was_welcomed {
-            backoff.reset();
+        if let Some(since) = welcomed {
+            backoff.lasted(since.elapsed());
         }
         let wait = backoff.next_wait();
         let error = Chain(&lost).to_string();
@@ -140,7 +152,7 @@ async fn session(
     dialer: &Dialer,
     facts: &Facts,
     ports: &mut Ports,
-    was_welcomed: &mut bool,
+    welcomed: &mut Option<Instant>,
 ) -> Result<(), Lost> {
     let mut leave = ports.leave.clone();
     let hello = hello(facts, ports);
@@ -165,7 +177,7 @@ async fn session(
             biased;
             message = session.next() => {
                 if let Some(welcome) = session.answer(message?, ports).await? {
-                    *was_welcomed = true;
+                    *welcomed = Some(Instant::now());
                     session.silence = silence(welcome.heartbeat);
                     let agent = &facts.agent;
                     tracing::info!(%agent, controller = %dialer.address, "control session opened");
@@ -189,19 +201,19 @@ async fn session(
 async fn open(
     dialer: Dialer,
     hello: Hello,
-) -> Result<(mpsc::Sender<AgentMessage>, Incoming<ControllerMessage>), Lost> {
+) -> Result<(Sender<AgentMessage>, Incoming<ControllerMessage>), Lost> {
     let client = SessionsClient::new(dialer.channel().await?);
-    let (out, queue) = mpsc::channel(OUT);
+    let (out, outgoing) = queue(OUT, OUT_BYTES);
     let hello = AgentMessage::Hello(Box::new(hello));
     out.try_send(hello).expect("a new queue has room");
-    let opened = timeout(SILENCE, client.control(ReceiverStream::new(queue).boxed())).await;
+    let opened = timeout(SILENCE, client.control(outgoing.boxed())).await;
     Ok((out, opened.map_err(|_| Lost::Silent(SILENCE))??))
 }
 
 fn hello(facts: &Facts, ports: &mut Ports) -> Hello {
     let standing = ports.standing.borrow_and_update().clone();
     Hello {
-        protocol: (PROTOCOL, PROTOCOL),
+        protocol: (OURS.lowest, OURS.highest),
         boot: facts.boot,
         host: facts.host.clone(),
         features: facts.features.clone(),
@@ -222,7 +234,7 @@ fn silence(heartbeat: Nanos) -> Duration {
 
 struct Session<'a> {
     facts: &'a Facts,
-    out: mpsc::Sender<AgentMessage>,
+    out: Sender<AgentMessage>,
     incoming: Incoming<ControllerMessage>,
     silence: Duration,
     /// As the controller knows it.
@@ -277,7 +289,7 @@ impl Session<'_> {
                     .await?;
             }
             ControllerMessage::Welcome(welcome) => {
-                if welcome.protocol != PROTOCOL {
+                if !OURS.has(welcome.protocol) {
                     return Err(Lost::Protocol(welcome.protocol));
                 }
                 if welcome.agent != self.facts.agent {
@@ -298,20 +310,22 @@ impl Session<'_> {
             policy,
         } = ports.standing.borrow().clone();
         let news = (policy != self.policy).then_some(policy);
-        let place = timeout(self.silence, self.out.reserve()).await;
-        let place = place
-            .map_err(|_| Lost::Silent(self.silence))?
-            .map_err(|_| Lost::Closed)?;
-        let t3 = clock::now();
-        place.send(AgentMessage::Pong(Pong {
+        let mut pong = Pong {
             id,
             t1,
             t2,
-            t3,
+            t3: t2,
             epoch,
             runs,
             policy: news.clone(),
-        }));
+        };
+        let weight = AgentMessage::Pong(pong.clone()).weight();
+        let place = timeout(self.silence, self.out.reserve(weight)).await;
+        let place = place
+            .map_err(|_| Lost::Silent(self.silence))?
+            .map_err(Lost::from)?;
+        pong.t3 = clock::now();
+        place.send(AgentMessage::Pong(pong));
         self.policy = news.unwrap_or_else(|| self.policy.clone());
         Ok(())
     }
@@ -319,7 +333,7 @@ impl Session<'_> {
     async fn say(&mut self, message: AgentMessage) -> Result<(), Lost> {
         let said = timeout(self.silence, self.out.send(message)).await;
         said.map_err(|_| Lost::Silent(self.silence))?
-            .map_err(|_| Lost::Closed)
+            .map_err(Lost::from)
     }
 
     /// Ends our direction, and waits until the controller has ended its own.

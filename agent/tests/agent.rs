@@ -15,7 +15,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,6 +29,7 @@ use nepho_agent::{
     clock,
     identity::DataDir,
     join::{Join, JoinError, join},
+    leave::{Ending, Leave},
 };
 use nepho_common::{
     control::{Command, Order, Phase, Status, StopMode},
@@ -59,6 +63,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Server, server::Connected};
 
+#[path = "agent/leaving.rs"]
+mod leaving;
+#[path = "agent/window.rs"]
+mod window;
+
+const DRAIN: Leave = Leave::Drain(Duration::from_secs(20));
 const SECRET: [u8; 32] = [7; 32];
 /// A hang guard, several times what anything here takes.
 const GUARD: Duration = Duration::from_secs(30);
@@ -184,6 +194,7 @@ fn unasked() -> Refused {
 
 /// What the test sees of the agent, and what it says to it.
 struct Fake {
+    acks: Arc<AtomicBool>,
     heard: mpsc::Sender<AgentMessage>,
     say: Mutex<Option<mpsc::Receiver<ControllerMessage>>>,
     entries: mpsc::Sender<Entry>,
@@ -217,8 +228,10 @@ impl Sessions for Fake {
         incoming: Incoming<nepho_common::journal::Record>,
     ) -> Result<Outgoing<Ack>, Refused> {
         let entries = self.entries.clone();
-        let acks = incoming.then(move |record| {
+        let says = Arc::clone(&self.acks);
+        let acks = incoming.filter_map(move |record| {
             let entries = entries.clone();
+            let says = Arc::clone(&says);
             async move {
                 let record = record.unwrap();
                 let ack = Ack {
@@ -226,7 +239,7 @@ impl Sessions for Fake {
                     seq: record.key.seq,
                 };
                 entries.send(journal::decode(&record).unwrap()).await.ok();
-                ack
+                says.load(Ordering::Relaxed).then_some(ack)
             }
         });
         Ok(acks.boxed())
@@ -238,6 +251,8 @@ impl Sessions for Fake {
 }
 
 struct Controller {
+    /// Whether records are acknowledged.
+    acks: Arc<AtomicBool>,
     authority: Arc<Issuer>,
     enrolment: u16,
     heard: mpsc::Receiver<AgentMessage>,
@@ -259,7 +274,9 @@ impl Controller {
         let (heard_in, heard) = mpsc::channel(64);
         let (say, said) = mpsc::channel(64);
         let (entries_in, entries) = mpsc::channel(64);
+        let acks = Arc::new(AtomicBool::new(true));
         let fake = Fake {
+            acks: Arc::clone(&acks),
             heard: heard_in,
             say: Mutex::new(Some(said)),
             entries: entries_in,
@@ -282,6 +299,7 @@ impl Controller {
         })
         .await;
         Self {
+            acks,
             authority,
             enrolment,
             heard,
@@ -382,14 +400,14 @@ fn assignment(port: u16, lasts: Nanos) -> Assignment {
 }
 
 struct Running {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Leave>,
     ready: oneshot::Receiver<()>,
-    agent: tokio::task::JoinHandle<Result<(), nepho_agent::agent::AgentError>>,
+    agent: tokio::task::JoinHandle<Result<Ending, nepho_agent::agent::AgentError>>,
 }
 
 fn run(dir: &DataDir) -> Running {
     let agent = Agent::open(dir, None).unwrap();
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Leave::Stay);
     let (say_ready, ready) = oneshot::channel();
     let agent = tokio::task::spawn_local(agent.run(stopped, say_ready));
     Running { stop, ready, agent }
@@ -469,7 +487,7 @@ async fn a_stage_is_asked_for_run_sealed_and_everything_of_it_arrives_once() {
             entries.push(controller.entries.recv().await.unwrap());
         }
         check(&entries, last, at);
-        running.stop.send_replace(true);
+        running.stop.send_replace(DRAIN);
         assert!(matches!(
             controller.hear().await,
             AgentMessage::Goodbye { .. }
@@ -562,7 +580,7 @@ async fn an_abort_in_the_middle_of_a_stage_seals_what_there_is() {
         while !matches!(last.body, Body::Seal(_)) {
             last = controller.entries.recv().await.unwrap();
         }
-        running.stop.send_replace(true);
+        running.stop.send_replace(DRAIN);
         running.agent.await.unwrap().unwrap();
     })
     .await;

@@ -115,6 +115,9 @@ pub enum Refusal {
     /// The agent's policy forbids it.
     #[error("the agent's policy forbids it: {0}")]
     Policy(String),
+    /// The agent was told to end, and takes on nothing new.
+    #[error("the agent is being stopped")]
+    Leaving,
     /// The start came too late to be kept.
     #[error("the order to start came {}ms after its instant", .0.0 / 1_000_000)]
     Late(crate::time::Nanos),
@@ -183,9 +186,6 @@ impl PolicyReport {
         }
     }
 }
-
-/// The version of the session protocol that this release speaks.
-pub const PROTOCOL: u32 = 1;
 
 /// The host and program of an agent or of the controller: the conditions of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

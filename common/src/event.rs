@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{Host, Refusal, StopMode},
     id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
-    time::{ClockEpoch, ClockOffset, Mono, Nanos, RunTime, WallMillis},
+    time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, RunTime, WallMillis},
 };
 
 /// Something that happened, and when on its author's clock.
@@ -59,6 +59,16 @@ pub enum What {
     EpochOpened {
         /// For how long it was suspended.
         suspended: Nanos,
+    },
+    /// Agent: what its kernel says of its wall clock, at the start of a stage.
+    HostClock(HostClock),
+    /// Controller: exchanges of time stamps with this agent contradicted each other, so one of the
+    /// two clocks was disturbed. What was known of its offset is forgotten.
+    ClockDisturbed {
+        /// With whom.
+        agent: AgentId,
+        /// When it was noticed, in run time.
+        at: RunTime,
     },
     /// Agent: records of its spool are lost, because its disk does not give them back.
     Gap {

@@ -11,6 +11,7 @@
 //! - [`plan`]: what will be done, by whom, to what; and one agent's slice of it.
 //! - [`policy`] and [`secret`]: what an agent may do, and how a plan refers to secrets.
 //! - [`control`]: what controller and agent tell each other while a run is under way.
+//! - [`protocol`]: which version two sides speak, and who has to be upgraded.
 //! - [`event`]: what an agent or the controller says happened.
 //! - [`journal`]: the append-only record of a run, and the seal that proves it complete.
 //! - [`doctor`]: what a doctor says on either side: checks, and the commands that mend.
@@ -29,6 +30,7 @@ pub mod journal;
 pub mod measured;
 pub mod plan;
 pub mod policy;
+pub mod protocol;
 pub mod recording;
 pub mod secret;
 pub mod time;

@@ -249,7 +249,9 @@ impl ClockOffset {
     /// The interval after `age` has passed, if the clocks drift apart by at most [`DRIFT_PPM`].
     #[must_use]
     pub fn aged(self, age: Nanos) -> Self {
-        let by = (age.0 / 1_000_000)
+        let by = age
+            .0
+            .div_ceil(1_000_000)
             .saturating_mul(DRIFT_PPM)
             .saturating_add(1);
         Self {
@@ -261,8 +263,32 @@ impl ClockOffset {
 
 /// How fast two undisciplined quartz clocks drift apart at worst, in parts per million.
 ///
-/// Twice 15 ppm, the allowance that `ntpd` makes for one clock (RFC 5905, constant PHI).
+/// Twice 15 ppm, the allowance that `ntpd` makes for one clock (RFC 5905, constant PHI). A clock that
+/// is being slewed may run faster; the exchanges then contradict each other, and that is noticed.
 pub const DRIFT_PPM: u64 = 30;
+
+/// What a host's kernel says of its wall clock (`adjtimex`, kept by chrony or ntpd).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostClock {
+    /// Somebody keeps it.
+    pub synchronised: bool,
+    /// It is off by at most this.
+    pub max_error: Nanos,
+    /// It is probably off by this.
+    pub estimated_error: Nanos,
+}
+
+impl HostClock {
+    /// The worse of both, part by part.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        Self {
+            synchronised: self.synchronised && other.synchronised,
+            max_error: self.max_error.max(other.max_error),
+            estimated_error: self.estimated_error.max(other.estimated_error),
+        }
+    }
+}
 
 /// Four time stamps of one exchange: controller sends `t1`, agent receives `t2`, agent sends `t3`,
 /// controller receives `t4` (RFC 5905 §8, with the controller as client).

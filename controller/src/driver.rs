@@ -19,7 +19,7 @@ use nepho_common::{
     time::Mono,
 };
 use nepho_controller_core::{report::Verdict, run};
-use nepho_proto::session::{AgentMessage, ControllerMessage, Pong};
+use nepho_proto::session::{AgentMessage, ControllerMessage, Pong, Sender};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::MissedTickBehavior,
@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     clock,
+    inbox::Held,
     view::{AgentView, RunView, Tally},
 };
 
@@ -72,7 +73,7 @@ pub enum Input {
         /// What it said.
         hello: Box<Hello>,
         /// How to answer.
-        out: mpsc::Sender<ControllerMessage>,
+        out: Sender<ControllerMessage>,
         /// Whether it may: `false` for a second copy of an agent that is in a session.
         reply: oneshot::Sender<bool>,
     },
@@ -86,6 +87,8 @@ pub enum Input {
         message: Box<AgentMessage>,
         /// When it arrived.
         at: Mono,
+        /// Its room, free again when it has been dealt with.
+        held: Held,
     },
     /// A session is over.
     Closed {
@@ -238,8 +241,10 @@ impl Driver {
                 session,
                 message,
                 at,
+                held,
             } => {
                 self.message(&agent, session, *message, at);
+                drop(held);
             }
             Input::Closed { agent, session } => self.fleet.close(&agent, session),
             Input::Committed {
@@ -339,7 +344,11 @@ impl Driver {
             AgentMessage::Hello(_) => warn!(%agent, "a second hello was left out"),
             AgentMessage::Pong(pong) => {
                 let Pong { runs, .. } = pong.clone();
-                for (run, offset, round_trip) in self.fleet.pong(agent, &pong, at) {
+                let answered = self.fleet.pong(agent, &pong, at);
+                if answered.disturbed {
+                    self.each_run(|_| Some(run::Input::ClockDisturbed(agent.clone())));
+                }
+                for (run, offset, round_trip) in answered.over {
                     let agent = agent.clone();
                     self.one_run(
                         &run,

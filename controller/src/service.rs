@@ -28,9 +28,10 @@ use crate::{
     identity::{
         ca::{Authority, AuthorityError},
         enrol::Registrar,
+        tries::Tries,
     },
     journal::{RunState, Store, StoreError},
-    listen::{Agents, Cuts, Limits, Strangers, listen, server_builder},
+    listen::{Agents, Arrivals, Cuts, Limits, Strangers, listen, server_builder},
     sessions::Desk,
     web::{self, BindError},
 };
@@ -140,14 +141,23 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
         cuts: cuts.clone(),
         sessions_port: sessions_at.port(),
         wall: clock::wall,
+        tries: Tries::default(),
     };
-    let desk = Desk::new(inputs.clone(), store.clone(), registrar.clone());
+    let arrivals = Arrivals::default();
+    let desk = Desk::new(
+        inputs.clone(),
+        store.clone(),
+        registrar.clone(),
+        arrivals.clone(),
+        down.clone(),
+    );
     let gate = Agents {
         store: store.clone(),
         cuts: cuts.clone(),
+        arrivals,
         wall: clock::wall,
     };
-    let incoming = listen(sessions, mutual, gate, Limits::default());
+    let incoming = listen(sessions, mutual, gate, Limits::sessions(descriptors()));
     let routes = server_builder().add_routes(sessions_server(desk));
     let ended = until(down.clone());
     tasks.spawn(async move {
@@ -157,7 +167,7 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
             .unwrap_or_else(|error| warn!(%error, "sessions are no longer served"));
     });
 
-    let incoming = listen(enrolment, plain, Strangers::default(), Limits::default());
+    let incoming = listen(enrolment, plain, Strangers::default(), Limits::strangers());
     let routes = server_builder().add_routes(enrolment_server(registrar));
     let ended = until(down.clone());
     tasks.spawn(async move {
@@ -297,6 +307,22 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, ServiceError> {
         source,
     };
     listener.local_addr().map_err(failed)
+}
+
+/// How many descriptors this process may have, after asking for all that it can get: the usual soft
+/// limit of 1024 is for programs that still call `select`.
+fn descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let got = match setrlimit(Resource::Nofile, most) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    };
+    got.unwrap_or(u64::MAX)
 }
 
 async fn until(mut down: watch::Receiver<bool>) {

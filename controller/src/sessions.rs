@@ -7,21 +7,22 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use nepho_common::{
-    control::{Hello, PROTOCOL},
+    control::Hello,
     id::{AgentId, RunId, SpoolId},
     journal::{Body, Record, RecordKind},
+    protocol::{self, OURS, Side, Speaks},
     recording::{Metric, Outcome},
     time::Nanos,
 };
 use nepho_proto::{
     journal::decode,
     session::{
-        Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, Peer, Refused,
-        RenewRequest, SessionError, Sessions, Welcome, async_trait,
+        Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, Peer, Receiver,
+        Refused, RenewRequest, SessionError, Sessions, Weigh as _, Welcome, async_trait, queue,
     },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tonic::Code;
@@ -31,7 +32,9 @@ use crate::{
     clock,
     driver::{Input, SessionId},
     identity::enrol::Registrar,
+    inbox::{self, Room, Rooms},
     journal::Store,
+    listen::Arrivals,
     view::Tally,
 };
 
@@ -42,8 +45,13 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Messages waiting for one agent: a few commands and pings. One that does not read that many is
 /// cut off.
 const OUT_MAX: usize = 64;
-/// Records that are committed together: a commit costs the same for one and for many.
-const CHUNK: usize = 64;
+/// And their bytes, 1 MiB: seventeen assignments of 60 kB; a larger one has the queue for itself.
+/// With two thousand agents that stopped reading in the same second this is 2 GiB at the worst, and
+/// 120 MB for the one assignment that each of them would be sent.
+const OUT_BYTES: u32 = 1 << 20;
+/// Messages of one session that this release does not understand before it is ended: a newer agent
+/// may say a thing or two, a broken one says nothing else.
+const BAD_MAX: u32 = 32;
 
 /// Receives sessions for the driver.
 #[derive(Debug, Clone)]
@@ -51,16 +59,29 @@ pub struct Desk {
     driver: mpsc::Sender<Input>,
     store: Store,
     registrar: Registrar,
+    rooms: Rooms,
+    arrivals: Arrivals,
+    /// True: the controller ends, and takes nothing more.
+    down: watch::Receiver<bool>,
 }
 
 impl Desk {
     /// A desk in front of this driver and this store; who renews is this registrar's.
     #[must_use]
-    pub const fn new(driver: mpsc::Sender<Input>, store: Store, registrar: Registrar) -> Self {
+    pub fn new(
+        driver: mpsc::Sender<Input>,
+        store: Store,
+        registrar: Registrar,
+        arrivals: Arrivals,
+        down: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             driver,
             store,
             registrar,
+            rooms: Rooms::default(),
+            arrivals,
+            down,
         }
     }
 }
@@ -84,8 +105,9 @@ impl Sessions for Desk {
             let why = "this agent is not known here, or was revoked; enrol it again";
             return Err(Refused::new(Code::PermissionDenied, why));
         };
-        let hello = hello(&mut incoming).await?;
-        let (out, orders) = mpsc::channel(OUT_MAX);
+        let (hello, protocol) = hello(&mut incoming).await?;
+        self.arrivals.spoke(peer.address);
+        let (out, orders) = queue(OUT_MAX, OUT_BYTES);
         let session = SessionId::next();
         let (address, version) = (peer.address, hello.host.version.clone());
         let (reply, entered) = oneshot::channel();
@@ -108,7 +130,7 @@ impl Sessions for Desk {
         }
         info!(%agent, %address, %version, "session opened");
         let welcome = Welcome {
-            protocol: PROTOCOL,
+            protocol,
             heartbeat: HEARTBEAT,
             agent: agent.clone(),
         };
@@ -120,6 +142,8 @@ impl Sessions for Desk {
             incoming,
             orders,
             driver,
+            room: self.rooms.session(),
+            bad: 0,
         };
         Ok(welcome.chain(stream::unfold(live, Live::step)).boxed())
     }
@@ -129,20 +153,29 @@ impl Sessions for Desk {
         peer: Peer,
         incoming: Incoming<Record>,
     ) -> Result<Outgoing<Ack>, Refused> {
+        // A results stream may well be silent: there may be nothing to send for hours.
+        self.arrivals.spoke(peer.address);
         let desk = self.clone();
-        let chunks = incoming.ready_chunks(CHUNK);
         let acks = stream::unfold(
-            (desk, peer.agent, chunks),
-            |(desk, agent, mut chunks)| async {
-                let chunk = chunks.next().await?;
-                let acks = desk.commit(&agent, chunk).await?;
-                Some((stream::iter(acks), (desk, agent, chunks)))
+            (desk, peer.agent, incoming, false),
+            |(desk, agent, mut incoming, mut ended)| async move {
+                let mut down = desk.down.clone();
+                // What was taken is committed and acknowledged; what comes after stays the agent's.
+                let batch = tokio::select! {
+                    batch = inbox::batch(&mut incoming, &mut ended) => batch?,
+                    _ = down.wait_for(|down| *down) => return None,
+                };
+                let room = desk.rooms.batch(&batch).await;
+                let acks = desk.commit(&agent, batch).await?;
+                drop(room);
+                Some((stream::iter(acks), (desk, agent, incoming, ended)))
             },
         );
         Ok(acks.flatten().boxed())
     }
 
     async fn renew(&self, peer: Peer, request: RenewRequest) -> Result<EnrolReply, Refused> {
+        self.arrivals.spoke(peer.address);
         let renewed = self.registrar.renew(&peer, &request).await;
         renewed.inspect_err(|refused| {
             let (address, why) = (peer.address, refused.message.as_str());
@@ -151,7 +184,8 @@ impl Sessions for Desk {
     }
 }
 
-async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<Hello, Refused> {
+/// What the agent says first, and the version that both will speak.
+async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<(Hello, u32), Refused> {
     let Ok(first) = timeout(HELLO_WITHIN, incoming.next()).await else {
         return Err(Refused::new(Code::DeadlineExceeded, "no hello came"));
     };
@@ -160,21 +194,24 @@ async fn hello(incoming: &mut Incoming<AgentMessage>) -> Result<Hello, Refused> 
         Some(Ok(_)) | None => {
             return Err(Refused::new(Code::InvalidArgument, "no hello came first"));
         }
+        Some(Err(SessionError::Bad(bad))) => {
+            return Err(Refused::new(Code::InvalidArgument, &bad.to_string()));
+        }
         Some(Err(error)) => return Err(Refused::new(Code::InvalidArgument, &error.to_string())),
     };
     let (lowest, highest) = hello.protocol;
-    if PROTOCOL < lowest || highest < PROTOCOL {
-        let older = if highest < PROTOCOL {
-            "the agent"
-        } else {
-            "the controller"
-        };
-        let why = format!(
-            "the agent speaks protocol {lowest} to {highest}, the controller {PROTOCOL}: upgrade {older}"
-        );
-        return Err(Refused::new(Code::FailedPrecondition, &why));
-    }
-    Ok(hello)
+    let agent = Side {
+        speaks: Speaks { lowest, highest },
+        version: hello.host.version.clone(),
+    };
+    let controller = Side {
+        speaks: OURS,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let agreed = protocol::agree(&agent, &controller);
+    let protocol =
+        agreed.map_err(|why| Refused::new(Code::FailedPrecondition, &why.to_string()))?;
+    Ok((hello, protocol))
 }
 
 /// An open control stream. Dropping it tells the driver that it is closed.
@@ -182,8 +219,11 @@ struct Live {
     agent: AgentId,
     session: SessionId,
     incoming: Incoming<AgentMessage>,
-    orders: mpsc::Receiver<ControllerMessage>,
+    orders: Receiver<ControllerMessage>,
     driver: mpsc::Sender<Input>,
+    room: Room,
+    /// How many of its messages were not understood.
+    bad: u32,
 }
 
 impl Live {
@@ -200,8 +240,17 @@ impl Live {
             let message = match message {
                 Some(Ok(message)) => Box::new(message),
                 Some(Err(SessionError::Bad(error))) => {
-                    warn!(agent = %self.agent, %error, "a message could not be read");
-                    return None;
+                    // Of a newer release, or broken. Bytes that are no message at all end the
+                    // stream by themselves.
+                    self.bad += 1;
+                    if self.bad == 1 || self.bad > BAD_MAX {
+                        let bad = self.bad;
+                        warn!(agent = %self.agent, %error, bad, "a message was not understood");
+                    }
+                    if self.bad > BAD_MAX {
+                        return None;
+                    }
+                    continue;
                 }
                 Some(Err(error)) => {
                     info!(agent = %self.agent, %error, "session ended");
@@ -210,12 +259,14 @@ impl Live {
                 None => return None,
             };
             let (agent, session) = (self.agent.clone(), self.session);
+            let held = self.room.hold(message.weight()).await;
             self.driver
                 .send(Input::Message {
                     agent,
                     session,
                     message,
                     at,
+                    held,
                 })
                 .await
                 .ok()?;
@@ -279,15 +330,14 @@ impl Desk {
                 .ok()?;
             let agent = agent.clone();
             let tallies = std::mem::take(&mut tallies);
-            self.driver
-                .send(Input::Committed {
-                    agent,
-                    spool,
-                    seq,
-                    tallies,
-                })
-                .await
-                .ok()?;
+            let committed = Input::Committed {
+                agent,
+                spool,
+                seq,
+                tallies,
+            };
+            // A driver that has ended asks the store when it starts again.
+            self.driver.send(committed).await.ok();
             acks.push(Ack { spool, seq });
         }
         Some(acks)

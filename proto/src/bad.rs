@@ -2,7 +2,8 @@
 
 use nepho_common::{histogram::BadHistogram, id::BadName};
 
-/// A message is refused as a whole; nothing in it is defaulted or skipped.
+/// A message is refused as a whole; nothing in it is defaulted or skipped, but for what a newer
+/// release may say of the runs that it knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {wrong}")]
 pub struct BadMessage {

@@ -13,7 +13,7 @@ mod run;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
-    control::{Command, Order, Phase, Refusal, Status},
+    control::{Command, Order, Phase, Refusal, Status, StopMode},
     event::StageEnd,
     id::{Feature, PlanId, RunId, RunKey, Seq, SpoolId, StageName},
     plan::{AssignedStage, Assignment},
@@ -52,6 +52,8 @@ pub enum Input {
         /// The seal's number.
         seal: Seq,
     },
+    /// The agent is to end: nothing new is begun, and what is under way ends by then.
+    Leave(Mono),
     /// Time has passed.
     Tick,
 }
@@ -101,6 +103,8 @@ pub struct Engine {
     doors: Vec<Endpoint>,
     unreadable: BTreeMap<SecretRef, String>,
     runs: BTreeMap<RunId, Run>,
+    /// Since the agent was told to end: when what is under way is cut.
+    leaving: Option<Mono>,
 }
 
 impl Engine {
@@ -118,6 +122,7 @@ impl Engine {
             doors,
             unreadable: BTreeMap::new(),
             runs: BTreeMap::new(),
+            leaving: None,
         }
     }
 
@@ -136,7 +141,12 @@ impl Engine {
     /// When [`Input::Tick`] is needed next; `None` when nothing waits for time.
     #[must_use]
     pub fn wake(&self) -> Option<Mono> {
-        self.runs.values().filter_map(Run::wake).min()
+        // A stage that is being sealed waits for the disk alone.
+        let leave = self
+            .leaving
+            .filter(|_| self.runs.values().any(Run::is_sending));
+        let wakes = self.runs.values().filter_map(Run::wake);
+        wakes.chain(leave).min()
     }
 
     /// Whether nothing is under way: no stage is scheduled, running or being sealed.
@@ -164,14 +174,26 @@ impl Engine {
                 spool,
                 seal,
             } => self.on(&run, |run| run.seal_written(&stage, spool, seal)),
-            Input::Tick => {
-                self.runs.retain(|_, run| !run.is_forgotten(now));
-                self.runs
-                    .values_mut()
-                    .flat_map(|run| run.tick(now))
-                    .collect()
+            Input::Leave(by) => {
+                // Told again, it never gets more time.
+                self.leaving = Some(self.leaving.map_or(by, |before| before.min(by)));
+                self.tick(now)
             }
+            Input::Tick => self.tick(now),
         }
+    }
+
+    fn tick(&mut self, now: Mono) -> Vec<Action> {
+        self.runs.retain(|_, run| !run.is_forgotten(now));
+        let is_late = self.leaving.is_some_and(|by| now >= by);
+        let act = |run: &mut Run| {
+            if is_late && run.is_sending() {
+                run.order(Order::Stop(StopMode::Abort), now)
+            } else {
+                run.tick(now)
+            }
+        };
+        self.runs.values_mut().flat_map(act).collect()
     }
 
     fn on(&mut self, run: &RunId, act: impl FnOnce(&mut Run) -> Vec<Action>) -> Vec<Action> {
@@ -191,6 +213,9 @@ impl Engine {
             }
             run.key = key.clone();
             run.spoken_of = now;
+            if self.leaving.is_some() && run.would_begin(&order) {
+                return tell(Phase::Refused(Refusal::Leaving));
+            }
             if order == Order::Release && run.is_idle() {
                 self.runs.remove(&key.run);
                 return tell(Phase::Unknown);
@@ -215,6 +240,9 @@ impl Engine {
     }
 
     fn admit(&self, assignment: &Assignment) -> Result<(), Refusal> {
+        if self.leaving.is_some() {
+            return Err(Refusal::Leaving);
+        }
         if let Some((oldest, _)) = self
             .runs
             .first_key_value()
@@ -242,5 +270,7 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+mod leaving;
 #[cfg(test)]
 mod tests;

@@ -18,9 +18,10 @@ use std::{
 use futures_util::StreamExt as _;
 use hyper_util::rt::TokioIo;
 use nepho_common::{
-    control::{Hello, Host, PROTOCOL},
+    control::{Hello, Host},
     id::{AgentId, BootId, Seq, SpoolId},
     journal::Record,
+    protocol::OURS,
     time::ClockEpoch,
 };
 use nepho_controller::clock;
@@ -238,7 +239,7 @@ impl Agent {
                         return "the stream is closed".to_owned();
                     }
                 }
-                Ok(Some(Ok(ControllerMessage::Command(_)))) => {}
+                Ok(Some(Ok(ControllerMessage::Command(_) | ControllerMessage::Strange { .. }))) => {}
                 Ok(Some(Ok(ControllerMessage::Goodbye { reason }))) => {
                     return format!("goodbye: {reason}");
                 }
@@ -413,7 +414,7 @@ impl Courier<'_> {
 
 fn hello(held: &Held) -> Hello {
     Hello {
-        protocol: (PROTOCOL, PROTOCOL),
+        protocol: (OURS.lowest, OURS.highest),
         boot: BootId::new(*held.spool.bytes()),
         host: Host {
             name: "crowd".to_owned(),

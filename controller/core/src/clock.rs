@@ -121,6 +121,80 @@ mod tests {
         }
     }
 
+    /// Two clocks that drift apart by `ppm`, seen over paths of any asymmetry: the true offset and
+    /// what is known of it, after each exchange and just before the next one. `widen` is the
+    /// estimate as it is; without it, the exchanges are laid together as if clocks kept step.
+    fn truth_and_knowledge(
+        ppm: i64,
+        offset: i64,
+        steps: &[(u64, u64, u64)],
+        widen: bool,
+    ) -> Vec<(i64, ClockOffset)> {
+        let start = 1_u64 << 42;
+        let true_offset = |at: u64| {
+            offset + i64::try_from(i128::from(at - start) * i128::from(ppm) / 1_000_000).unwrap()
+        };
+        let mut estimate = Estimate::default();
+        let mut naive: Option<ClockOffset> = None;
+        let (mut at, mut seen) = (start, Vec::new());
+        for &(pause, there, back) in steps {
+            let arrives = at + there;
+            let t2 = Mono(arrives).shifted(true_offset(arrives));
+            let exchange = Exchange {
+                t1: Mono(at),
+                t2,
+                t3: t2,
+                t4: Mono(arrives + back),
+            };
+            estimate.note(exchange, ClockEpoch(0));
+            let fresh = exchange.offset().unwrap();
+            naive = Some(naive.map_or(fresh, |known| ClockOffset {
+                lo: known.lo.max(fresh.lo),
+                hi: known.hi.min(fresh.hi),
+            }));
+            for now in [exchange.t4.0, exchange.t4.0 + pause] {
+                let known = if widen {
+                    estimate.offset(Mono(now))
+                } else {
+                    naive
+                };
+                seen.push((true_offset(now), known.unwrap()));
+            }
+            at = exchange.t4.0 + pause;
+        }
+        seen
+    }
+
+    fn is_inside((truth, known): &(i64, ClockOffset)) -> bool {
+        known.lo <= *truth && *truth <= known.hi
+    }
+
+    proptest! {
+        #[test]
+        fn the_truth_stays_inside_while_the_clocks_drift_apart(
+            ppm in -30i64..=30,
+            offset in -1_000_000_000i64..1_000_000_000,
+            steps in prop::collection::vec(
+                (0u64..20_000_000_000, 0u64..120_000_000, 0u64..120_000_000), 1..100),
+        ) {
+            for seen in truth_and_knowledge(ppm, offset, &steps, true) {
+                prop_assert!(is_inside(&seen), "{seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_widening_the_truth_would_be_lost() {
+        // Quick paths, a heartbeat every 5 s, five minutes: 30 ppm are 9 ms by then.
+        let steps = [(5_000_000_000, 100_000, 100_000); 60];
+        for ppm in [-30, 30] {
+            let naive = truth_and_knowledge(ppm, 0, &steps, false);
+            assert!(!naive.iter().all(is_inside), "the control must fail");
+            let known = truth_and_knowledge(ppm, 0, &steps, true);
+            assert!(known.iter().all(is_inside));
+        }
+    }
+
     #[test]
     fn a_clock_that_jumps_is_noticed_and_the_old_knowledge_dropped() {
         let mut estimate = Estimate::default();

@@ -60,6 +60,8 @@ pub enum Input {
         /// The shortest round trip behind it.
         round_trip: Nanos,
     },
+    /// Exchanges with this agent contradict each other.
+    ClockDisturbed(AgentId),
     /// The store has committed everything of this spool up to `seq`.
     Durable {
         /// Whose.
@@ -252,6 +254,12 @@ impl Run {
             } => {
                 if let Some(member) = self.members.get_mut(&agent) {
                     member.clock = Some((offset, round_trip));
+                }
+            }
+            Input::ClockDisturbed(agent) => {
+                let at = self.run_time(now);
+                if self.members.contains_key(&agent) {
+                    actions.push(Action::Journal(What::ClockDisturbed { agent, at }));
                 }
             }
             Input::Durable { agent, spool, seq } => {

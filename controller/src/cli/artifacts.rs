@@ -1,13 +1,18 @@
 //! What a run leaves on disk: the report for people and for programs, and the run directory, from
 //! which the report can be made again.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use nepho_common::id::RunId;
 use nepho_controller_core::report::{
     Report,
     render::{json, markdown},
 };
+use tempfile::NamedTempFile;
 use tokio::{
     fs::File,
     io::{AsyncWriteExt as _, BufWriter},
@@ -62,7 +67,7 @@ impl Folder {
 /// Makes a folder and proves that it can be written to.
 pub(crate) fn make(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path)
-        .and_then(|()| tempfile::NamedTempFile::new_in(path))
+        .and_then(|()| NamedTempFile::new_in(path))
         .map(drop)
         .map_err(unwritten(path))
 }
@@ -72,9 +77,29 @@ pub(crate) fn unwritten(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     |source| Failure::Write { path, source }
 }
 
-/// Writes a file whole.
+/// Writes a file of a folder of ours whole, in the place of whatever has its name: a reader sees the
+/// old one or the new one, and a link that somebody put there is replaced, never followed.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(unwritten(path))
+    let beside = beside(path)?;
+    std::fs::write(beside.path(), text).map_err(unwritten(path))?;
+    give_name(beside, path)
+}
+
+/// A file without its name yet, in the folder where it will be.
+fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    // Reports are for others too; the temporary file's own 0600 is not what was asked for.
+    let made = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder.unwrap_or(Path::new(".")));
+    made.map_err(unwritten(path))
+}
+
+fn give_name(beside: NamedTempFile, path: &Path) -> Result<(), Failure> {
+    let named = beside.persist(path).map_err(|error| error.error);
+    named.map(drop).map_err(unwritten(path))
 }
 
 /// Writes `report.json`, `report.md` and the run directory.
@@ -97,7 +122,9 @@ pub(super) async fn export(
 ) -> Result<Manifest, Failure> {
     let mut answer = client.export(run).await?;
     let path = folder.join(JOURNAL);
-    let mut journal = BufWriter::new(File::create(&path).await.map_err(unwritten(&path))?);
+    let whole = beside(&path)?;
+    let file = whole.reopen().map_err(unwritten(&path))?;
+    let mut journal = BufWriter::new(File::from_std(file));
     let mut manifest: Option<Vec<u8>> = None;
     let mut first = Vec::new();
     while let Some(piece) = answer.piece(PIECE_WITHIN).await? {
@@ -117,8 +144,11 @@ pub(super) async fn export(
         .sync_all()
         .await
         .map_err(unwritten(&path))?;
+    give_name(whole, &path)?;
     let path = folder.join(MANIFEST);
-    std::fs::write(&path, manifest.unwrap_or(first)).map_err(unwritten(&path))?;
+    let whole = beside(&path)?;
+    std::fs::write(whole.path(), manifest.unwrap_or(first)).map_err(unwritten(&path))?;
+    give_name(whole, &path)?;
     let folder = folder.to_owned();
     let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder));
     let (manifest, _) = read.await.expect("reading does not panic")?;
@@ -129,6 +159,20 @@ pub(super) async fn export(
 mod tests {
     use super::*;
     use crate::exit::Exit;
+
+    #[test]
+    fn a_link_in_the_folder_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, report) = (dir.path().join("victim"), dir.path().join("report.json"));
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &report).unwrap();
+        write_text(&report, "ours").unwrap();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(std::fs::read_to_string(&report).unwrap(), "ours");
+        let kind = std::fs::symlink_metadata(&report).unwrap();
+        assert!(kind.is_file());
+        assert_eq!(kind.permissions().mode() & 0o777, 0o644);
+    }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_known_before_the_run() {

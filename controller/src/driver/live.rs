@@ -248,6 +248,9 @@ fn saying(what: &What) -> Option<String> {
             restarted: false,
             ..
         } => format!("agent {agent} is back"),
+        What::ClockDisturbed { agent, .. } => {
+            format!("the clock of {agent} or of the controller was disturbed")
+        }
         What::AgentRefused { agent, why } => format!("agent {agent} refuses: {why}"),
         What::StopRequested { by, .. } => format!("{by} asked for an end"),
         What::RunEnded {
@@ -257,6 +260,7 @@ fn saying(what: &What) -> Option<String> {
         | What::StageEnded { .. }
         | What::Missed { .. }
         | What::EpochOpened { .. }
+        | What::HostClock(_)
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

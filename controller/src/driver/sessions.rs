@@ -9,8 +9,7 @@ use nepho_common::{
     time::{ClockOffset, Exchange, Mono, Nanos},
 };
 use nepho_controller_core::clock::{Estimate, Told};
-use nepho_proto::session::{ControllerMessage, Ping, Pong};
-use tokio::sync::mpsc;
+use nepho_proto::session::{ControllerMessage, Ping, Pong, Sender};
 use tracing::{info, warn};
 
 use super::SessionId;
@@ -42,6 +41,15 @@ pub(super) enum Entry {
     Copy,
 }
 
+/// What an answer to a ping brought.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    /// It contradicts what was known: a clock was disturbed.
+    pub(super) disturbed: bool,
+    /// The runs whose burst is over, with what it showed.
+    pub(super) over: Vec<(RunId, ClockOffset, Nanos)>,
+}
+
 #[derive(Debug)]
 struct Known {
     environment: EnvironmentName,
@@ -58,7 +66,7 @@ struct Known {
 #[derive(Debug)]
 struct Session {
     id: SessionId,
-    out: mpsc::Sender<ControllerMessage>,
+    out: Sender<ControllerMessage>,
     next_ping: u64,
     pinged: Mono,
     /// Pings on their way: an agent's word is not taken for what we stamped.
@@ -75,7 +83,7 @@ impl Fleet {
         environment: EnvironmentName,
         id: SessionId,
         hello: &Hello,
-        out: mpsc::Sender<ControllerMessage>,
+        out: Sender<ControllerMessage>,
     ) -> Entry {
         let now = clock::now();
         if let Some(known) = self.agents.get_mut(agent)
@@ -163,24 +171,19 @@ impl Fleet {
         }
     }
 
-    /// An answer to a ping. Returns the runs whose burst is over, with what it showed.
-    pub(super) fn pong(
-        &mut self,
-        agent: &AgentId,
-        pong: &Pong,
-        t4: Mono,
-    ) -> Vec<(RunId, ClockOffset, Nanos)> {
+    /// An answer to a ping.
+    pub(super) fn pong(&mut self, agent: &AgentId, pong: &Pong, t4: Mono) -> Answered {
         let Some(known) = self.agents.get_mut(agent) else {
-            return Vec::new();
+            return Answered::default();
         };
         let Some(session) = &mut known.session else {
-            return Vec::new();
+            return Answered::default();
         };
         if let Some(policy) = &pong.policy {
             known.policy = Some(policy.clone());
         }
         let Some(t1) = session.pings.remove(&pong.id) else {
-            return Vec::new();
+            return Answered::default();
         };
         let exchange = Exchange {
             t1,
@@ -188,7 +191,8 @@ impl Fleet {
             t3: pong.t3,
             t4,
         };
-        match known.clock.note(exchange, pong.epoch) {
+        let told = known.clock.note(exchange, pong.epoch);
+        match told {
             Told::Agrees => {}
             Told::Contradicts => warn!(%agent, "its clock or ours was disturbed"),
             Told::Nonsense => warn!(%agent, "time stamps that contradict themselves"),
@@ -208,8 +212,11 @@ impl Fleet {
             .clock
             .offset(clock::now())
             .zip(known.clock.round_trip());
-        let told = |run| known.map(|(offset, round_trip)| (run, offset, round_trip));
-        over.into_iter().filter_map(told).collect()
+        let showed = |run| known.map(|(offset, round_trip)| (run, offset, round_trip));
+        Answered {
+            disturbed: told == Told::Contradicts,
+            over: over.into_iter().filter_map(showed).collect(),
+        }
     }
 
     /// Exchanges clocks in a burst, for this run.
@@ -302,7 +309,7 @@ impl Session {
             reason: reason.to_owned(),
         };
         // One that is full or gone notices the closed stream.
-        self.out.try_send(goodbye).unwrap_or_default();
+        self.out.try_send(goodbye).ok();
     }
 
     fn ping(&mut self) {

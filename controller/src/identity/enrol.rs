@@ -16,6 +16,7 @@ use super::{
     certificate::Serial,
     csr::ProvenKey,
     token::{JoinToken, NoRandomness},
+    tries::Tries,
 };
 use crate::{
     journal::{Admission, Admitted, Grant, NewToken, Store, StoreError, TokenUse},
@@ -35,6 +36,8 @@ pub struct Registrar {
     pub sessions_port: u16,
     /// The wall clock.
     pub wall: fn() -> WallMillis,
+    /// Who tried lately.
+    pub tries: Tries,
 }
 
 /// Why there is no join token.
@@ -86,7 +89,9 @@ pub async fn mint(
 #[async_trait]
 impl Enrolment for Registrar {
     async fn enrol(&self, peer: Stranger, request: EnrolRequest) -> Result<EnrolReply, Refused> {
+        self.tries.may(peer)?;
         self.admit(&request).await.inspect_err(|refused| {
+            self.tries.refused(peer, refused);
             let why = refused.message.as_str();
             tracing::warn!(address = %peer.address, why, "enrolment refused");
         })
@@ -97,7 +102,9 @@ impl Enrolment for Registrar {
         peer: Stranger,
         request: ReissueRequest,
     ) -> Result<EnrolReply, Refused> {
+        self.tries.may(peer)?;
         self.come_back(&request).await.inspect_err(|refused| {
+            self.tries.refused(peer, refused);
             let why = refused.message.as_str();
             tracing::warn!(address = %peer.address, why, "an agent may not come back");
         })
@@ -216,19 +223,27 @@ mod tests {
     use tonic::transport::Endpoint;
 
     use super::*;
-    use crate::listen::{
-        Limits, Strangers, server_builder,
-        site::{Hall, Held, Site, door, knock, request, wall},
+    use crate::{
+        identity::tries::FAILED,
+        listen::{
+            Limits, Strangers, server_builder,
+            site::{Hall, Held, Site, door, knock, request, wall},
+        },
     };
 
-    async fn serve(site: &Site) -> SocketAddr {
-        let registrar = Registrar {
+    fn registrar(site: &Site) -> Registrar {
+        Registrar {
             store: site.store.clone(),
             authority: Arc::clone(&site.authority),
             cuts: site.cuts.clone(),
             sessions_port: 7444,
             wall,
-        };
+            tries: Tries::default(),
+        }
+    }
+
+    async fn serve(site: &Site) -> SocketAddr {
+        let registrar = registrar(site);
         let gate = Strangers::default();
         let (address, config, incoming) = door(site.plain(), gate, Limits::default()).await;
         tokio::spawn(async move {
@@ -288,6 +303,31 @@ mod tests {
             Err(SessionError::Refused(refused)) => refused,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_tries_again_and_again_is_told_to_wait_and_others_are_not() {
+        let site = Site::new().await;
+        let registrar = registrar(&site);
+        let [guesser, other] = [1, 2].map(|last| Stranger {
+            address: SocketAddr::from(([10, 0, 0, last], 50_000)),
+        });
+        let key = KeyPair::generate().unwrap();
+        let good = ask(&mint_for(&site, None).await, &key);
+        let guess = || EnrolRequest {
+            secret: vec![7; 32],
+            ..good.clone()
+        };
+        for _ in 0..FAILED.burst {
+            let refused = registrar.enrol(guesser, guess()).await.unwrap_err();
+            assert_eq!(refused.code, Code::PermissionDenied);
+        }
+        for request in [guess(), good.clone()] {
+            let refused = registrar.enrol(guesser, request).await.unwrap_err();
+            assert_eq!(refused.code, Code::ResourceExhausted);
+            assert!(refused.message.contains("try again in"), "{refused}");
+        }
+        registrar.enrol(other, good).await.unwrap();
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! - [`csr`]: the one thing that is taken from a certificate request: its public key.
 //! - [`token`]: what an operator hands to a new agent.
 //! - [`enrol`]: a good token and a key in, a certificate out. [`renew`]: the certificates after it.
+//! - [`tries`]: how often somebody may try.
 //!
 //! Deliberately absent: what an admitted agent may be told to do (its own policy decides that).
 
@@ -15,3 +16,4 @@ pub mod enrol;
 pub mod fuzz;
 pub mod renew;
 pub mod token;
+pub mod tries;

@@ -51,6 +51,7 @@ impl Registrar {
     pub async fn come_back(&self, request: &ReissueRequest) -> Result<EnrolReply, Refused> {
         let key = proven(&request.csr)?;
         let Former { agent, serial } = self.former(request, (self.wall)())?;
+        self.tries.reissue(&agent)?;
         self.issue_next(&agent, serial, &key, &request.version)
             .await
     }
@@ -149,9 +150,12 @@ mod tests {
     use rcgen::{KeyPair, SigningKey as _};
 
     use super::*;
-    use crate::listen::{
-        Limits,
-        site::{Hall, Held, Site, knock, request, wall},
+    use crate::{
+        identity::tries::{REISSUES, Tries},
+        listen::{
+            Limits,
+            site::{Hall, Held, Site, knock, request, wall},
+        },
     };
 
     const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -163,6 +167,7 @@ mod tests {
             cuts: site.cuts.clone(),
             sessions_port: 7444,
             wall,
+            tries: Tries::default(),
         }
     }
 
@@ -289,6 +294,25 @@ mod tests {
         let refused = registrar.come_back(&asked(&old, &old.key, &key())).await;
         let refused = refused.unwrap_err();
         assert!(refused.message.contains("running twice"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_comes_back_again_and_again_is_told_to_wait() {
+        let site = Site::new().await;
+        let old = site.agent(&name()).await;
+        let registrar = registrar(&site, wall);
+        for _ in 0..REISSUES.burst {
+            let request = asked(&old, &old.key, &key());
+            registrar.come_back(&request).await.unwrap();
+        }
+        let request = asked(&old, &old.key, &key());
+        let refused = registrar.come_back(&request).await.unwrap_err();
+        assert_eq!(refused.code, Code::ResourceExhausted);
+        assert!(refused.message.contains("try again in"), "{refused}");
+        // Another agent does not wait for it.
+        let other = site.agent(&"b".parse().unwrap()).await;
+        let request = asked(&other, &other.key, &key());
+        registrar.come_back(&request).await.unwrap();
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::sleep;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use super::Cuts;
+use super::{Arrivals, Cuts};
 use crate::journal::{AgentRow, Store, StoreError};
 
 /// Decides on one connection.
@@ -72,10 +72,20 @@ pub enum Turned {
     /// Another certificate than the one that it was given last: a clone, or a restored disk.
     #[error("agent {0} shows a certificate that is not its latest: is it running twice?")]
     Stale(AgentId),
+    /// More connections than any agent needs.
+    #[error("agent {0} has too many connections")]
+    TooMany(AgentId),
     /// Who can't be looked up is not let in.
     #[error("the agent can't be looked up")]
     Store(#[source] StoreError),
 }
+
+/// Connections of one agent: it has two, and twice two while it moves to a new certificate; the rest
+/// is for those of which we have not noticed yet that they are dead.
+pub const CONNECTIONS: usize = 16;
+/// An agent opens its stream and says hello at once. One connection to the far side of the earth
+/// does that within a second.
+pub const SPEAKS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The sessions door: agents that are in the store, with their current certificate or the one
 /// after it, until its end.
@@ -85,6 +95,8 @@ pub struct Agents {
     pub store: Store,
     /// Where their connections are registered.
     pub cuts: Cuts,
+    /// Where they say that they are used.
+    pub arrivals: Arrivals,
     /// The wall clock.
     pub wall: fn() -> WallMillis,
 }
@@ -126,6 +138,9 @@ impl Gate for Agents {
         let shown = Shown::of(&certificate)?;
         // Before the row is looked up: a revocation between the two would be missed.
         let cut = self.cuts.register(&agent);
+        if self.cuts.live(&agent) > CONNECTIONS {
+            return Err(Turned::TooMany(agent));
+        }
         let row = self.store.agent(&agent).await.map_err(Turned::Store)?;
         let Some(row) = row else {
             return Err(Turned::Unknown(agent));
@@ -137,10 +152,12 @@ impl Gate for Agents {
             return Err(Turned::Stale(agent));
         }
         let left = left(shown.not_after, (self.wall)());
+        let arrival = self.arrivals.expect(address);
         let end = async move {
             tokio::select! {
                 () = cut.made() => {}
                 () = sleep(left) => {}
+                () = arrival.overdue(SPEAKS_WITHIN) => {}
             }
         };
         Ok(Pass {
@@ -161,12 +178,12 @@ pub struct Strangers {
     pub stay: Option<Duration>,
 }
 
+/// A minute: many times what the slowest enrolment takes.
+pub const STAY: Duration = Duration::from_secs(60);
+
 impl Default for Strangers {
-    /// A minute: many times what the slowest enrolment takes.
     fn default() -> Self {
-        Self {
-            stay: Some(Duration::from_secs(60)),
-        }
+        Self { stay: Some(STAY) }
     }
 }
 

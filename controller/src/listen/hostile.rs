@@ -11,12 +11,12 @@ use nepho_proto::{
 use rcgen::{CertificateParams, KeyPair, SanType};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout},
 };
 
 use super::{
-    Agents, Limits,
+    Agents, Limits, Strangers,
     site::{HANG, Hall, Held, Site, door, knock, knock_over, wall},
 };
 use crate::identity::certificate::VALID;
@@ -121,6 +121,7 @@ async fn silent_and_slow_peers_lose_their_places_to_others() {
     let limits = Limits {
         handshake: Duration::from_millis(700),
         in_flight: 4,
+        ..Limits::default()
     };
     let mut hall = Hall::open(site.mutual(), site.agents(), limits).await;
     let mut silent = Vec::new();
@@ -134,6 +135,51 @@ async fn silent_and_slow_peers_lose_their_places_to_others() {
         let end = timeout(HANG, tcp.read_u8()).await.expect("is put out");
         assert!(end.is_err());
     }
+}
+
+#[tokio::test]
+async fn hundreds_that_come_at_once_from_one_address_are_all_let_in() {
+    let site = Site::new().await;
+    let hall = Hall::open(site.plain(), Strangers { stay: None }, Limits::default()).await;
+    let address = hall.address;
+    let mut peers = hall.peers;
+    let drain = tokio::spawn(async move { while peers.recv().await.is_some() {} });
+    let config = tls::client_config_enrol(site.authority.pin());
+    let start = Instant::now();
+    let all = (0..250).map(|_| knock(address, Arc::clone(&config)));
+    let all = futures_util::future::join_all(all).await;
+    assert!(all.iter().all(Result::is_ok));
+    println!("250 handshakes after {:?}", start.elapsed());
+    drain.abort();
+}
+
+#[tokio::test]
+async fn an_address_that_has_all_that_it_may_have_leaves_room_for_others() {
+    let site = Site::new().await;
+    let limits = Limits {
+        open: 10,
+        open_of_source: 5,
+        ..Limits::default()
+    };
+    let mut hall = Hall::open(site.mutual(), site.agents(), limits).await;
+    let held = site.agent(&name("a")).await;
+    let config = held.config(&site.authority);
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(knock(hall.address, Arc::clone(&config)).await.unwrap());
+        hall.peers.recv().await.unwrap();
+    }
+    assert!(knock(hall.address, Arc::clone(&config)).await.is_err());
+    let from_elsewhere = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.7:0".parse().unwrap()).unwrap();
+        let tcp = socket.connect(hall.address).await.unwrap();
+        knock_over(tcp, Arc::clone(&config)).await
+    };
+    from_elsewhere().await.unwrap();
+    open.pop();
+    // The place is free once the door has seen the end.
+    while knock(hall.address, Arc::clone(&config)).await.is_err() {}
 }
 
 #[tokio::test]
@@ -231,6 +277,12 @@ async fn starve() {
     let held = site.agent(&name("a")).await;
     let (address, _config, incoming) = door(site.mutual(), site.agents(), Limits::default()).await;
     tokio::pin!(incoming);
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let client = tokio::spawn(knock_over(tcp, held.config(&site.authority)));
+    let mut inside = incoming.next().await.unwrap().unwrap();
+    inside.write_all(b"in").await.unwrap();
+    inside.flush().await.unwrap();
+    let mut honest = client.await.unwrap().unwrap();
     // In the kernel's queue: the door is not served yet.
     let tcp = TcpStream::connect(address).await.unwrap();
     let limit = Rlimit {
@@ -252,6 +304,9 @@ async fn starve() {
     assert!(nobody.is_err());
     let used = cpu() - before;
     assert!(used < Duration::from_millis(250), "it spins: {used:?}");
+    honest.write_all(b"x").await.unwrap();
+    honest.flush().await.unwrap();
+    assert_eq!(inside.read_u8().await.unwrap(), b'x', "who is in is served");
 
     drop(taken);
     let client = tokio::spawn(knock_over(tcp, held.config(&site.authority)));

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Agents, Conn, Cuts, Gate, Limits, listen};
+use super::{Agents, Arrivals, Conn, Cuts, Gate, Limits, listen};
 use crate::{
     identity::{ca::Authority, certificate::Serial, csr::ProvenKey},
     journal::{Admission, Admitted, Store},
@@ -106,6 +106,7 @@ impl Site {
         Agents {
             store: self.store.clone(),
             cuts: self.cuts.clone(),
+            arrivals: Arrivals::default(),
             wall,
         }
     }

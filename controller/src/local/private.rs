@@ -175,6 +175,7 @@ impl Private {
             let name = format!("nepho-agent of {}", place.environment);
             let dir = dir.display().to_string();
             let mut arguments = vec!["run", "--data-dir", &dir, "--die-with-parent"];
+            arguments.extend(["--drain", "1"]);
             if policy_file.exists() {
                 arguments.extend(["--policy", &policy_path]);
             }

@@ -4,7 +4,7 @@ use nepho_common::{
     control::{Host, Refusal, StopMode},
     event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
     id::PlanId,
-    time::{ClockEpoch, ClockOffset, Mono, Nanos, WallMillis},
+    time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, WallMillis},
 };
 use proptest::{
     collection::{btree_map, btree_set, vec},
@@ -37,6 +37,7 @@ pub(crate) fn refusal() -> impl Strategy<Value = Refusal> {
         btree_set(name(), 0..4).prop_map(Refusal::Unsupported),
         text().prop_map(Refusal::Invalid),
         Just(Refusal::Fenced),
+        Just(Refusal::Leaving),
         text().prop_map(Refusal::Policy),
         span().prop_map(Refusal::Late),
     ]
@@ -72,6 +73,13 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
             }
         }),
         span().prop_map(|suspended| What::EpochOpened { suspended }),
+        (any::<bool>(), span(), span()).prop_map(|(synchronised, max_error, estimated_error)| {
+            What::HostClock(HostClock {
+                synchronised,
+                max_error,
+                estimated_error,
+            })
+        }),
         (seq(), seq()).prop_map(|(one, other)| What::Gap {
             from: one.min(other),
             to: one.max(other)
@@ -92,6 +100,7 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
         text().prop_map(RunEnd::Failed),
     ];
     prop_oneof![
+        (name(), run_time()).prop_map(|(agent, at)| What::ClockDisturbed { agent, at }),
         (digest(), host()).prop_map(|(plan, host)| What::RunStarted {
             plan: PlanId(plan),
             host

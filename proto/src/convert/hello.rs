@@ -7,10 +7,13 @@ use nepho_common::{
     time::ClockEpoch,
 };
 
-use super::field::{id, list, part, plain, said, seq, set, text};
+use super::{
+    field::{id, part, plain, said, seq, set, text},
+    status::statuses,
+};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::{DOORS_MAX, FEATURES_MAX, RUNS_MAX},
+    limits::{DOORS_MAX, FEATURES_MAX},
     wire::{self, policy_report::State},
 };
 
@@ -29,7 +32,7 @@ impl TryFrom<wire::Hello> for Hello {
             spool: id("spool", &wire.spool)?,
             next: seq("next_seq", wire.next_seq)?,
             epoch: ClockEpoch(wire.epoch),
-            runs: list("runs", wire.runs, RUNS_MAX)?,
+            runs: statuses("runs", wire.runs)?,
             policy: wire
                 .policy
                 .map(TryInto::try_into)

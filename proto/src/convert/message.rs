@@ -6,10 +6,12 @@ use nepho_common::{
     time::{ClockEpoch, Mono},
 };
 
-use super::field::{id, list, name, said, span, text, within_range};
+use super::{
+    field::{id, name, said, span, text, within_range},
+    status::statuses,
+};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::RUNS_MAX,
     session::{Ack, AgentMessage, ControllerMessage, Ping, Pong, Welcome},
     wire::{
         self, agent_message::Message as Agent, command::Order,
@@ -159,7 +161,7 @@ impl TryFrom<wire::Pong> for Pong {
             t2: Mono(wire.t2),
             t3: Mono(wire.t3),
             epoch: ClockEpoch(wire.epoch),
-            runs: list("runs", wire.runs, RUNS_MAX)?,
+            runs: statuses("runs", wire.runs)?,
             policy: wire
                 .policy
                 .map(TryInto::try_into)

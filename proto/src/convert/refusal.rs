@@ -4,16 +4,23 @@ use nepho_common::control::Refusal;
 
 use super::field::{mark, name, said, set, span, text};
 use crate::{
-    bad::{BadMessage, Within as _, Wrong},
+    bad::BadMessage,
     limits::FEATURES_MAX,
     wire::{self, refusal::Why},
 };
+
+/// What stands for a reason that this release does not know.
+const UNKNOWN: &str = "for a reason that this release does not know; upgrade the older side";
 
 impl TryFrom<wire::Refusal> for Refusal {
     type Error = BadMessage;
 
     fn try_from(wire: wire::Refusal) -> Result<Self, BadMessage> {
-        Ok(match wire.why.ok_or(Wrong::Missing).within("why")? {
+        let Some(why) = wire.why else {
+            // Of a newer release. That it refuses is what counts, so it may not get lost.
+            return Ok(Self::Invalid(UNKNOWN.to_owned()));
+        };
+        Ok(match why {
             Why::Busy(run) => Self::Busy(name("busy", run)?),
             Why::Unsupported(features) => {
                 Self::Unsupported(set("unsupported", features.feature, FEATURES_MAX)?)
@@ -22,6 +29,7 @@ impl TryFrom<wire::Refusal> for Refusal {
             Why::Fenced(set) => mark("fenced", set).map(|()| Self::Fenced)?,
             Why::Policy(why) => Self::Policy(text("policy", why)?),
             Why::Late(late) => Self::Late(span("late", late)?),
+            Why::Leaving(set) => mark("leaving", set).map(|()| Self::Leaving)?,
         })
     }
 }
@@ -37,6 +45,7 @@ impl From<&Refusal> for wire::Refusal {
             Refusal::Fenced => Why::Fenced(true),
             Refusal::Policy(why) => Why::Policy(said(why)),
             Refusal::Late(late) => Why::Late(late.0),
+            Refusal::Leaving => Why::Leaving(true),
         };
         Self { why: Some(why) }
     }
@@ -47,7 +56,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::arbitrary::{event::refusal, through};
+    use crate::{
+        arbitrary::{event::refusal, through},
+        bad::Wrong,
+    };
 
     proptest! {
         #[test]
@@ -57,9 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_without_a_reason_or_with_a_false_mark_is_refused() {
-        let none = Refusal::try_from(wire::Refusal { why: None }).unwrap_err();
-        assert_eq!(none.to_string(), "why: is missing");
+    fn a_refusal_for_an_unknown_reason_is_one_and_a_false_mark_is_none() {
+        let none = Refusal::try_from(wire::Refusal { why: None });
+        assert_eq!(none, Ok(Refusal::Invalid(UNKNOWN.to_owned())));
         let fenced = wire::Refusal {
             why: Some(Why::Fenced(false)),
         };

@@ -5,9 +5,10 @@ use nepho_common::{
     id::{Fence, RunKey},
 };
 
-use super::field::{attempt, id, mark, name, part, seq};
+use super::field::{at_most, attempt, id, list, mark, name, part, seq};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
+    limits::RUNS_MAX,
     wire::{self, status::Phase as Wire},
 };
 
@@ -31,6 +32,17 @@ impl From<&RunKey> for wire::RunKey {
             fence: key.fence.0,
         }
     }
+}
+
+/// A list of statuses. Those in a phase that this release does not know are passed over, because
+/// they may not cost the whole message: without its pong an agent would be taken for lost.
+pub(super) fn statuses(
+    field: &str,
+    mut wires: Vec<wire::Status>,
+) -> Result<Vec<Status>, BadMessage> {
+    at_most(field, wires.len(), RUNS_MAX)?;
+    wires.retain(|status| status.phase.is_some());
+    list(field, wires, RUNS_MAX)
 }
 
 impl TryFrom<wire::Status> for Status {

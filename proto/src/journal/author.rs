@@ -40,8 +40,10 @@ const fn is_controllers(what: &What) -> bool {
         | What::StageEnded { .. }
         | What::Missed { .. }
         | What::EpochOpened { .. }
+        | What::HostClock(_)
         | What::Gap { .. } => false,
         What::RunStarted { .. }
+        | What::ClockDisturbed { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }
         | What::StageOrdered { .. }

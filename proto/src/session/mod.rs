@@ -6,13 +6,16 @@
 //!   controller's ends, as routes for a `tonic` server.
 //! - [`PeerIdentity`] and [`Stranger`]: who is there; the accept loops' streams say so as
 //!   `Connected::ConnectInfo`. [`Peer`] is what a session is told.
+//! - [`queue`]: what waits to go out, bounded by its bytes.
 //! - [`SessionError`]: refused, broken, or a bad message.
 
+mod bytes;
 mod client;
 mod enrolment;
 mod error;
 mod message;
 mod peer;
+mod queue;
 mod server;
 
 #[cfg(test)]
@@ -20,6 +23,7 @@ mod conversations;
 
 use std::pin::Pin;
 
+pub use bytes::{ack_from_bytes, controller_message_from_bytes};
 pub use client::SessionsClient;
 pub use enrolment::{
     EnrolReply, EnrolRequest, Enrolment, EnrolmentClient, ReissueRequest, RenewRequest,
@@ -29,6 +33,7 @@ pub use error::{Refused, SessionError};
 use futures_util::Stream;
 pub use message::{Ack, AgentMessage, ControllerMessage, Ping, Pong, Welcome};
 pub use peer::{Peer, PeerIdentity, Stranger};
+pub use queue::{NotQueued, Place, Receiver, Sender, Weigh, queue};
 pub use server::{Sessions, sessions_server};
 /// For implementations of [`Sessions`] and [`Enrolment`].
 pub use tonic::async_trait;

@@ -110,6 +110,41 @@ impl Run {
         }
     }
 
+    /// Whether a stage is to send or sends.
+    pub(super) const fn is_sending(&self) -> bool {
+        matches!(self.state, State::Scheduled(_) | State::Running(_))
+    }
+
+    /// Whether this order leads to another stage than those that were begun. What is said again of
+    /// a stage that was sealed is answered with its seal, which the controller waits for.
+    pub(super) fn would_begin(&self, order: &Order) -> bool {
+        let place = |name: &StageName| self.assignment.stages.iter().position(|s| s.name == *name);
+        match (order, &self.state) {
+            (
+                Order::Prepare(_) | Order::Arm(_) | Order::Start { .. },
+                State::Prepared | State::Armed(_),
+            ) => true,
+            (Order::Arm(name), State::Sealed { stage, .. }) => {
+                place(name).is_some_and(|wanted| wanted > *stage)
+            }
+            (
+                Order::Prepare(_)
+                | Order::Arm(_)
+                | Order::Start { .. }
+                | Order::Stop(_)
+                | Order::Release,
+                State::Prepared
+                | State::Armed(_)
+                | State::Scheduled(_)
+                | State::Running(_)
+                | State::Draining { .. }
+                | State::Sealing { .. }
+                | State::Sealed { .. }
+                | State::Stopped,
+            ) => false,
+        }
+    }
+
     pub(super) fn is_forgotten(&self, now: Mono) -> bool {
         self.is_idle() && now.since(self.spoken_of) > FORGET_AFTER
     }

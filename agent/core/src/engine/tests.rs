@@ -14,7 +14,7 @@ fn key(fence: u64) -> RunKey {
     }
 }
 
-fn assignment() -> Assignment {
+pub(super) fn assignment() -> Assignment {
     let stage = |name: &str| AssignedStage {
         name: name.parse().unwrap(),
         lasts: Nanos(100),
@@ -28,11 +28,11 @@ fn assignment() -> Assignment {
     }
 }
 
-fn order(order: Order) -> Input {
+pub(super) fn order(order: Order) -> Input {
     Input::Command(Command { key: key(1), order })
 }
 
-fn start(stage: &str, at: u64) -> Input {
+pub(super) fn start(stage: &str, at: u64) -> Input {
     order(Order::Start {
         stage: stage.parse().unwrap(),
         at_run: RunTime(0),
@@ -40,25 +40,25 @@ fn start(stage: &str, at: u64) -> Input {
     })
 }
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     Engine::new(BTreeSet::new(), Ok(Policy::careful()), Vec::new())
 }
 
-fn phase(engine: &Engine) -> Phase {
+pub(super) fn phase(engine: &Engine) -> Phase {
     engine
         .statuses()
         .pop()
         .map_or(Phase::Unknown, |status| status.phase)
 }
 
-fn armed() -> Engine {
+pub(super) fn armed() -> Engine {
     let mut engine = engine();
     engine.handle(order(Order::Prepare(Box::new(assignment()))), Mono(0));
     engine.handle(order(Order::Arm("one".parse().unwrap())), Mono(0));
     engine
 }
 
-fn name(stage: &str) -> StageName {
+pub(super) fn name(stage: &str) -> StageName {
     stage.parse().unwrap()
 }
 

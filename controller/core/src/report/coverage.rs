@@ -150,6 +150,8 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::StageCollected { stage, .. }
         | What::StageSkipped { stage, .. } => Some(stage),
         What::EpochOpened { .. }
+        | What::HostClock(_)
+        | What::ClockDisturbed { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

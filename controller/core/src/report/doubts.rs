@@ -46,6 +46,10 @@ pub enum Code {
     Lost,
     /// An agent's clock was disturbed.
     Suspended,
+    /// Time stamps of an agent and of the controller contradict each other.
+    Clock,
+    /// A wall clock is off, or was set in the middle of the run.
+    WallClock,
     /// An agent lost records before they were stored.
     Gap,
     /// Requests that were due were not sent.
@@ -81,6 +85,8 @@ impl Code {
             Self::Refused => "refused",
             Self::Lost => "lost",
             Self::Suspended => "suspended",
+            Self::Clock => "clock",
+            Self::WallClock => "wall-clock",
             Self::Gap => "gap",
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
@@ -107,6 +113,8 @@ impl Code {
             | Self::Refused
             | Self::Lost
             | Self::Suspended
+            | Self::Clock
+            | Self::WallClock
             | Self::Gap
             | Self::NotSent
             | Self::PassedWithout

@@ -68,6 +68,8 @@ pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String
     }
     folded.story.doubt_gaps(&mut folded.doubts);
     folded.proofs = coverages.settle();
+    let Folded { story, doubts, .. } = &mut folded;
+    story.clocks.doubt(&story.ordered, doubts);
     folded.plan = plan(&exhibits, &mut folded);
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);

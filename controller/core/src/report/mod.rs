@@ -24,6 +24,7 @@
 use nepho_common::{id::StageName, journal::Entry};
 
 mod cause;
+mod clocks;
 mod coverage;
 mod doubts;
 mod finding;

@@ -11,7 +11,7 @@ use nepho_common::{
     },
     journal::RecordKind,
     plan::{Dimension, Quantile},
-    time::{Nanos, RunTime},
+    time::{HostClock, Nanos, RunTime},
 };
 use serde::{Deserialize, Serialize};
 
@@ -427,6 +427,9 @@ pub struct Conditions {
     pub versions: BTreeSet<String>,
     /// The worst start of all, by lateness and bound together.
     pub worst_start: Option<StartQuality>,
+    /// What the agents' hosts say of their wall clocks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clocks: BTreeMap<AgentId, HostClock>,
 }
 
 /// Something that keeps a reader from believing all of it.

@@ -10,6 +10,7 @@ use nepho_common::{
 };
 
 use super::{
+    clocks::Clocks,
     doubts::{Code, Doubts},
     model::LostSpan,
 };
@@ -28,6 +29,7 @@ pub(super) struct Story {
     pub(super) ended: Option<(RunEnd, WallMillis)>,
     /// What agents say of their stages.
     pub(super) told: BTreeMap<(AgentId, StageName), Told>,
+    pub(super) clocks: Clocks,
     lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
     returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
     /// The records that each agent lost.
@@ -67,6 +69,7 @@ pub(super) struct Told {
 impl Story {
     /// Takes up one event of `author`. Called in the order of record keys.
     pub(super) fn tell(&mut self, author: &AgentId, event: Event, doubts: &mut Doubts) {
+        self.clocks.note(author, &event);
         if author.is_controller() {
             self.controller_says(event, doubts);
         } else {
@@ -131,6 +134,13 @@ impl Story {
                     .or_default()
                     .insert((at, restarted));
             }
+            What::ClockDisturbed { agent, at } => {
+                let text = format!(
+                    "the clock of {agent} or of the controller was disturbed before {at}: their \
+                     exchanges contradict each other"
+                );
+                doubts.add(Code::Clock, agent, text);
+            }
             // Whose seal is missing is seen from the seals themselves.
             What::StageCollected { .. } => {}
             What::StageSkipped { stage, why } => {
@@ -148,6 +158,7 @@ impl Story {
             | What::StageEnded { .. }
             | What::Missed { .. }
             | What::EpochOpened { .. }
+            | What::HostClock(_)
             | What::Gap { .. } => {
                 let text = "the controller wrote an event that only agents write";
                 doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
@@ -182,6 +193,8 @@ impl Story {
                 let text = format!("the clock of {author} was disturbed: {suspended} asleep");
                 doubts.add(Code::Suspended, author, text);
             }
+            // With the stamps of all events.
+            What::HostClock(_) => {}
             What::Gap { from, to } => {
                 self.gaps
                     .entry(author.clone())
@@ -189,6 +202,7 @@ impl Story {
                     .insert((from, to));
             }
             What::RunStarted { .. }
+            | What::ClockDisturbed { .. }
             | What::AgentJoined { .. }
             | What::AgentRefused { .. }
             | What::StageOrdered { .. }

@@ -284,6 +284,7 @@ fn conditions(folded: &Folded, stages: &[StageReport], doubts: &mut Doubts) -> C
         hosts,
         versions,
         worst_start: worst_start.cloned(),
+        clocks: story.clocks.hosts().clone(),
     }
 }
 

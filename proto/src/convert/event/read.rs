@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nepho_common::{
     event::{RunEnd, Skip, StageEnd, StartOrder, What},
     id::{AgentId, PlanId},
-    time::{ClockOffset, Mono},
+    time::{ClockOffset, HostClock, Mono},
 };
 
 use crate::{
@@ -24,6 +24,8 @@ impl TryFrom<Wire> for What {
             Wire::StageEnded(wire) => stage_ended(wire).within("stage_ended"),
             Wire::Missed(wire) => missed(wire).within("missed"),
             Wire::EpochOpened(wire) => epoch_opened(wire).within("epoch_opened"),
+            Wire::HostClock(wire) => host_clock(wire).within("host_clock"),
+            Wire::ClockDisturbed(wire) => clock_disturbed(wire).within("clock_disturbed"),
             Wire::RunStarted(wire) => run_started(wire).within("run_started"),
             Wire::AgentJoined(wire) => agent_joined(wire).within("agent_joined"),
             Wire::AgentRefused(wire) => agent_refused(wire).within("agent_refused"),
@@ -72,6 +74,21 @@ fn missed(wire: wire::Missed) -> Result<What, BadMessage> {
 fn epoch_opened(wire: wire::EpochOpened) -> Result<What, BadMessage> {
     Ok(What::EpochOpened {
         suspended: span("suspended", wire.suspended)?,
+    })
+}
+
+fn host_clock(wire: wire::HostClock) -> Result<What, BadMessage> {
+    Ok(What::HostClock(HostClock {
+        synchronised: wire.synchronised,
+        max_error: span("max_error", wire.max_error)?,
+        estimated_error: span("estimated_error", wire.estimated_error)?,
+    }))
+}
+
+fn clock_disturbed(wire: wire::ClockDisturbed) -> Result<What, BadMessage> {
+    Ok(What::ClockDisturbed {
+        agent: name("agent", wire.agent)?,
+        at: run_time("at", wire.at)?,
     })
 }
 

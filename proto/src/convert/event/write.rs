@@ -44,6 +44,15 @@ impl From<&What> for Wire {
             What::EpochOpened { suspended } => Self::EpochOpened(wire::EpochOpened {
                 suspended: suspended.0,
             }),
+            What::HostClock(clock) => Self::HostClock(wire::HostClock {
+                synchronised: clock.synchronised,
+                max_error: clock.max_error.0,
+                estimated_error: clock.estimated_error.0,
+            }),
+            What::ClockDisturbed { agent, at } => Self::ClockDisturbed(wire::ClockDisturbed {
+                agent: agent.to_string(),
+                at: at.0,
+            }),
             What::Gap { from, to } => Self::Gap(wire::Gap {
                 from: from.0,
                 to: to.0,

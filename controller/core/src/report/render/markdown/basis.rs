@@ -59,6 +59,18 @@ impl Page {
                 words::start(worst)
             ));
         }
+        for (agent, clock) in &conditions.clocks {
+            let kept = if clock.synchronised {
+                "kept"
+            } else {
+                "not kept by anybody"
+            };
+            self.line(format!(
+                "- wall clock of {}: {kept}, within {}",
+                safe(agent.as_str()),
+                clock.max_error
+            ));
+        }
         for (name, digest) in &conditions.files {
             let name = if name.is_empty() { "scenario" } else { name };
             self.line(format!("- file {}: sha256 {}", safe(name), digest.short()));
