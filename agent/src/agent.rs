@@ -1,21 +1,27 @@
 //! The agent as a whole: wires spool, driver and connections, and ends them in order.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use nepho_agent_core::engine::Engine;
 use nepho_common::{
     control::PolicyReport,
     id::{AgentId, BootId, Feature},
-    policy::Policy,
+    policy::{Endpoint, Policy},
     time::ClockEpoch,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{JoinSet, LocalSet},
     time::timeout,
 };
 
 use crate::{
+    address::Address,
     chain::Chain,
     clock,
     dial::Dialer,
@@ -65,6 +71,8 @@ pub struct Agent {
     standing: crate::spool::Standing,
     boot: BootId,
     policy: Result<Policy, String>,
+    policy_file: PathBuf,
+    reload: Arc<Notify>,
 }
 
 impl Agent {
@@ -78,8 +86,8 @@ impl Agent {
         let (renewal, dialer) = Renewal::new(dir.clone(), about.clone(), identity, clock::wall)?;
         let (spool, standing) = Spool::open(dir.spool(), about.agent.clone())?;
         let boot = BootId::new(random::bytes().map_err(AgentError::Random)?);
-        let own = dir.policy();
-        let policy = policy::in_force(policy.unwrap_or(&own));
+        let policy_file = policy.map_or_else(|| dir.policy(), Path::to_owned);
+        let policy = policy::in_force(&policy_file);
         Ok(Self {
             about,
             dialer,
@@ -88,6 +96,8 @@ impl Agent {
             standing,
             boot,
             policy,
+            policy_file,
+            reload: Arc::default(),
         })
     }
 
@@ -95,6 +105,12 @@ impl Agent {
     #[must_use]
     pub const fn name(&self) -> &AgentId {
         &self.about.agent
+    }
+
+    /// Notified, the agent reads its policy anew.
+    #[must_use]
+    pub fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
     }
 
     /// Runs until `stop` is true, then drains. `ready` is answered at the first welcome.
@@ -124,7 +140,10 @@ impl Agent {
             standing,
             boot,
             policy,
+            policy_file,
+            reload,
         } = self;
+        let doors = doors(&about);
         let About {
             agent, environment, ..
         } = about;
@@ -132,9 +151,11 @@ impl Agent {
         let features = features();
         let (commands, taken) = mpsc::channel(COMMANDS);
         let (tell, told) = mpsc::channel(TOLD);
+        let report = report(&policy, &doors);
         let (stand, stands) = watch::channel(Standing {
             epoch: ClockEpoch(1),
             runs: Vec::new(),
+            policy: report.clone(),
         });
         let (wrote, written) = watch::channel(standing.written);
         let (leave, leaving) = watch::channel(false);
@@ -144,23 +165,26 @@ impl Agent {
             host: host::describe(),
             features: features.clone(),
             spool: spool.id(),
-            policy: match &policy {
-                Ok(policy) => PolicyReport::of(policy),
-                Err(why) => PolicyReport::Refusing(why.clone()),
-            },
         };
-        let guard = policy.clone().ok().map(Guard::new);
+        let guard = policy.clone().ok();
+        let guard = guard.map(|policy| Guard::new(policy, doors.clone()));
         let author = Author { agent, environment };
         let driver = Driver::new(
             author,
-            Engine::new(features, policy),
-            guard,
+            Engine::new(features, policy, doors.clone()),
+            driver::Allowed {
+                guard,
+                doors,
+                file: policy_file,
+                report,
+            },
             spool.clone(),
             driver::Ports {
                 commands: taken,
                 told: tell,
                 standing: stand,
                 written: wrote,
+                reload,
             },
         );
         let courier = Courier::new(dialer.clone(), spool, standing.acked, written.clone());
@@ -211,6 +235,28 @@ async fn deliver(carrying: &mut JoinSet<Result<(), SpoolError>>) {
         Ok(Some(Ok(Err(error)))) => tracing::error!(error = %Chain(&error), "results stay on disk"),
         Ok(Some(Ok(Ok(())) | Err(_)) | None) => {}
         Err(_) => tracing::warn!("some results stay on disk until the next start"),
+    }
+}
+
+/// Where the controller listens, as far as this agent knows: nobody's targets.
+fn doors(about: &About) -> Vec<Endpoint> {
+    let mut doors = Vec::new();
+    for Address { host, port } in [&about.controller, &about.sessions] {
+        // An address that we dial ourselves is one.
+        if let Ok(door) = Endpoint::new(host, *port)
+            && !doors.contains(&door)
+        {
+            doors.push(door);
+        }
+    }
+    doors
+}
+
+/// What the controller is told of it.
+pub(crate) fn report(policy: &Result<Policy, String>, doors: &[Endpoint]) -> PolicyReport {
+    match policy {
+        Ok(policy) => PolicyReport::of(policy, doors.to_vec()),
+        Err(why) => PolicyReport::Refusing(why.clone()),
     }
 }
 

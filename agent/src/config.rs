@@ -6,6 +6,38 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{address::Address, identity::DataDir, join::Join};
 
+/// What is done with a policy.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PolicyVerb {
+    /// Write the careful default, unless there is a file: probes of private targets, no secret.
+    Init {
+        #[command(flatten)]
+        place: PolicyPlace,
+    },
+    /// Say every mistake with its line, or what the policy allows.
+    Check {
+        #[command(flatten)]
+        place: PolicyPlace,
+    },
+}
+
+/// Which policy.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PolicyPlace {
+    /// The file, if not policy.yaml in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl PolicyPlace {
+    fn path(self) -> PathBuf {
+        let Self { policy, data } = self;
+        policy.unwrap_or_else(|| DataDir(data.data_dir).policy())
+    }
+}
+
 /// Measures services from where it stands, as a controller tells it to.
 ///
 /// The agent dials its controller and listens on nothing.
@@ -48,6 +80,15 @@ Example:
         force: bool,
         #[command(flatten)]
         data: Data,
+    },
+    /// Look at what this agent may do, whoever asks. It reads that when it starts and at SIGHUP.
+    #[command(after_help = "\
+Example:
+  nepho-agent policy check && kill -HUP $(pidof nepho-agent)")]
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        verb: PolicyVerb,
     },
     /// Keep in touch with the controller and do what it asks, until SIGTERM.
     #[command(after_help = "\
@@ -92,7 +133,7 @@ pub enum Format {
 }
 
 /// Where the agent keeps what it needs.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Data {
     /// Identity and spool.
     #[arg(
@@ -109,6 +150,10 @@ pub struct Data {
 pub enum Task {
     /// Join.
     Join(Join),
+    /// Write the careful policy.
+    InitPolicy(PathBuf),
+    /// Say what is wrong with a policy.
+    CheckPolicy(PathBuf),
     /// Run.
     Run {
         /// From where.
@@ -145,6 +190,12 @@ impl From<Verb> for Task {
                 dir: DataDir(data.data_dir),
                 force,
             }),
+            Verb::Policy {
+                verb: PolicyVerb::Init { place },
+            } => Self::InitPolicy(place.path()),
+            Verb::Policy {
+                verb: PolicyVerb::Check { place },
+            } => Self::CheckPolicy(place.path()),
             Verb::Run {
                 policy,
                 die_with_parent,

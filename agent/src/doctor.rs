@@ -226,17 +226,14 @@ fn judged(path: &Path) -> Policy {
     let text = path.display().to_string();
     match policy::read(path) {
         Ok(_) => Policy::Sound { path: text },
-        Err(PolicyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Policy::Missing { path: text }
-        }
+        Err(PolicyError::Missing(_)) => Policy::Missing { path: text },
         Err(PolicyError::Owner { path: _, uid }) => Policy::Foreign { path: text, uid },
         Err(PolicyError::Writable(_)) => Policy::Writable { path: text },
         Err(
             error @ (PolicyError::Read { .. }
             | PolicyError::NoFile(_)
             | PolicyError::Large(_)
-            | PolicyError::Parse { .. }
-            | PolicyError::Unsound { .. }),
+            | PolicyError::Mistakes { .. }),
         ) => Policy::Bad {
             path: text,
             why: Chain(&error).to_string(),

@@ -3,9 +3,12 @@
 //! It never waits for the disk: writes are promised by the spool's thread and come back as inputs,
 //! so that a stop gets through while an fsync takes its time.
 
+mod allowed;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,30 +19,29 @@ use nepho_agent_core::{
 use nepho_common::{
     control::{Command, Order, Phase, Refusal, Status},
     event::{Event, StageEnd, What},
-    id::{AgentId, EnvironmentName, RunId, RunKey, Seq, StageName},
+    id::{AgentId, EnvironmentName, PlanId, RunId, RunKey, Seq, StageName},
     journal::{Body, RecordKind},
-    plan::{AssignedStage, Assignment},
-    policy::references,
-    secret::SecretRef,
+    plan::AssignedStage,
     time::{Mono, RunTime},
 };
 use nepho_proto::journal;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 
+pub use self::allowed::Allowed;
 use crate::{
     clock::{self, Alarm, Epochs},
     hold,
+    ration::Ration,
+    scrub,
     session::{Standing, told_to},
     spool::{Draft, Spool, SpoolError, Written},
     work::{
         Seen, Sighting,
-        guard::Guard,
         pacer::{self, Job, Mode},
-        secret,
     },
 };
 
@@ -73,6 +75,8 @@ pub struct Ports {
     pub standing: watch::Sender<Standing>,
     /// To the courier and the control session: what is on disk.
     pub written: watch::Sender<Seq>,
+    /// The policy's file may have been changed.
+    pub reload: Arc<Notify>,
 }
 
 /// Who this agent is.
@@ -94,8 +98,9 @@ pub struct Driver {
     ports: Ports,
     stages: BTreeMap<RunId, Active>,
     workers: JoinSet<io::Result<()>>,
-    /// `None` without a policy: the engine takes nothing on then.
-    guard: Option<Guard>,
+    allowed: Allowed,
+    /// Of lines about assignments: whoever sends them must not fill our disk.
+    ration: Ration,
     sightings: (mpsc::Sender<Sighting>, mpsc::Receiver<Sighting>),
     /// Writes come back in the order in which they were promised.
     promised: VecDeque<(Meaning, Written)>,
@@ -125,7 +130,7 @@ impl Driver {
     pub fn new(
         author: Author,
         engine: Engine,
-        guard: Option<Guard>,
+        allowed: Allowed,
         spool: Spool,
         ports: Ports,
     ) -> Self {
@@ -137,7 +142,8 @@ impl Driver {
             ports,
             stages: BTreeMap::new(),
             workers: JoinSet::new(),
-            guard,
+            allowed,
+            ration: Ration::full(clock::now()),
             sightings: mpsc::channel(SIGHTINGS),
             promised: VecDeque::new(),
         }
@@ -172,6 +178,7 @@ impl Driver {
                     self.flush_due().await;
                     self.handle(Input::Tick).await;
                 }
+                () = self.ports.reload.notified() => self.read_policy(),
                 _ = look.tick() => self.look_at_clock().await,
                 Some(ended) = self.workers.join_next() => worker_ended(ended),
                 () = told_to(&mut stop) => break,
@@ -193,26 +200,29 @@ impl Driver {
             return;
         };
         let (run, plan) = (command.key.run.clone(), assignment.plan);
-        let unreadable = self.unreadable(assignment);
+        let knew = self.engine.statuses().iter().any(|one| one.key.run == run);
+        let unreadable = self.allowed.unreadable(assignment);
         self.handle(Input::Unreadable(unreadable)).await;
         let refused = self.handle(Input::Command(command)).await;
+        if refused.is_none() && knew {
+            return;
+        }
+        let Some(unsaid) = self.ration.line(clock::now()) else {
+            return;
+        };
         if let Some(refusal) = refused {
-            tracing::warn!(%run, %plan, rule = %refusal, "an assignment was refused");
+            tracing::warn!(%run, %plan, rule = %refusal, unsaid, "an assignment was refused");
+        } else {
+            tracing::info!(%run, %plan, unsaid, "an assignment was taken on");
         }
     }
 
-    /// Only secrets that the policy names are looked at: others are refused unseen.
-    fn unreadable(&self, assignment: &Assignment) -> BTreeMap<SecretRef, String> {
-        let Some(guard) = &self.guard else {
-            return BTreeMap::new();
-        };
-        let named = |secret: &SecretRef| guard.policy().secrets.contains_key(secret);
-        let needed = references(assignment).into_iter().filter(named);
-        let lacking = needed.filter_map(|reference| {
-            let why = secret::read(&reference).err()?.to_string();
-            Some((reference, why))
-        });
-        lacking.collect()
+    fn read_policy(&mut self) {
+        if let Some(policy) = self.allowed.read_anew() {
+            let done = self.engine.handle(Input::Policy(policy), clock::now());
+            debug_assert!(done.is_empty(), "a policy is no order");
+            self.publish();
+        }
     }
 
     /// Returns a refusal, if that was the answer.
@@ -236,12 +246,13 @@ impl Driver {
         match action {
             Action::Begin {
                 key,
+                plan,
                 stage,
                 at,
                 at_run,
             } => {
                 hold::at("run.before-begin").await;
-                self.begin(key, stage, at, at_run);
+                self.begin(key, plan, stage, at, at_run);
             }
             Action::StopSending(run) => self.set_mode(&run, Mode::Drain),
             Action::Cut(run) => self.set_mode(&run, Mode::Cut),
@@ -255,12 +266,19 @@ impl Driver {
                 self.seal(key, stage, at, how).await;
             }
             // A full queue means that nobody listens; the next pong says it again.
-            Action::Tell(status) => drop(self.ports.told.try_send(status)),
+            Action::Tell(status) => drop(self.ports.told.try_send(scrub::status(status))),
         }
     }
 
-    fn begin(&mut self, key: RunKey, stage: AssignedStage, at: Mono, at_run: RunTime) {
-        let Some(guard) = self.guard.clone() else {
+    fn begin(
+        &mut self,
+        key: RunKey,
+        plan: PlanId,
+        stage: AssignedStage,
+        at: Mono,
+        at_run: RunTime,
+    ) {
+        let Some(guard) = self.allowed.guard.clone() else {
             return;
         };
         let (run, name) = (key.run.clone(), stage.name.clone());
@@ -278,6 +296,7 @@ impl Driver {
         self.stages.insert(run.clone(), active);
         let job = Job {
             run,
+            plan,
             stage,
             at,
             at_run,
@@ -403,6 +422,7 @@ impl Driver {
         self.ports.standing.send_replace(Standing {
             epoch: self.epochs.epoch(),
             runs: self.engine.statuses(),
+            policy: self.allowed.report.clone(),
         });
     }
 

@@ -13,6 +13,9 @@
 //! | `results.after-send` | a record is sent, not acknowledged |
 //! | `seal.before-write` | a stage is drained, its last recordings are not written |
 //! | `seal.after-sync` | a stage's seal is on disk, nobody was told |
+//!
+//! `NEPHO_HOLD=probe.before-send:panic` makes one request say its headers, secrets and all, in the
+//! log and in a panic: what comes of that shows whether secrets are taken out of both.
 
 /// Holds the calling task at `point`, if that is asked for.
 #[cfg(feature = "hold-points")]
@@ -34,6 +37,17 @@ pub fn block_at(point: &str) {
     }
 }
 
+/// Says a text that holds a secret wherever a bug could, if that is asked for.
+#[cfg(feature = "hold-points")]
+#[expect(clippy::panic, reason = "that is what it is for")]
+pub fn spill_at(point: &str, text: impl FnOnce() -> String) {
+    if held::spills(point) {
+        let text = text();
+        tracing::error!(text, "spilled");
+        panic!("spilled {text}");
+    }
+}
+
 /// Nothing: this build has no hold points.
 #[cfg(not(feature = "hold-points"))]
 pub async fn at(_point: &str) {}
@@ -41,6 +55,10 @@ pub async fn at(_point: &str) {}
 /// Nothing: this build has no hold points.
 #[cfg(not(feature = "hold-points"))]
 pub const fn block_at(_point: &str) {}
+
+/// Nothing: this build has no hold points.
+#[cfg(not(feature = "hold-points"))]
+pub fn spill_at(_point: &str, _text: impl FnOnce() -> String) {}
 
 #[cfg(feature = "hold-points")]
 mod held {
@@ -55,6 +73,11 @@ mod held {
 
     /// A point holds once: a test that lets go wants the process to go on.
     static REACHED: AtomicBool = AtomicBool::new(false);
+
+    pub(super) fn spills(point: &str) -> bool {
+        let asked = std::env::var("NEPHO_HOLD").unwrap_or_default();
+        asked.strip_prefix(point) == Some(":panic") && !REACHED.swap(true, Ordering::SeqCst)
+    }
 
     pub(super) fn reach(point: &str) -> Option<PathBuf> {
         let held = std::env::var("NEPHO_HOLD").ok()?;

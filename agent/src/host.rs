@@ -3,7 +3,9 @@
 use std::{fs, io, thread};
 
 use nepho_common::control::Host;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit,
+};
 
 /// This host and program. What the host does not tell is an empty text or zero.
 #[must_use]
@@ -32,6 +34,21 @@ pub fn end_with_parent() -> io::Result<bool> {
     let parent = getppid();
     set_parent_process_death_signal(Some(Signal::TERM))?;
     Ok(getppid() == parent)
+}
+
+/// Lets no core of this process be written: secrets would be in it.
+///
+/// # Errors
+/// The kernel refuses, which it does not do for less than what there is.
+pub fn no_core() -> io::Result<()> {
+    // One byte and not zero: a core that goes to a program instead of a file is held back by
+    // this value alone (`fs/coredump.c`), and a file of one byte is none.
+    let limit = Some(1);
+    let none = Rlimit {
+        current: limit,
+        maximum: limit,
+    };
+    Ok(setrlimit(Resource::Core, none)?)
 }
 
 fn os(release: &str) -> Option<String> {

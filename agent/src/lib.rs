@@ -22,6 +22,7 @@
 //! - [`clock`], [`host`], [`random`]: what the host gives.
 //! - [`doctor`]: facts of this host, for the doctor.
 //! - [`hold`]: hold points for crash tests. [`chain`], [`log`]: errors and life events, for people.
+//!   [`scrub`]: without secrets. [`ration`]: not without end.
 //!
 //! Deliberately absent: a listener of any kind, and any decision about a run.
 
@@ -42,8 +43,10 @@ pub mod join;
 pub mod log;
 pub mod policy;
 pub mod random;
+pub mod ration;
 pub mod renewal;
 pub mod results;
+pub mod scrub;
 pub mod session;
 pub mod spool;
 pub mod work;

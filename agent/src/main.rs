@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -15,6 +15,8 @@ use nepho_agent::{
     doctor, host,
     identity::DataDir,
     join, log,
+    policy::{self, PolicyError},
+    scrub,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -27,6 +29,8 @@ async fn main() -> ExitCode {
     log::start();
     let done = match cli.verb.into() {
         Task::Join(join) => joined(join).await,
+        Task::InitPolicy(path) => init_policy(&path),
+        Task::CheckPolicy(path) => check_policy(&path),
         Task::Run {
             dir,
             policy,
@@ -45,8 +49,7 @@ async fn main() -> ExitCode {
     let Err(error) = done else {
         return ExitCode::SUCCESS;
     };
-    // Nothing is left to be told if standard error is closed.
-    drop(writeln!(io::stderr(), "error: {}", Chain(&*error)));
+    scrub::say(&format!("error: {}", Chain(&*error)));
     ExitCode::FAILURE
 }
 
@@ -76,6 +79,40 @@ async fn examined(dir: &DataDir, policy: Option<PathBuf>, output: Format) -> io:
     Ok(examination.fail == 0)
 }
 
+fn init_policy(path: &Path) -> Result<(), Box<dyn Error>> {
+    let said = if policy::write_careful(path)? {
+        "the careful default is written"
+    } else {
+        "there is a policy already; it stays as it is"
+    };
+    Ok(writeln!(io::stdout(), "{}: {said}", path.display())?)
+}
+
+fn check_policy(path: &Path) -> Result<(), Box<dyn Error>> {
+    let policy = match policy::read(path) {
+        Err(PolicyError::Mistakes { path, mistakes }) => {
+            for mistake in &mistakes {
+                scrub::say(&format!(
+                    "{}:{}: {}",
+                    path.display(),
+                    mistake.line,
+                    mistake.what
+                ));
+            }
+            return Err(
+                format!("{} is no policy, so every work is refused", path.display()).into(),
+            );
+        }
+        read => read?,
+    };
+    Ok(writeln!(
+        io::stdout(),
+        "{}: policy {}",
+        path.display(),
+        policy::summary(&policy)
+    )?)
+}
+
 async fn run(
     dir: DataDir,
     policy: Option<PathBuf>,
@@ -84,9 +121,12 @@ async fn run(
     if die_with_parent && !host::end_with_parent()? {
         return Ok(());
     }
+    host::no_core()?;
     let agent = Agent::open(&dir, policy.as_deref())?;
+    let reload = agent.reload();
     let ready_line = serde_json::json!({ "schema": "nepho.agent-ready/v1", "agent": agent.name() });
     let mut term = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let mut int = signal(SignalKind::interrupt())?;
     let (stop, stopped) = watch::channel(false);
     let (ready, welcomed) = oneshot::channel();
@@ -104,6 +144,7 @@ async fn run(
                 }
             }
             Some(()) = term.recv() => { stop.send_replace(true); }
+            Some(()) = hang_up.recv() => reload.notify_one(),
             Some(()) = int.recv() => { stop.send_replace(true); }
         }
     }

@@ -1,23 +1,54 @@
-//! The policy file of this host: read once at the start, and only from a file that nobody but root
-//! or this agent's own user can change.
+//! The policy file of this host: read at the start and at SIGHUP, and only from a file that nobody
+//! but root or this agent's own user can change. Nothing that comes over the wire is ever written
+//! to it.
+//!
+//! - `yaml`: a text as a tree with lines. `shape`: a policy out of it, or all its mistakes.
+//! - `careful`: what joining writes.
+
+mod careful;
+mod shape;
+mod yaml;
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use nepho_common::policy::{BadPolicy, FILE_MAX, Policy};
+use nepho_common::{
+    id::Digest,
+    policy::{FILE_MAX, Policy},
+};
 use rustix::process::geteuid;
 
+pub use self::careful::write_careful;
 use crate::chain::Chain;
+
+/// What is wrong in a policy, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.what)
+    }
+}
 
 /// Why a policy file allows nothing. Each says what mends it.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// It is not there, or can't be read.
-    #[error("read the policy {}; `nepho-agent join` writes a careful one", path.display())]
+    /// There is none.
+    #[error("there is no policy {path}; write a careful one with: nepho-agent policy init --policy {path}", path = .0.display())]
+    Missing(PathBuf),
+    /// It can't be read.
+    #[error("read the policy {}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -42,23 +73,23 @@ pub enum PolicyError {
     /// Too large.
     #[error("the policy {} is larger than {FILE_MAX} bytes", .0.display())]
     Large(PathBuf),
-    /// Not YAML of this shape.
-    #[error("the policy {} does not parse: {why}", path.display())]
-    Parse {
+    /// It is not a policy.
+    #[error("the policy {} {}", path.display(), listed(mistakes))]
+    Mistakes {
         /// Which.
         path: PathBuf,
-        /// Where and why.
-        why: String,
+        /// All of them, by their lines.
+        mistakes: Vec<Mistake>,
     },
-    /// It contradicts itself.
-    #[error("the policy {} is not sound", path.display())]
-    Unsound {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: BadPolicy,
-    },
+}
+
+fn listed(mistakes: &[Mistake]) -> String {
+    let count = match mistakes.len() {
+        1 => "has a mistake".to_owned(),
+        many => format!("has {many} mistakes"),
+    };
+    let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    format!("{count}: {}", mistakes.join("; "))
 }
 
 /// The policy in `path`, or why everything is refused; the latter is said in the log too.
@@ -66,11 +97,32 @@ pub enum PolicyError {
 /// # Errors
 /// The reason as a text, with what mends it.
 pub fn in_force(path: &Path) -> Result<Policy, String> {
-    read(path).map_err(|error| {
+    let read = read(path).inspect(|policy| {
+        tracing::info!(path = %path.display(), policy = summary(policy), "the policy in force");
+    });
+    read.map_err(|error| {
         let why = Chain(&error).to_string();
         tracing::error!(error = %why, "every work is refused");
         why
     })
+}
+
+/// A policy in a line: what shows that two agents have the same one, and the most they may do.
+#[must_use]
+pub fn summary(policy: &Policy) -> String {
+    let digest = Digest::of(policy.canonical().as_bytes()).short();
+    let (limits, actions) = (policy.limits, &policy.actions);
+    let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
+    format!(
+        "{digest}: {}; {} targets, {} secrets; at most {} requests/s, {} connections, \
+         stages of {} s",
+        actions.join(", "),
+        policy.targets.len(),
+        policy.secrets.len(),
+        limits.requests_per_second,
+        limits.connections,
+        limits.stage_seconds
+    )
 }
 
 /// Reads a policy.
@@ -78,9 +130,13 @@ pub fn in_force(path: &Path) -> Result<Policy, String> {
 /// # Errors
 /// [`PolicyError`].
 pub fn read(path: &Path) -> Result<Policy, PolicyError> {
-    let failed = |source| PolicyError::Read {
-        path: path.to_owned(),
-        source,
+    let failed = |source: io::Error| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            PolicyError::Missing(path)
+        } else {
+            PolicyError::Read { path, source }
+        }
     };
     // Opened first and looked at then, so that what is judged is what is read. A pipe must not
     // stop the agent.
@@ -107,7 +163,10 @@ pub fn read(path: &Path) -> Result<Policy, PolicyError> {
     if text.len() > FILE_MAX {
         return Err(PolicyError::Large(path.to_owned()));
     }
-    parse(&text, path)
+    shape::policy(&text).map_err(|mistakes| PolicyError::Mistakes {
+        path: path.to_owned(),
+        mistakes,
+    })
 }
 
 fn text(file: File) -> io::Result<String> {
@@ -116,84 +175,11 @@ fn text(file: File) -> io::Result<String> {
     Ok(text)
 }
 
-fn parse(text: &str, path: &Path) -> Result<Policy, PolicyError> {
-    let parsed: Result<Policy, _> = serde_saphyr::from_str(text);
-    let policy = parsed.map_err(|error| PolicyError::Parse {
-        path: path.to_owned(),
-        // Its first line says what and where; the others draw a picture.
-        why: error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-    })?;
-    policy.checked().map_err(|source| PolicyError::Unsound {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-const HEAD: &str = "\
-# What this agent may do, whoever asks. Owned by root or by the agent's own user, and writable by
-# nobody else; the agent reads it when it starts. Without it, the agent refuses every work.
-#
-# targets: {network: 10.0.0.0/8, ports: all} or {host: \"*.staging.example\", ports: [443, \"8000-8010\"]}
-#   A name must be named by a host, and each of its addresses must lie in a network.
-# secrets: \"env:NAME\" or \"file:/PATH\", each with the targets that it may be sent to.
-# Link-local, metadata, multicast and broadcast addresses are refused whatever stands here.
-";
-
-/// Writes the careful default, unless there is a file already.
-///
-/// # Errors
-/// The file can't be made.
-pub fn write_careful(path: &Path) -> io::Result<()> {
-    let mut file = match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    file.write_all(careful().as_bytes())?;
-    file.sync_all()
-}
-
-fn careful() -> String {
-    let Policy {
-        api,
-        actions,
-        targets,
-        limits,
-        ..
-    } = Policy::careful();
-    // A line of JSON is a line of YAML.
-    let json = |rule| serde_json::to_string(rule).expect("a rule has only string keys");
-    let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
-    let targets: Vec<_> = targets
-        .iter()
-        .map(|rule| format!("  - {}\n", json(rule)))
-        .collect();
-    format!(
-        "{HEAD}api: {api}\nactions: [{}]\ntargets:\n{}limits:\n  requests-per-second: {}\n  \
-         connections: {}\n  stage-seconds: {}\nsecrets: {{}}\n",
-        actions.join(", "),
-        targets.concat(),
-        limits.requests_per_second,
-        limits.connections,
-        limits.stage_seconds
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
-    use super::*;
+    use super::{careful::careful, *};
 
     fn with(text: &str, mode: u32) -> Result<Policy, String> {
         let dir = tempfile::tempdir().unwrap();
@@ -207,11 +193,11 @@ mod tests {
     fn the_careful_default_is_written_once_and_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("policy.yaml");
-        write_careful(&path).unwrap();
+        assert!(write_careful(&path).unwrap());
         assert_eq!(read(&path).unwrap(), Policy::careful());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         fs::write(&path, "mine").unwrap();
-        write_careful(&path).unwrap();
+        assert!(!write_careful(&path).unwrap());
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "mine",
@@ -229,7 +215,10 @@ mod tests {
             assert!(with(&careful(), mode).is_ok());
         }
         let none = in_force(Path::new("/nonexistent/policy.yaml")).unwrap_err();
-        assert!(none.contains("nepho-agent join"), "{none}");
+        assert!(
+            none.contains("nepho-agent policy init --policy /nonexistent/policy.yaml"),
+            "{none}"
+        );
         let dir = in_force(Path::new("/tmp")).unwrap_err();
         assert!(dir.contains("no regular file"), "{dir}");
     }
@@ -259,7 +248,7 @@ mod tests {
             ("secrets: {}", "secrets: {}\nsecrets: {}"),
             ("[probe.http, probe.tcp]", "[probe.http, probe.http]"),
             ("\"ports\":\"all\"", "\"ports\":\"all\",\"ports\":\"all\""),
-            ("connections: 1000", "connections: many"),
+            ("connections: 2000", "connections: many"),
             ("limits:", "more: 1\nlimits:"),
             ("secrets: {}", "secrets: [\n"),
         ] {
@@ -270,12 +259,15 @@ mod tests {
         }
         let large = format!("{text}#{}", "x".repeat(FILE_MAX));
         assert!(with(&large, 0o600).unwrap_err().contains("larger than"));
-        let yaml = text.replacen(
-            "secrets: {}",
-            "secrets:\n  env:TOKEN:\n    - {host: \"*.a.example\", ports: [443, 8000-8010]}",
-            1,
-        );
-        let policy = with(&yaml, 0o600).unwrap();
-        assert_eq!(policy.secrets.len(), 1);
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_a_policy() {
+        let page = include_str!("../../docs/policy.md");
+        let (_, rest) = page.split_once("```yaml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let policy = with(example, 0o600).unwrap();
+        assert_eq!(policy.secrets.len(), 2);
+        assert!(policy.targets.iter().any(|rule| !rule.addresses.is_empty()));
     }
 }

@@ -152,8 +152,8 @@ impl Courier {
         }
     }
 
-    /// The next record that can be read. A damaged one is passed over: the spool has said so, and
-    /// the seal of its stage will not be met.
+    /// The next record. In the place of one that is lost the spool gives one that says so; where it
+    /// has not even that, the seal of the stage will not be met.
     async fn next(&mut self) -> Result<Option<Record>, SpoolError> {
         while let Some(seq) = self.outbox.next_to_send() {
             if let Some(record) = self.spool.read(seq).await? {

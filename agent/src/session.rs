@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
-    control::{Command, Hello, Host, PROTOCOL, PolicyReport, Status},
+    control::{Command, Hello, Host, PROTOCOL, Phase, PolicyReport, Refusal, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
     time::{ClockEpoch, Nanos},
 };
@@ -26,6 +26,7 @@ use crate::{
     chain::Chain,
     clock,
     dial::{DialError, Dialer},
+    ration::Ration,
     renewal::is_ended,
 };
 
@@ -43,6 +44,8 @@ pub struct Standing {
     pub epoch: ClockEpoch,
     /// Every run that it knows.
     pub runs: Vec<Status>,
+    /// What it may do.
+    pub policy: PolicyReport,
 }
 
 /// What stays the same for the life of the process.
@@ -58,8 +61,6 @@ pub struct Facts {
     pub features: BTreeSet<Feature>,
     /// Its spool.
     pub spool: SpoolId,
-    /// What it may do.
-    pub policy: PolicyReport,
 }
 
 /// The ends that lead to the driver, and the word to leave.
@@ -142,7 +143,9 @@ async fn session(
     was_welcomed: &mut bool,
 ) -> Result<(), Lost> {
     let mut leave = ports.leave.clone();
-    let opening = open(dialer.clone(), hello(facts, ports));
+    let hello = hello(facts, ports);
+    let policy = ports.standing.borrow().policy.clone();
+    let opening = open(dialer.clone(), hello);
     let (out, incoming) = tokio::select! {
         opened = opening => opened?,
         () = told_to(&mut leave) => return Ok(()),
@@ -154,6 +157,8 @@ async fn session(
         out,
         incoming,
         silence: SILENCE,
+        policy,
+        ration: Ration::full(clock::now()),
     };
     loop {
         tokio::select! {
@@ -204,7 +209,7 @@ fn hello(facts: &Facts, ports: &mut Ports) -> Hello {
         next: ports.written.borrow().next(),
         epoch: standing.epoch,
         runs: standing.runs,
-        policy: Some(facts.policy.clone()),
+        policy: Some(standing.policy),
     }
 }
 
@@ -220,6 +225,10 @@ struct Session<'a> {
     out: mpsc::Sender<AgentMessage>,
     incoming: Incoming<ControllerMessage>,
     silence: Duration,
+    /// As the controller knows it.
+    policy: PolicyReport,
+    /// Of lines about what it says.
+    ration: Ration,
 }
 
 impl Session<'_> {
@@ -231,7 +240,9 @@ impl Session<'_> {
             match next.map_err(|_| Lost::Silent(wait))?.ok_or(Lost::Closed)? {
                 Ok(message) => return Ok(message),
                 Err(error @ SessionError::Bad(_)) => {
-                    tracing::warn!(error = %Chain(&error), "a message was not understood");
+                    if let Some(unsaid) = self.ration.line(clock::now()) {
+                        tracing::warn!(error = %Chain(&error), unsaid, "a message was not understood");
+                    }
                 }
                 Err(error @ (SessionError::Refused(_) | SessionError::Broken(_))) => {
                     return Err(error.into());
@@ -254,6 +265,17 @@ impl Session<'_> {
                     tracing::warn!("a command was put off: the driver is busy or ending");
                 }
             }
+            ControllerMessage::Strange { key, why } => {
+                // Refused here: nobody behind this point has a word for it. Our own log has it
+                // before the controller does.
+                let refusal = Refusal::Invalid(why.to_string());
+                if let Some(unsaid) = self.ration.line(clock::now()) {
+                    tracing::warn!(run = %key.run, rule = %refusal, unsaid, "a command was refused");
+                }
+                let phase = Phase::Refused(refusal);
+                self.say(AgentMessage::Status(Status { key, phase }))
+                    .await?;
+            }
             ControllerMessage::Welcome(welcome) => {
                 if welcome.protocol != PROTOCOL {
                     return Err(Lost::Protocol(welcome.protocol));
@@ -270,7 +292,12 @@ impl Session<'_> {
 
     async fn pong(&mut self, Ping { id, t1 }: Ping, ports: &Ports) -> Result<(), Lost> {
         let t2 = clock::now();
-        let Standing { epoch, runs } = ports.standing.borrow().clone();
+        let Standing {
+            epoch,
+            runs,
+            policy,
+        } = ports.standing.borrow().clone();
+        let news = (policy != self.policy).then_some(policy);
         let place = timeout(self.silence, self.out.reserve()).await;
         let place = place
             .map_err(|_| Lost::Silent(self.silence))?
@@ -283,7 +310,9 @@ impl Session<'_> {
             t3,
             epoch,
             runs,
+            policy: news.clone(),
         }));
+        self.policy = news.unwrap_or_else(|| self.policy.clone());
         Ok(())
     }
 

@@ -17,9 +17,10 @@ use std::{
 use futures_util::future::BoxFuture;
 use nepho_agent::work::{
     guard::{Guard, Resolve},
-    probe::{Asker, Question},
+    probe::{Asker, Cause, Question},
 };
 use nepho_common::{
+    id::{Digest, PlanId},
     plan::{Check, HttpCheck, TcpCheck},
     policy::{Policy, Ports, TargetRule},
     recording::Outcome,
@@ -39,10 +40,18 @@ fn http(url: String) -> HttpCheck {
     }
 }
 
+fn cause() -> Cause {
+    Cause {
+        run: "r".parse().unwrap(),
+        plan: PlanId(Digest::of(b"")),
+        stage: "s".parse().unwrap(),
+    }
+}
+
 async fn ask(check: Check, timeout: Nanos) -> Outcome {
-    let guard = Guard::new(Policy::careful());
+    let guard = Guard::new(Policy::careful(), Vec::new());
     let question = Question::new(&check, &guard);
-    let asker = Asker::ready_for([&question].into_iter(), guard).await;
+    let asker = Asker::ready_for([&question].into_iter(), guard, cause()).await;
     asker.ask(&question, timeout).await
 }
 
@@ -60,18 +69,19 @@ impl Resolve for Stub {
 /// Lets names of `.invalid` through, which resolve to these.
 fn named(answers: Vec<Result<Vec<IpAddr>, io::ErrorKind>>) -> Guard {
     let mut policy = Policy::careful();
-    policy.targets.push(TargetRule {
-        network: None,
-        host: Some("*.invalid".to_owned().try_into().unwrap()),
-        ports: Ports::All,
-    });
-    Guard::with_resolver(policy, Arc::new(Stub(Mutex::new(answers.into()))))
+    let host = "*.invalid".to_owned().try_into().unwrap();
+    policy.targets.push(TargetRule::host(host, Ports::All));
+    Guard::with_resolver(
+        policy,
+        Vec::new(),
+        Arc::new(Stub(Mutex::new(answers.into()))),
+    )
 }
 
 async fn asked_by_name(guard: &Guard, port: u16) -> Outcome {
     let host = "a.invalid".to_owned();
     let question = Question::new(&Check::Tcp(TcpCheck { host, port }), guard);
-    let asker = Asker::ready_for([&question].into_iter(), guard.clone()).await;
+    let asker = Asker::ready_for([&question].into_iter(), guard.clone(), cause()).await;
     asker.ask(&question, Nanos::from_secs(5)).await
 }
 
@@ -295,7 +305,10 @@ async fn an_unresolved_reference_never_leaves_the_host() {
     let port = target(async |_| panic!("nothing may be sent")).await;
     let mut check = http(format!("http://127.0.0.1:{port}/"));
     check.headers = vec![("Authorization".to_owned(), "Bearer ${token}".to_owned())];
-    let question = Question::new(&Check::Http(check.clone()), &Guard::new(Policy::careful()));
+    let question = Question::new(
+        &Check::Http(check.clone()),
+        &Guard::new(Policy::careful(), Vec::new()),
+    );
     assert!(
         question
             .unusable()

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{BootId, Digest, Feature, RunId, RunKey, Seq, SpoolId, StageName},
     plan::Assignment,
-    policy::Policy,
+    policy::{Endpoint, Policy},
     time::{ClockEpoch, Mono, RunTime},
 };
 
@@ -162,18 +162,25 @@ pub enum PolicyReport {
         canonical: String,
         /// Its SHA-256.
         digest: Digest,
+        /// Its controller's, as it dials it: refused as targets whatever the policy says.
+        #[serde(default)]
+        doors: Vec<Endpoint>,
     },
     /// Missing or broken, so every work is refused; with what mends it.
     Refusing(String),
 }
 
 impl PolicyReport {
-    /// The report of this policy.
+    /// The report of this policy, by an agent whose controller has these doors.
     #[must_use]
-    pub fn of(policy: &Policy) -> Self {
+    pub fn of(policy: &Policy, doors: Vec<Endpoint>) -> Self {
         let canonical = policy.canonical();
         let digest = Digest::of(canonical.as_bytes());
-        Self::InForce { canonical, digest }
+        Self::InForce {
+            canonical,
+            digest,
+            doors,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Host, Refusal, StopMode},
-    id::{AgentId, EnvironmentName, Feature, PlanId, StageName, StepName},
+    id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{ClockEpoch, ClockOffset, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -59,6 +59,13 @@ pub enum What {
     EpochOpened {
         /// For how long it was suspended.
         suspended: Nanos,
+    },
+    /// Agent: records of its spool are lost, because its disk does not give them back.
+    Gap {
+        /// The first of them.
+        from: Seq,
+        /// The last of them.
+        to: Seq,
     },
     /// Controller: the run began.
     RunStarted {

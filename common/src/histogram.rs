@@ -77,8 +77,8 @@ pub enum BadHistogram {
         /// The count beside them.
         said: u64,
     },
-    /// Minimum, maximum or overflow contradict the bins.
-    #[error("minimum, maximum or overflow contradict the bins")]
+    /// Minimum, maximum, sum or overflow contradict the bins.
+    #[error("minimum, maximum, sum or overflow contradict the bins")]
     Bounds,
 }
 
@@ -314,7 +314,29 @@ impl Histogram {
             && self.min <= self.max
             && self.overflow <= at_last
             && (self.overflow > 0) == (self.max > HIGHEST)
-            && self.sum <= u128::from(self.count) * u128::from(self.max)
+            && self.least() <= self.sum
+            && self.sum <= self.most()
+    }
+
+    /// The least that values in these bins can add up to.
+    fn least(&self) -> u128 {
+        let low =
+            |(&bin, &n): (&u32, &u64)| u128::from(range_of(bin).0.max(self.min)) * u128::from(n);
+        self.bins.iter().map(low).sum()
+    }
+
+    /// The most that values in these bins can add up to. The last bin of all has no upper edge of
+    /// its own.
+    fn most(&self) -> u128 {
+        let high = |(&bin, &n): (&u32, &u64)| {
+            let high = if bin == bin_of(self.max) {
+                self.max
+            } else {
+                range_of(bin).1
+            };
+            u128::from(high) * u128::from(n)
+        };
+        self.bins.iter().map(high).sum()
     }
 
     /// Two histograms whose merge is this one, each with half of the bins. `None` when there are
@@ -338,20 +360,18 @@ impl Histogram {
         lower.count = lower.bins.values().sum();
         lower.min = self.min;
         lower.max = range_of(top).1;
-        let floor =
-            |(&bin, &n): (&u32, &u64)| u128::from(range_of(bin).0.max(self.min)) * u128::from(n);
-        // What the upper half needs at least stays there; the lower takes the rest, up to what its
-        // values can add up to.
-        let rest = self.sum.saturating_sub(upper_bins.iter().map(floor).sum());
-        lower.sum = rest.min(u128::from(lower.count) * u128::from(lower.max));
-        let upper = Self {
-            count: self.count - lower.count,
-            overflow: self.overflow,
+        let mut upper = Self {
+            bins: upper_bins,
             min: range_of(middle).0,
             max: self.max,
-            sum: self.sum - lower.sum,
-            bins: upper_bins,
+            ..Self::default()
         };
+        // What the upper half needs at least stays there; the lower takes the rest, up to what its
+        // values can add up to.
+        lower.sum = self.sum.saturating_sub(upper.least()).min(lower.most());
+        upper.sum = self.sum - lower.sum;
+        upper.count = self.count - lower.count;
+        upper.overflow = self.overflow;
         Some((lower, upper))
     }
 }
@@ -498,8 +518,35 @@ mod tests {
             let mut short = good.clone();
             short.gap.pop();
             prop_assert!(Histogram::from_sparse(&short).is_err());
+            // Every value is in its bin, so a sum beyond the bins' edges is nobody's.
+            let far = u128::from(good.max - good.min) * u128::from(good.count) + 1;
+            let sum = good.sum + far;
+            let beyond = Sparse { sum, ..good.clone() };
+            prop_assert!(Histogram::from_sparse(&beyond).is_err());
             let other = Sparse { layout: 2, ..good };
             prop_assert!(Histogram::from_sparse(&other).is_err());
+        }
+    }
+
+    /// Found by fuzzing: half of it could not hold what the whole said.
+    #[test]
+    fn a_sum_that_its_bins_cannot_hold_is_refused() {
+        let whole = of(&[1_000, 1_000_000]);
+        let good = whole.to_sparse();
+        for sum in [
+            u128::from(good.max) + 1_024,
+            u128::from(good.max) * 2,
+            999_000,
+        ] {
+            let bad = Sparse {
+                sum,
+                ..good.clone()
+            };
+            assert_eq!(
+                Histogram::from_sparse(&bad),
+                Err(BadHistogram::Bounds),
+                "{sum}"
+            );
         }
     }
 

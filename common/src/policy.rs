@@ -21,8 +21,8 @@ pub use self::{
     address::{built_in_denial, canonical},
     decide::{Denied, peak_rate, references},
     target::{
-        BadEndpoint, BadHost, BadNetwork, Endpoint, HostPattern, Network, Ports, TargetHost,
-        TargetRule,
+        BadEndpoint, BadHost, BadNetwork, BadPorts, Endpoint, HostPattern, Network, Ports,
+        TargetHost, TargetRule, is_same_host,
     },
 };
 use crate::{id::Feature, secret::SecretRef};
@@ -41,7 +41,8 @@ pub struct Policy {
     /// What it may do: `probe.http`, `probe.tcp`. What is not here is refused.
     #[serde(deserialize_with = "each_once")]
     pub actions: BTreeSet<Feature>,
-    /// Whom it may ask. A name must be named here, and each of its addresses lie in a network.
+    /// Whom it may ask. A name must be named here, and each of its addresses lie in a network of
+    /// this list or of the name's own.
     pub targets: Vec<TargetRule>,
     /// How much.
     pub limits: Limits,
@@ -83,6 +84,9 @@ pub enum BadPolicy {
     /// Neither or both of `network` and `host`.
     #[error("{0}: exactly one of `network` and `host`")]
     OneOf(String),
+    /// A network is its own addresses.
+    #[error("{0}: `addresses` belong to a `host`")]
+    Addresses(String),
     /// The same rule again.
     #[error("{0} stands there twice")]
     Twice(String),
@@ -98,11 +102,8 @@ impl Policy {
     /// What joining writes: probes of private and loopback targets, at moderate rates, no secret.
     #[must_use]
     pub fn careful() -> Self {
-        let network = |text: &str| TargetRule {
-            network: Some(text.parse().expect("these are networks")),
-            host: None,
-            ports: Ports::All,
-        };
+        let network =
+            |text: &str| TargetRule::network(text.parse().expect("these are networks"), Ports::All);
         let localhost = HostPattern::try_from("localhost".to_owned()).expect("a name");
         let private = [
             "10.0.0.0/8",
@@ -113,11 +114,7 @@ impl Policy {
             "fc00::/7",
         ];
         let mut targets: Vec<_> = private.into_iter().map(network).collect();
-        targets.push(TargetRule {
-            network: None,
-            host: Some(localhost),
-            ports: Ports::All,
-        });
+        targets.push(TargetRule::host(localhost, Ports::All));
         let action = |name: &str| name.parse().expect("these are names");
         Self {
             api: Self::API.to_owned(),
@@ -126,8 +123,9 @@ impl Policy {
             limits: Limits {
                 // A fleet of 40 services asked ten times a second, with some to spare.
                 requests_per_second: 500,
-                // The same, each waiting for its time-out of two seconds.
-                connections: 1_000,
+                // Five hundred targets that never answer, asked every second and each request
+                // waiting for its time-out of two: three at a time, and some to spare.
+                connections: 2_000,
                 stage_seconds: 24 * 3600,
             },
             secrets: BTreeMap::new(),
@@ -151,6 +149,9 @@ impl Policy {
                 let place = format!("{place}[{nth}]");
                 if rule.network.is_some() == rule.host.is_some() {
                     return Err(BadPolicy::OneOf(place));
+                }
+                if rule.host.is_none() && !rule.addresses.is_empty() {
+                    return Err(BadPolicy::Addresses(place));
                 }
                 if !seen.insert(rule) {
                     return Err(BadPolicy::Twice(place));
@@ -191,7 +192,7 @@ impl Policy {
             });
         }
         let mut rules = self.targets.iter();
-        if rules.any(|rule| rule.names_address(ip, endpoint.port)) {
+        if rules.any(|rule| rule.names_address(ip, endpoint.port) || rule.resolves(endpoint, ip)) {
             Ok(())
         } else {
             Err(Denied::Target(target()))

@@ -26,6 +26,8 @@ use sha2::{Digest as _, Sha256};
 use self::line::{Line, next_line, parse};
 use crate::journal::RunRow;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod line;
 
 pub use self::line::Damage;
@@ -216,6 +218,16 @@ pub fn read_run_dir(dir: &Path) -> Result<(Manifest, Vec<Record>), ExportError> 
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, ExportError> {
+    let file = File::open(path).map_err(read(path))?;
+    let mut text = Vec::new();
+    file.take(MANIFEST_MAX + 1)
+        .read_to_end(&mut text)
+        .map_err(read(path))?;
+    manifest_of(path, &text)
+}
+
+/// What stands in a manifest; the path is for what is said of it.
+fn manifest_of(path: &Path, text: &[u8]) -> Result<Manifest, ExportError> {
     /// Read first, so that a later format is named instead of called damaged.
     #[derive(Deserialize)]
     struct Format {
@@ -225,24 +237,19 @@ fn read_manifest(path: &Path) -> Result<Manifest, ExportError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(read(path))?;
-    let mut text = Vec::new();
-    file.take(MANIFEST_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(read(path))?;
     if text.len() as u64 > MANIFEST_MAX {
         return Err(ExportError::ManifestSize {
             path: path.to_owned(),
         });
     }
-    let format: Format = serde_json::from_slice(&text).map_err(manifest)?;
+    let format: Format = serde_json::from_slice(text).map_err(manifest)?;
     if format.schema != SCHEMA {
         return Err(ExportError::Schema {
             path: path.to_owned(),
             found: format.schema.chars().take(80).collect(),
         });
     }
-    serde_json::from_slice(&text).map_err(manifest)
+    serde_json::from_slice(text).map_err(manifest)
 }
 
 fn check(manifest: &Manifest, sums: &BTreeSet<Digest>, path: PathBuf) -> Result<(), ExportError> {

@@ -21,6 +21,8 @@ pub mod identity;
 pub mod journal;
 pub mod listen;
 pub mod local;
+#[cfg(test)]
+mod replay;
 pub mod scribe;
 pub mod service;
 pub mod sessions;

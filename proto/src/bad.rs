@@ -22,6 +22,9 @@ pub enum Wrong {
     /// Not one of the values that this release knows.
     #[error("has the unknown value {0}")]
     Unknown(i64),
+    /// Named by its sender, and not known here.
+    #[error("is a {0:?}, which this release does not know; upgrade it, or leave that out")]
+    Kind(String),
     /// It is there although nothing may be.
     #[error("is set, although it must not be")]
     Unexpected,

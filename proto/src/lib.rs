@@ -16,6 +16,8 @@
 
 mod bad;
 mod convert;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod journal;
 pub mod limits;
 pub mod session;

@@ -36,6 +36,9 @@ pub const ENTRIES_MAX: usize = 10_000;
 /// The most agents that one message names.
 pub const AGENTS_MAX: usize = 1_000;
 
+/// The most doors of one controller: one to enrol at, one for sessions, and room for more.
+pub const DOORS_MAX: usize = 16;
+
 /// The most features that an agent has or an assignment asks for; there are two today.
 pub const FEATURES_MAX: usize = 256;
 

@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     control::{Command, Order, Phase, Refusal, Status},
     event::StageEnd,
-    id::{Feature, RunId, RunKey, Seq, SpoolId, StageName},
+    id::{Feature, PlanId, RunId, RunKey, Seq, SpoolId, StageName},
     plan::{AssignedStage, Assignment},
-    policy::{Policy, references},
+    policy::{Endpoint, Policy, references},
     secret::SecretRef,
     time::{Mono, RunTime},
 };
@@ -36,6 +36,9 @@ pub enum Input {
     /// Secrets that this host can't give now, each with the reason, which never holds the value.
     /// Comes before a command that may need them.
     Unreadable(BTreeMap<SecretRef, String>),
+    /// The host's owner changed the policy. What is prepared or under way goes on, each of its
+    /// requests judged by the new one where it is made.
+    Policy(Policy),
     /// The workers have sent everything, and every answer came or timed out.
     WorkersIdle(RunId),
     /// The seal of a stage is on disk.
@@ -60,6 +63,8 @@ pub enum Action {
     Begin {
         /// The run.
         key: RunKey,
+        /// Its plan.
+        plan: PlanId,
         /// The stage, with everything to be asked.
         stage: AssignedStage,
         /// Its start on this host's clock.
@@ -92,18 +97,25 @@ pub struct Engine {
     features: BTreeSet<Feature>,
     /// What the host's owner allows; why nothing, when there is no such file or it is broken.
     policy: Result<Policy, String>,
+    /// Of our own controller: nobody's targets.
+    doors: Vec<Endpoint>,
     unreadable: BTreeMap<SecretRef, String>,
     runs: BTreeMap<RunId, Run>,
 }
 
 impl Engine {
     /// An engine of an agent that can do `features`, and may do what `policy` allows; nothing,
-    /// for this reason, without one.
+    /// for this reason, without one. `doors` are those of its controller.
     #[must_use]
-    pub const fn new(features: BTreeSet<Feature>, policy: Result<Policy, String>) -> Self {
+    pub const fn new(
+        features: BTreeSet<Feature>,
+        policy: Result<Policy, String>,
+        doors: Vec<Endpoint>,
+    ) -> Self {
         Self {
             features,
             policy,
+            doors,
             unreadable: BTreeMap::new(),
             runs: BTreeMap::new(),
         }
@@ -139,6 +151,10 @@ impl Engine {
             Input::Command(command) => self.command(command, now),
             Input::Unreadable(unreadable) => {
                 self.unreadable = unreadable;
+                Vec::new()
+            }
+            Input::Policy(policy) => {
+                self.policy = Ok(policy);
                 Vec::new()
             }
             Input::WorkersIdle(run) => self.on(&run, |run| run.workers_idle()),
@@ -213,7 +229,8 @@ impl Engine {
     /// The policy comes first: without one this agent does not even say what it could do.
     fn permitted(&self, assignment: &Assignment) -> Result<(), String> {
         let policy = self.policy.as_ref().map_err(Clone::clone)?;
-        policy.admits(assignment).map_err(|rule| rule.to_string())?;
+        let admitted = policy.admits(assignment, &self.doors);
+        admitted.map_err(|rule| rule.to_string())?;
         let needed = references(assignment);
         let lacking = needed
             .iter()

@@ -34,7 +34,7 @@ pub fn inspect(dir: &Path) -> io::Result<Inspection> {
         let path = entry?.path();
         match path.extension().and_then(|suffix| suffix.to_str()) {
             Some("seg") => {}
-            Some("bad") => {
+            Some("bad" | "quarantine") => {
                 found.damaged += 1;
                 found.bytes += fs::metadata(&path)?.len();
                 continue;
@@ -84,10 +84,10 @@ mod tests {
             payload: vec![7; 100],
         };
         for _ in 0..5 {
-            store.append(draft()).unwrap();
+            store.append(&draft()).unwrap();
         }
         store.sync().unwrap();
-        store.acknowledged(Seq(2)).unwrap();
+        store.acknowledged(Seq(2));
         // While its owner has it.
         let found = inspect(&dir).unwrap();
         assert_eq!((found.owed, found.damaged), (3, 0));

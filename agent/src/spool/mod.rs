@@ -5,10 +5,22 @@
 //! that waits in the queue shares one fsync.
 //!
 //! - `segment`: the format of a file: header, frames, and where a torn one ends.
-//! - `store`: the directory: id, segments, acknowledgement. `inspect`: a look at it from outside.
+//! - `directory`: the files: id, segments, acknowledgement, ballast; what can't be read is set
+//!   aside.
+//! - `store`: records in numbered order, and what to do when the disk fails. `gap`: what stands in
+//!   the place of a lost one.
+//! - `inspect`: a look from outside. `serve`: the thread. `merge`: what waits for a full disk takes less room.
 
+mod directory;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
+mod gap;
 mod inspect;
+mod merge;
+#[cfg(test)]
+mod model;
 mod segment;
+mod serve;
 mod store;
 
 use std::{io, path::PathBuf, thread};
@@ -17,13 +29,16 @@ use nepho_common::{
     id::{AgentId, RunId, Seq, SpoolId},
     journal::{Record, RecordKind},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+};
 
+use self::serve::Server;
 pub use self::{
     inspect::{Inspection, inspect},
     store::Store,
 };
-use crate::hold;
 
 /// Writes come once per stage event and every ten seconds, reads one at a time; a queue that is
 /// full means a disk that stands still, and then the caller waits.
@@ -49,6 +64,9 @@ pub enum SpoolError {
     /// The `id` file holds something else, and no segment says what the id was.
     #[error("{} does not hold a spool id; move the spool directory away and start again", .0.display())]
     Id(PathBuf),
+    /// It is as large as it may be.
+    #[error("the spool holds {0} bytes that the controller has not acknowledged, and may not grow")]
+    Quota(u64),
     /// An earlier failure has ended the spool.
     #[error("the spool has stopped after an earlier failure")]
     Gone,
@@ -73,7 +91,7 @@ pub type Written = oneshot::Receiver<Result<Seq, SpoolError>>;
 #[derive(Debug)]
 enum Job {
     Write(Vec<Draft>, oneshot::Sender<Result<Seq, SpoolError>>),
-    Read(Seq, oneshot::Sender<Result<Option<Record>, SpoolError>>),
+    Read(Seq, oneshot::Sender<Option<Record>>),
     Acknowledged(Seq),
 }
 
@@ -101,18 +119,23 @@ impl Spool {
     /// # Errors
     /// The directory can't be used.
     pub fn open(dir: PathBuf, agent: AgentId) -> Result<(Self, Standing), SpoolError> {
-        let store = Store::open(dir, agent)?;
+        let store = Store::open(dir, agent.clone())?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (id, standing) = (store.id(), store.standing());
-        let start = thread::Builder::new().name("spool".to_owned());
+        let failed = |source| SpoolError::File {
+            act: "start the thread of",
+            path: "spool".into(),
+            source,
+        };
+        // For the thread alone: it waits for jobs, or for a second to be over.
+        let mut runtime = runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().map_err(failed)?;
+        let server = Server::new(store, agent);
         // The thread ends when the last handle is dropped; what was promised was awaited by then.
-        start
-            .spawn(move || serve(store, queue))
-            .map_err(|source| SpoolError::File {
-                act: "start the thread of",
-                path: "spool".into(),
-                source,
-            })?;
+        thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || runtime.block_on(server.serve(queue)))
+            .map_err(failed)?;
         Ok((Self { jobs, id }, standing))
     }
 
@@ -130,14 +153,15 @@ impl Spool {
         written
     }
 
-    /// A record; `None` when it was acknowledged, never written, or damaged.
+    /// A record, or in the place of a lost one a record that says so; `None` when it was
+    /// acknowledged or never written.
     ///
     /// # Errors
-    /// The file can't be read.
+    /// [`SpoolError::Gone`].
     pub async fn read(&self, seq: Seq) -> Result<Option<Record>, SpoolError> {
         let (done, read) = oneshot::channel();
         drop(self.jobs.send(Job::Read(seq, done)).await);
-        read.await.unwrap_or(Err(SpoolError::Gone))
+        read.await.map_err(|_| SpoolError::Gone)
     }
 
     /// Everything up to `seq` is in the controller's store.
@@ -145,56 +169,6 @@ impl Spool {
         // A lost acknowledgement only means that records are sent twice.
         drop(self.jobs.send(Job::Acknowledged(seq)).await);
     }
-}
-
-fn serve(mut store: Store, mut queue: mpsc::Receiver<Job>) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut jobs = vec![first];
-        while let Ok(job) = queue.try_recv() {
-            jobs.push(job);
-        }
-        if let Err(error) = turn(&mut store, jobs) {
-            // Whoever waits finds the channel closed. After a failed write or fsync nobody knows
-            // what is on disk: a new start looks.
-            tracing::error!(error = %crate::chain::Chain(&error), "the spool stops");
-            return;
-        }
-    }
-}
-
-/// Everything that waits, with one fsync for all writes and one for all acknowledgements.
-fn turn(store: &mut Store, jobs: Vec<Job>) -> Result<(), SpoolError> {
-    let mut written = Vec::new();
-    let mut acked = None;
-    let mut reads = Vec::new();
-    for job in jobs {
-        match job {
-            Job::Write(drafts, done) => {
-                for draft in drafts {
-                    store.append(draft)?;
-                }
-                written.push((store.last(), done));
-            }
-            Job::Read(seq, done) => reads.push((seq, done)),
-            Job::Acknowledged(seq) => acked = acked.max(Some(seq)),
-        }
-    }
-    if !written.is_empty() {
-        hold::block_at("spool.after-append");
-        store.sync()?;
-        hold::block_at("spool.after-sync");
-    }
-    // A receiver that is gone does not want to know.
-    for (seq, done) in written {
-        drop(done.send(Ok(seq)));
-    }
-    if let Some(seq) = acked {
-        store.acknowledged(seq)?;
-    }
-    for (seq, done) in reads {
-        drop(done.send(store.read(seq)));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -220,10 +194,8 @@ mod tests {
         assert_eq!((record.key.seq, record.payload), (Seq(2), draft.payload));
         spool.acknowledged(Seq(3)).await;
         assert_eq!(spool.read(Seq(9)).await.unwrap(), None);
-        assert_eq!(
-            std::fs::read_to_string(dir.path().join("ack")).unwrap(),
-            "3\n"
-        );
+        let ack = std::fs::read_to_string(dir.path().join("ack")).unwrap();
+        assert!(ack.starts_with("3 "), "{ack}");
     }
 
     #[tokio::test]

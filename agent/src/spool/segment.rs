@@ -18,6 +18,13 @@ pub(super) struct Place {
     pub(super) length: u32,
 }
 
+impl Place {
+    /// Where the next frame begins.
+    pub(super) const fn end(self) -> u64 {
+        self.offset + FRAME as u64 + self.length as u64
+    }
+}
+
 /// What a file turned out to hold.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use nepho_agent_core::recorder::Observation;
 use nepho_common::{
-    id::{RunId, StageName},
+    id::{PlanId, RunId, StageName},
     plan::{Act, AssignedStage},
     recording::Outcome,
     time::{Mono, Nanos, RunTime},
@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Seen, Sighting,
     guard::Guard,
-    probe::{Asker, Question},
+    probe::{Asker, Cause, Question},
     slots::{Due, Slot, Slots},
 };
 use crate::{clock, clock::Alarm, hold};
@@ -38,6 +38,8 @@ pub enum Mode {
 pub struct Job {
     /// The run.
     pub run: RunId,
+    /// Its plan.
+    pub plan: PlanId,
     /// What is asked.
     pub stage: AssignedStage,
     /// Its start on this host's clock.
@@ -157,9 +159,15 @@ impl Pacer {
             .collect();
         let questions = || steps.iter().flat_map(|step| &step.questions);
         for why in questions().filter_map(|question| question.unusable()) {
-            tracing::error!(run = %job.run, stage = %job.stage.name, why, "a request can't be made");
+            tracing::error!(run = %job.run, plan = %job.plan, stage = %job.stage.name, why, "a request can't be made");
         }
-        let asker = Asker::ready_for(questions().map(AsRef::as_ref), job.guard.clone()).await;
+        let cause = Cause {
+            run: job.run.clone(),
+            plan: job.plan,
+            stage: job.stage.name.clone(),
+        };
+        let each = questions().map(AsRef::as_ref);
+        let asker = Asker::ready_for(each, job.guard.clone(), cause).await;
         Self {
             slots: Slots::new(&job.stage, job.at),
             from: Whose {
@@ -325,10 +333,11 @@ mod tests {
         let at = clock::now().plus(Nanos::from_millis(20));
         let job = Job {
             run: "r".parse().unwrap(),
+            plan: PlanId(nepho_common::id::Digest::of(b"")),
             stage: stage(lasts, every, vec![(check, Nanos(0))]),
             at,
             at_run: RunTime(0),
-            guard: Guard::new(nepho_common::policy::Policy::careful()),
+            guard: Guard::new(nepho_common::policy::Policy::careful(), Vec::new()),
         };
         let (mode, watched) = watch::channel(Mode::Send);
         let (sender, seen) = mpsc::channel(64);

@@ -9,6 +9,11 @@ use std::{
 
 use nepho_common::secret::SecretRef;
 
+use crate::scrub;
+
+/// The shortest secret. What is shorter stands in every text by chance, and could not be taken out
+/// of any without leaving it unreadable.
+const SECRET_MIN: usize = 4;
 /// The longest secret: what fits into a header that servers take.
 const SECRET_MAX: usize = 8 << 10;
 
@@ -33,12 +38,6 @@ impl Secret {
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
-
-    /// The text with every occurrence of the value taken out.
-    #[must_use]
-    pub fn scrubbed(&self, text: &str) -> String {
-        text.replace(&self.0, "<secret>")
-    }
 }
 
 /// Why there is no value. None of them holds any of it.
@@ -56,8 +55,8 @@ pub enum NoSecret {
     /// Open to others.
     #[error("others may read the file, its mode is {0:o}; mend it with chmod 600")]
     Open(u32),
-    /// Empty, too long, or more than a line.
-    #[error("it is not one line of 1 to {SECRET_MAX} printable characters")]
+    /// Too short, too long, or more than a line.
+    #[error("it is not one line of {SECRET_MIN} to {SECRET_MAX} printable characters")]
     Form,
 }
 
@@ -73,9 +72,10 @@ pub fn read(reference: &SecretRef) -> Result<Secret, NoSecret> {
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    if text.is_empty() || text.len() > SECRET_MAX || !printable {
+    if !(SECRET_MIN..=SECRET_MAX).contains(&text.len()) || !printable {
         return Err(NoSecret::Form);
     }
+    scrub::learn(text);
     Ok(Secret(text.to_owned()))
 }
 
@@ -110,13 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_prints_as_nothing_and_is_scrubbed_from_texts() {
+    fn a_secret_prints_as_nothing() {
         let secret = Secret("canary".to_owned());
         assert_eq!(format!("{secret:?} {secret}"), "<secret> <secret>");
-        assert_eq!(
-            secret.scrubbed("a canary, canary!"),
-            "a <secret>, <secret>!"
-        );
     }
 
     #[test]
@@ -140,10 +136,12 @@ mod tests {
             set(mode);
             assert_eq!(read(&reference).unwrap().reveal(), "canary");
         }
+        assert_eq!(scrub::clean("a canary!"), "a <secret>!");
         set(0o600);
         for bad in [
             "",
             "\n",
+            "abc",
             "canary\ncanary\n",
             "can\0ary",
             "canärý",

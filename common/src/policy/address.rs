@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address that is really meant: IPv4 in an IPv6 disguise comes out as IPv4. Mapped
-/// (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`), NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`).
+/// (`::ffff:a.b.c.d`), translated (`::ffff:0:a.b.c.d`), compatible (`::a.b.c.d`), NAT64
+/// (`64:ff9b::/96`, `64:ff9b:1::/48` in the form that ends with the address), 6to4 (`2002::/16`)
+/// and Teredo (`2001::/32`).
 #[must_use]
 pub fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
@@ -14,30 +16,56 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
         ))
     };
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(g, h),
+        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0 | 1, ..] => v4(g, h),
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0] if g != 0 || h > 1 => v4(g, h),
         [0x2002, high, low, ..] => v4(high, low),
+        [0x2001, 0, ..] => v4(!g, !h),
         _ => ip,
     }
 }
 
-/// Alibaba Cloud's metadata service.
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-/// Amazon's metadata service.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254);
+/// Metadata services that are not link-local: whoever reaches one gets the host's credentials.
+const METADATA: [(IpAddr, &str); 6] = [
+    (
+        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+        "metadata address 100.100.100.200",
+    ),
+    (
+        IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+        "metadata address 168.63.129.16",
+    ),
+    (
+        IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+        "metadata address 192.0.0.192",
+    ),
+    (
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)),
+        "metadata address fd00:ec2::254",
+    ),
+    (
+        IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+        "metadata address fd20:ce::254",
+    ),
+    (
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
+        "metadata address fd00:42::42",
+    ),
+];
 
 /// Why nobody dials this address; `None` when that is for the policy to say.
 #[must_use]
 pub fn built_in_denial(ip: IpAddr) -> Option<&'static str> {
-    match canonical(ip) {
+    let ip = canonical(ip);
+    if let Some((_, rule)) = METADATA.iter().find(|(address, _)| *address == ip) {
+        return Some(rule);
+    }
+    match ip {
         IpAddr::V4(v4) if v4.is_link_local() => Some("link-local 169.254.0.0/16"),
-        IpAddr::V4(v4) if v4 == METADATA_V4 => Some("metadata address 100.100.100.200"),
         IpAddr::V4(v4) if v4.octets().first() == Some(&0) => Some("unspecified 0.0.0.0/8"),
         IpAddr::V4(v4) if v4.is_multicast() => Some("multicast 224.0.0.0/4"),
         IpAddr::V4(v4) if v4.is_broadcast() => Some("broadcast 255.255.255.255"),
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("link-local fe80::/10"),
-        IpAddr::V6(v6) if v6 == METADATA_V6 => Some("metadata address fd00:ec2::254"),
         IpAddr::V6(v6) if v6.is_multicast() => Some("multicast ff00::/8"),
         IpAddr::V6(v6) if v6.is_unspecified() => Some("unspecified ::"),
         IpAddr::V4(_) | IpAddr::V6(_) => None,
@@ -71,6 +99,13 @@ mod tests {
             "64:ff9b::100.100.100.200",
             "2002:a9fe:a9fe::1",
             "2002:6464:64c8::",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b:1::a9fe:a9fe",
+            "2001:0:1:2:3:4:5601:5601",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd20:ce::254",
+            "fd00:42::42",
         ] {
             assert!(built_in_denial(text.parse().unwrap()).is_some(), "{text}");
         }

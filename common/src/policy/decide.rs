@@ -24,6 +24,9 @@ pub enum Denied {
         /// Why.
         rule: &'static str,
     },
+    /// A door of our own controller.
+    #[error("{0} is this agent's own controller, which is forbidden whatever a policy says")]
+    Controller(String),
     /// Not listed.
     #[error("{0} is not in `targets`")]
     Target(String),
@@ -96,22 +99,34 @@ pub enum Denied {
 }
 
 impl Policy {
-    /// Whether an agent with this policy may take the assignment on.
+    /// Whether an agent with this policy may take the assignment on. `doors` are those of its own
+    /// controller.
     ///
     /// # Errors
     /// The first rule against it.
-    pub fn admits(&self, assignment: &Assignment) -> Result<(), Denied> {
-        let mut wanted = assignment.features.iter();
-        if let Some(action) = wanted.find(|action| !self.actions.contains(*action)) {
-            return Err(Denied::Action(action.clone()));
+    pub fn admits(&self, assignment: &Assignment, doors: &[Endpoint]) -> Result<(), Denied> {
+        for action in &assignment.features {
+            self.admits_action(action)?;
         }
         for stage in &assignment.stages {
-            self.admits_stage(stage)?;
+            self.admits_stage(stage, doors)?;
         }
         Ok(())
     }
 
-    fn admits_stage(&self, stage: &AssignedStage) -> Result<(), Denied> {
+    /// Whether this may be done at all.
+    ///
+    /// # Errors
+    /// [`Denied::Action`].
+    pub fn admits_action(&self, action: &Feature) -> Result<(), Denied> {
+        if self.actions.contains(action) {
+            Ok(())
+        } else {
+            Err(Denied::Action(action.clone()))
+        }
+    }
+
+    fn admits_stage(&self, stage: &AssignedStage, doors: &[Endpoint]) -> Result<(), Denied> {
         let name = || stage.name.to_string();
         let limits = self.limits;
         if stage.lasts > Nanos(limits.stage_seconds.saturating_mul(1_000_000_000)) {
@@ -138,20 +153,20 @@ impl Policy {
             });
         }
         for target in targets(stage) {
-            self.admits_target(target)?;
+            self.admits_target(target, doors)?;
         }
         Ok(())
     }
 
-    fn admits_target(&self, target: &Target) -> Result<(), Denied> {
-        let action = target.check.feature();
-        if !self.actions.contains(&action) {
-            return Err(Denied::Action(action));
-        }
+    fn admits_target(&self, target: &Target, doors: &[Endpoint]) -> Result<(), Denied> {
+        self.admits_action(&target.check.feature())?;
         let endpoint = Endpoint::of(&target.check).map_err(|why| Denied::Endpoint {
             target: target.to.to_string(),
             why,
         })?;
+        if doors.iter().any(|door| door.is_same_door(&endpoint)) {
+            return Err(Denied::Controller(endpoint.to_string()));
+        }
         self.admits_endpoint(&endpoint)?;
         let Check::Http(http) = &target.check else {
             return Ok(());
@@ -201,20 +216,47 @@ fn probes(stage: &AssignedStage) -> impl Iterator<Item = &Probe<Target>> {
     })
 }
 
-/// Requests per second of a stage, rounded up.
+/// The most requests of a stage in any one second: a mean would hide a burst. Probes are added up
+/// as if the worst seconds of all of them came together.
 fn rate(stage: &AssignedStage) -> u64 {
-    let micro = |probe: &Probe<Target>| {
-        let one = 1_000_000_000_000_000 / u128::from(probe.every.0.max(1));
-        one * probe.to.len() as u128
-    };
-    let micro: u128 = probes(stage).map(micro).sum();
-    u64::try_from(micro.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    probes(stage).map(busiest).fold(0, u64::saturating_add)
 }
 
-/// Connections that a stage holds when no target answers.
+/// The most requests of a probe in any one second. A target is asked at its offset and then every
+/// so often; the busiest second begins with one of the requests.
+fn busiest(probe: &Probe<Target>) -> u64 {
+    let every = probe.every.0.max(1);
+    let (whole, rest) = (SECOND.0 / every, SECOND.0 % every);
+    let mut at: Vec<u64> = probe.to.iter().map(|to| to.offset.0 % every).collect();
+    at.sort_unstable();
+    let targets = at.len();
+    // How many instants of one turn lie in a piece of it that is `rest` long.
+    let mut most = 0;
+    let mut end = 0;
+    for (begin, first) in at.iter().enumerate() {
+        end = end.max(begin);
+        while end < begin + targets {
+            let turns = if end < targets { 0 } else { every };
+            let place = at.get(end % targets).copied().unwrap_or(0);
+            if place + turns - first >= rest {
+                break;
+            }
+            end += 1;
+        }
+        most = most.max(end - begin);
+    }
+    (targets as u64)
+        .saturating_mul(whole)
+        .saturating_add(most as u64)
+}
+
+const SECOND: Nanos = Nanos::from_secs(1);
+
+/// Connections that a stage may hold when no target answers. One more of each target than fit into
+/// the time-out: a request that is sent late is still open when it should have ended.
 fn connections(stage: &AssignedStage) -> u64 {
     let held = |probe: &Probe<Target>| {
-        let each = probe.timeout.0.div_ceil(probe.every.0.max(1)).max(1);
+        let each = probe.timeout.0.div_ceil(probe.every.0.max(1)) + 1;
         each.saturating_mul(probe.to.len() as u64)
     };
     probes(stage).map(held).fold(0, u64::saturating_add)

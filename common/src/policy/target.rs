@@ -12,7 +12,8 @@ use super::address::canonical;
 use crate::plan::Check;
 
 /// Whom a request is for: exactly what is judged is dialled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Endpoint {
     /// The host.
     pub host: TargetHost,
@@ -69,7 +70,50 @@ pub enum BadEndpoint {
     Reference,
 }
 
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.to_string()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = BadEndpoint;
+
+    fn try_from(text: String) -> Result<Self, BadEndpoint> {
+        // What a request line has before its path.
+        let endpoint = Self::of_url(&format!("http://{text}"))?;
+        if endpoint.to_string() == text {
+            Ok(endpoint)
+        } else {
+            Err(BadEndpoint::Host)
+        }
+    }
+}
+
 impl Endpoint {
+    /// A host as it is written, and a port.
+    ///
+    /// # Errors
+    /// [`BadEndpoint::Host`].
+    pub fn new(host: &str, port: u16) -> Result<Self, BadEndpoint> {
+        let host = self::host(host)?;
+        Ok(Self { host, port })
+    }
+
+    /// Whether both mean the same door, as far as can be told without a resolver. Every loopback
+    /// address leads to this host, and whoever listens on all of them is behind each.
+    #[must_use]
+    pub fn is_same_door(&self, other: &Self) -> bool {
+        let same = match (&self.host, &other.host) {
+            (TargetHost::Ip(one), TargetHost::Ip(two)) => is_same_host(*one, *two),
+            (TargetHost::Name(one), TargetHost::Name(two)) => one == two,
+            (TargetHost::Ip(_), TargetHost::Name(_)) | (TargetHost::Name(_), TargetHost::Ip(_)) => {
+                false
+            }
+        };
+        same && self.port == other.port
+    }
+
     /// Whom this request is for.
     ///
     /// # Errors
@@ -120,6 +164,13 @@ impl Endpoint {
         let host = host(name)?;
         Ok(Self { host, port })
     }
+}
+
+/// Whether two addresses lead to one host, whatever their form.
+#[must_use]
+pub fn is_same_host(one: IpAddr, two: IpAddr) -> bool {
+    let (one, two) = (canonical(one), canonical(two));
+    one == two || one.is_loopback() && two.is_loopback()
 }
 
 fn port(text: &str) -> Result<u16, BadEndpoint> {
@@ -302,7 +353,27 @@ pub enum Ports {
     Only(Vec<(u16, u16)>),
 }
 
+/// Why a text is no port of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ports are `all`, a number from 1 to 65535, a range like 8000-8010, or a list")]
+pub struct BadPorts;
+
 impl Ports {
+    /// A port or a range, from its first to its last.
+    ///
+    /// # Errors
+    /// [`BadPorts`].
+    pub fn range(text: &str) -> Result<(u16, u16), BadPorts> {
+        let (lo, hi) = text.split_once('-').unwrap_or((text, text));
+        let end = |text| port(text).map_err(|_| BadPorts);
+        let (lo, hi) = (end(lo)?, end(hi)?);
+        if lo <= hi {
+            Ok((lo, hi))
+        } else {
+            Err(BadPorts)
+        }
+    }
+
     /// Whether this port is one of them.
     #[must_use]
     pub fn contain(&self, port: u16) -> bool {
@@ -338,15 +409,10 @@ enum Written {
 
 impl<'de> Deserialize<'de> for Ports {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bad =
-            || D::Error::custom("ports are `all`, a number, a range like 8000-8010, or a list");
+        let bad = || D::Error::custom(BadPorts);
         let range = |written: &Written| match written {
             Written::Number(port) => (*port > 0).then_some((*port, *port)),
-            Written::Text(text) => {
-                let (lo, hi) = text.split_once('-').unwrap_or((text, text));
-                let (lo, hi) = (port(lo).ok()?, port(hi).ok()?);
-                (lo <= hi).then_some((lo, hi))
-            }
+            Written::Text(text) => Self::range(text).ok(),
             Written::List(_) => None,
         };
         let ranges: Option<Vec<_>> = match Written::deserialize(deserializer)? {
@@ -369,11 +435,43 @@ pub struct TargetRule {
     /// A name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostPattern>,
+    /// Beside the networks of the policy, what this name may resolve to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Network>,
     /// The ports of either.
     pub ports: Ports,
 }
 
 impl TargetRule {
+    /// Every address of this network, on these ports.
+    #[must_use]
+    pub const fn network(network: Network, ports: Ports) -> Self {
+        Self {
+            network: Some(network),
+            host: None,
+            addresses: Vec::new(),
+            ports,
+        }
+    }
+
+    /// This name, on these ports.
+    #[must_use]
+    pub const fn host(host: HostPattern, ports: Ports) -> Self {
+        Self {
+            network: None,
+            host: Some(host),
+            addresses: Vec::new(),
+            ports,
+        }
+    }
+
+    /// Whether the rule lets what it names resolve to this address.
+    #[must_use]
+    pub fn resolves(&self, endpoint: &Endpoint, ip: IpAddr) -> bool {
+        let mut within = self.addresses.iter();
+        self.names(endpoint) && within.any(|network| network.contains(canonical(ip)))
+    }
+
     /// Whether the rule names this address and port.
     #[must_use]
     pub fn names_address(&self, ip: IpAddr, port: u16) -> bool {

@@ -29,9 +29,10 @@ use nepho_common::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::permitted::Permitted;
 pub use self::{
     estimate::Estimate,
-    permitted::{BlastRadius, local_policy},
+    permitted::{BlastRadius, in_a_word, local_policy},
     text::render,
 };
 use crate::{
@@ -85,6 +86,9 @@ pub struct Planned {
     /// What stolen, this controller could do with these agents, and what this plan does.
     #[serde(default)]
     pub blast: BlastRadius,
+    /// The policies of the agents that take part, in a word each.
+    #[serde(default)]
+    pub policies: BTreeMap<AgentId, String>,
     /// For each expectation, whether what is planned can decide it.
     pub estimates: Vec<Estimate>,
     /// What deserves a look: paths that are not declared, agents that have nothing to do.
@@ -121,7 +125,7 @@ pub fn plan(
         .map(|stage| draft.stage(stage))
         .collect();
     let Draft {
-        notes,
+        mut notes,
         mut problems,
         unattended,
         ..
@@ -151,13 +155,19 @@ pub fn plan(
         instances,
         stages,
     };
-    let blast = permitted::judge(&plan, inventory).map_err(Impossible)?;
+    let Permitted {
+        blast,
+        policies,
+        notes: of_policies,
+    } = permitted::judge(&plan, inventory).map_err(Impossible)?;
+    notes.extend(of_policies);
     Ok(Planned {
         schema: SCHEMA.to_owned(),
         id: plan.id(),
         lasts: Nanos(plan.stages.iter().map(|stage| stage.lasts.0).sum()),
         requests: plan.stages.iter().map(requests).sum(),
         blast,
+        policies,
         estimates: estimate::estimates(&plan),
         notes,
         plan,

@@ -7,6 +7,7 @@ use nepho_common::{
     control::PolicyReport,
     id::{AgentId, Feature},
 };
+use nepho_controller_core::planner;
 
 use super::{Context, Failure, out::Format, table::table};
 use crate::{
@@ -126,11 +127,14 @@ fn list(agents: &[AgentView]) -> String {
     table(&header, &rows)
 }
 
-/// The first digits of its digest: agents with one policy show it.
-fn policy(report: &PolicyReport) -> String {
-    match report {
-        PolicyReport::InForce { digest, .. } => digest.short(),
-        PolicyReport::Refusing(why) => format!("refuses all work: {why}"),
+/// An agent that never said who it is says nothing of a policy either.
+fn policy(agent: &AgentView) -> Option<String> {
+    match (&agent.policy, &agent.host) {
+        (None, None) => None,
+        (Some(PolicyReport::Refusing(why)), _) => Some(format!("refuses all work: {why}")),
+        (report @ (Some(PolicyReport::InForce { .. }) | None), _) => {
+            Some(planner::in_a_word(report.as_ref()))
+        }
     }
 }
 
@@ -164,7 +168,7 @@ fn row(agent: &AgentView) -> Vec<String> {
         or_dash(agent.host.as_ref().map(|host| host.version.clone())),
         or_dash(agent.host.as_ref().map(|host| host.name.clone())),
         or_dash(Some(can.join(" ")).filter(|can| !can.is_empty())),
-        or_dash(agent.policy.as_ref().map(policy)),
+        or_dash(policy(agent)),
         or_dash(Some(runs.join(" ")).filter(|runs| !runs.is_empty())),
     ]
 }
@@ -195,7 +199,10 @@ mod tests {
                 version: "0.1.0".to_owned(),
             }),
             features: vec!["probe.http".parse().unwrap(), "probe.tcp".parse().unwrap()],
-            policy: Some(PolicyReport::of(&nepho_common::policy::Policy::careful())),
+            policy: Some(PolicyReport::of(
+                &nepho_common::policy::Policy::careful(),
+                Vec::new(),
+            )),
             clock: Some(ClockOffset {
                 lo: -40_000,
                 hi: 60_000,

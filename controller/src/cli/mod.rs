@@ -27,6 +27,8 @@ mod execute;
 mod explain;
 mod export;
 pub mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod out;
 mod plan;
 mod progress;

@@ -77,7 +77,7 @@ fn plan_local(bundle: &Bundle, loaded: &Loaded, choices: Choices) -> Result<Plan
         .into_iter()
         .map(|name| name.expect("these two are names"))
         .collect();
-    let policy = PolicyReport::of(&planner::local_policy(loaded));
+    let policy = PolicyReport::of(&planner::local_policy(loaded), Vec::new());
     let agents = loaded.fleet.environments.keys().map(|environment| {
         let available = Available {
             environment: environment.clone(),

@@ -257,6 +257,7 @@ fn saying(what: &What) -> Option<String> {
         | What::StageEnded { .. }
         | What::Missed { .. }
         | What::EpochOpened { .. }
+        | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
         | What::StageCollected { .. }

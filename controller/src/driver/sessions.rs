@@ -176,6 +176,9 @@ impl Fleet {
         let Some(session) = &mut known.session else {
             return Vec::new();
         };
+        if let Some(policy) = &pong.policy {
+            known.policy = Some(policy.clone());
+        }
         let Some(t1) = session.pings.remove(&pong.id) else {
             return Vec::new();
         };

@@ -71,7 +71,7 @@ impl Line {
         serde_json::to_string(self).expect("names, numbers and base64 are JSON")
     }
 
-    fn record(self) -> Option<Record> {
+    pub(super) fn record(self) -> Option<Record> {
         Some(Record {
             format: self.format,
             kind: self.kind,

@@ -11,5 +11,7 @@ pub mod ca;
 pub mod certificate;
 pub mod csr;
 pub mod enrol;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 pub mod renew;
 pub mod token;

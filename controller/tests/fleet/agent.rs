@@ -1,4 +1,4 @@
-//! One simulated agent: the real engine, recorder and outbox around a spool that survives crashes.
+//! One simulated agent: the real engine, recorder and outbox around a disk that survives crashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use nepho_common::{
     time::{ClockEpoch, Mono, Nanos, RunTime, WallMillis},
 };
 
-use crate::{chance::Chance, check::Sabotage, scene};
+use crate::{chance::Chance, check::Sabotage, disk::Disk, scene};
 
 /// After this without an acknowledgement the connection is taken for broken.
 const RESEND_AFTER: Nanos = Nanos::from_secs(4);
@@ -29,9 +29,16 @@ pub(crate) struct Agent {
     pub(crate) offset: i64,
     pub(crate) up: bool,
     pub(crate) boot: u64,
+    /// Which stretch between two sleeps of its host it is in.
+    pub(crate) epoch: u32,
+    /// Its host sleeps until then, on the controller's clock.
+    asleep: Option<Mono>,
+    /// Its sleeps: (since when, how long), on the controller's clock.
+    pub(crate) sleeps: Vec<(Mono, Nanos)>,
+    /// What its host says that the time of day is; nothing may depend on it.
+    pub(crate) wall: WallMillis,
     pub(crate) spool_id: SpoolId,
-    /// What is on disk: survives a crash. Never shrinks, so that the checks can look back.
-    pub(crate) spool: Vec<Entry>,
+    pub(crate) disk: Disk,
     /// The last acknowledgement on disk; may lag behind what was received.
     acked_on_disk: Seq,
     pub(crate) outbox: Outbox,
@@ -40,8 +47,8 @@ pub(crate) struct Agent {
     last_progress: Mono,
     /// Observations made in each stage since the last crash: what the seal has to say.
     pub(crate) truth: BTreeMap<StageName, u64>,
-    /// Real start instants on the controller's clock.
-    pub(crate) starts: BTreeMap<StageName, Mono>,
+    /// Real start instants, on the controller's clock and on its own.
+    pub(crate) starts: BTreeMap<StageName, (Mono, Mono)>,
     sabotage: Sabotage,
 }
 
@@ -74,8 +81,12 @@ impl Agent {
             offset: i64::try_from(chance.below(10_000_000_000)).unwrap() - 5_000_000_000,
             up: true,
             boot: 1,
+            epoch: 1,
+            asleep: None,
+            sleeps: Vec::new(),
+            wall: WallMillis(0),
             spool_id: SpoolId::new([u8::try_from(index).unwrap(); 16]),
-            spool: Vec::new(),
+            disk: Disk::new(sabotage),
             acked_on_disk: Seq(0),
             outbox: Outbox::new(Seq(0), Seq(0)),
             engine: scene::engine(),
@@ -93,12 +104,44 @@ impl Agent {
         now.shifted(self.offset)
     }
 
+    /// Whether it hears anything: its process runs and its host is awake.
+    pub(crate) const fn hears(&self) -> bool {
+        self.up && self.asleep.is_none()
+    }
+
+    /// Its host goes to sleep: nothing happens there, and its clock stands still.
+    pub(crate) fn sleep(&mut self, now: Mono, long: Nanos) {
+        self.asleep = Some(now.plus(long));
+        self.sleeps.push((now, long));
+    }
+
+    fn wake(&mut self, now: Mono) {
+        let Some((_, long)) = self
+            .sleeps
+            .last()
+            .filter(|_| self.asleep.is_some_and(|end| end <= now))
+        else {
+            return;
+        };
+        let suspended = *long;
+        self.asleep = None;
+        self.offset -= i64::try_from(suspended.0).unwrap();
+        self.epoch += 1;
+        // Such a record speaks of no stage, so no seal counts it.
+        if let Some(run) = self.work.as_ref().map(|work| work.key.run.clone()) {
+            let event = self.event(What::EpochOpened { suspended }, self.clock(now));
+            self.write(&run, Body::Events(vec![event]), None);
+        }
+    }
+
     pub(crate) fn crash(&mut self, chance: &mut Chance) {
         self.up = false;
         // The cursor is written behind: what was acknowledged last may be forgotten.
         if chance.percent(50) {
             self.acked_on_disk = self.outbox.acked();
         }
+        self.asleep = None;
+        self.disk.crash();
         if let Some(work) = self.work.take() {
             self.truth.remove(&work.stage);
         }
@@ -109,7 +152,7 @@ impl Agent {
         self.boot += 1;
         self.engine = scene::engine();
         self.work = None;
-        self.outbox = Outbox::new(self.acked_on_disk, Seq(self.spool.len() as u64));
+        self.outbox = Outbox::new(self.acked_on_disk, self.disk.last());
     }
 
     pub(crate) fn statuses(&self) -> Vec<Status> {
@@ -122,36 +165,44 @@ impl Agent {
         }
     }
 
-    pub(crate) fn command(&mut self, input: Input, now: Mono, chance: &mut Chance) -> Vec<Out> {
+    pub(crate) fn command(&mut self, input: Input, now: Mono) -> Vec<Out> {
         let actions = self.engine.handle(input, self.clock(now));
-        self.perform(actions, now, chance)
+        self.perform(actions, now)
     }
 
     /// One millisecond of life.
     pub(crate) fn live(&mut self, now: Mono, chance: &mut Chance) -> Vec<Out> {
+        self.wake(now);
+        if self.asleep.is_some() {
+            return Vec::new();
+        }
         let mut out = self.work(now, chance);
+        for input in self.disk.turn(now, chance) {
+            out.extend(self.command(input, now));
+        }
+        self.outbox.wrote(self.disk.sendable());
         let mine = self.clock(now);
         if self.engine.wake().is_some_and(|wake| wake <= mine) {
             let actions = self.engine.handle(Input::Tick, mine);
-            out.extend(self.perform(actions, now, chance));
+            out.extend(self.perform(actions, now));
         }
         if self.outbox.owed() > 0 && now.since(self.last_progress) > RESEND_AFTER {
             self.outbox.reconnected();
             self.last_progress = now;
         }
         while let Some(seq) = self.outbox.next_to_send() {
-            let place = usize::try_from(seq.0 - 1).unwrap();
-            out.push(Out::Record(self.spool[place].clone()));
+            out.push(Out::Record(self.disk.read(seq).clone()));
         }
         out
     }
 
-    fn perform(&mut self, actions: Vec<Action>, now: Mono, chance: &mut Chance) -> Vec<Out> {
+    fn perform(&mut self, actions: Vec<Action>, now: Mono) -> Vec<Out> {
         let mut out = Vec::new();
         for action in actions {
             match action {
                 Action::Tell(status) => out.push(Out::Status(status)),
                 Action::Begin {
+                    plan: _,
                     key,
                     stage,
                     at,
@@ -205,7 +256,7 @@ impl Agent {
                     at,
                     how,
                 } => {
-                    out.extend(self.seal(&key, &stage, at, how, now, chance));
+                    self.seal(&key, &stage, at, how, now);
                 }
             }
         }
@@ -221,7 +272,7 @@ impl Agent {
         if !work.began && mine >= work.at {
             work.began = true;
             let (stage, planned) = (work.stage.clone(), work.at);
-            self.starts.insert(stage.clone(), now);
+            self.starts.insert(stage.clone(), (now, mine));
             events.push(What::StageStarted {
                 stage,
                 planned,
@@ -271,20 +322,12 @@ impl Agent {
             self.flush();
         }
         if idle {
-            return self.command(Input::WorkersIdle(run), now, chance);
+            return self.command(Input::WorkersIdle(run), now);
         }
         Vec::new()
     }
 
-    fn seal(
-        &mut self,
-        key: &RunKey,
-        stage: &StageName,
-        at: RunTime,
-        how: StageEnd,
-        now: Mono,
-        chance: &mut Chance,
-    ) -> Vec<Out> {
+    fn seal(&mut self, key: &RunKey, stage: &StageName, at: RunTime, how: StageEnd, now: Mono) {
         self.flush();
         let ended = What::StageEnded {
             stage: stage.clone(),
@@ -294,20 +337,15 @@ impl Agent {
         let mine = self.clock(now);
         self.write_events(vec![ended], mine);
         let Some(work) = self.work.take() else {
-            return Vec::new();
+            return;
         };
-        let seal = self.write(&key.run, Body::Seal(work.recorder.seal()));
-        let (run, stage, spool) = (key.run.clone(), stage.clone(), self.spool_id);
-        self.command(
-            Input::SealWritten {
-                run,
-                stage,
-                spool,
-                seal,
-            },
-            now,
-            chance,
-        )
+        let then = Input::SealWritten {
+            run: key.run.clone(),
+            stage: stage.clone(),
+            spool: self.spool_id,
+            seal: self.disk.next(),
+        };
+        self.write(&key.run, Body::Seal(work.recorder.seal()), Some(then));
     }
 
     fn flush(&mut self) {
@@ -317,39 +355,45 @@ impl Agent {
         if !recordings.is_empty() {
             let body = Body::Recordings(recordings);
             work.recorder.wrote(body.kind());
-            self.write(&run, body);
+            self.write(&run, body, None);
+        }
+    }
+
+    fn event(&self, what: What, at: Mono) -> Event {
+        Event {
+            at,
+            epoch: ClockEpoch(self.epoch),
+            wall: self.wall,
+            what,
         }
     }
 
     fn write_events(&mut self, events: Vec<What>, at: Mono) {
+        let events = events
+            .into_iter()
+            .map(|what| self.event(what, at))
+            .collect();
         let Some(work) = &mut self.work else { return };
-        let event = |what| Event {
-            at,
-            epoch: ClockEpoch(0),
-            wall: WallMillis(0),
-            what,
-        };
-        let body = Body::Events(events.into_iter().map(event).collect());
+        let body = Body::Events(events);
         work.recorder.wrote(body.kind());
         let run = work.key.run.clone();
-        self.write(&run, body);
+        self.write(&run, body, None);
     }
 
-    fn write(&mut self, run: &RunId, body: Body) -> Seq {
-        let seq = Seq(self.spool.len() as u64 + 1);
+    /// `then` is what the engine hears when it is on disk.
+    fn write(&mut self, run: &RunId, body: Body, then: Option<Input>) {
         let key = RecordKey {
             agent: self.id.clone(),
             spool: self.spool_id,
-            seq,
+            seq: self.disk.next(),
         };
         let attempt = nepho_common::id::Attempt(1);
-        self.spool.push(Entry {
+        let entry = Entry {
             key,
             run: run.clone(),
             attempt,
             body,
-        });
-        self.outbox.wrote(seq);
-        seq
+        };
+        self.disk.write(entry, then);
     }
 }

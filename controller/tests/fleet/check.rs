@@ -7,7 +7,7 @@ use nepho_common::{
     id::{AgentId, StageName},
     journal::Body,
     recording::Metric,
-    time::{DRIFT_PPM, Mono},
+    time::{DRIFT_PPM, Mono, Nanos},
 };
 use nepho_controller_core::report::Verdict;
 
@@ -15,6 +15,9 @@ use crate::{
     scene,
     world::{self, World},
 };
+
+/// A start is ordered at most so long after its clock was measured.
+const MEASURED: Nanos = Nanos::from_secs(30);
 
 /// A promise that is broken on purpose, to see that the checks can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub(crate) enum Sabotage {
     StoreTwice,
     Invent,
     LoseSamples,
+    /// A record leaves the agent before it is on disk.
+    SendBeforeSync,
+    /// What does not fit on a full disk is forgotten.
+    DropWhenFull,
 }
 
 /// How often what happened: a simulation in which nothing goes wrong shows nothing.
@@ -36,6 +43,19 @@ pub(crate) struct Seen {
     missing: u32,
     stopped: u32,
     skipped: u32,
+    /// Messages that the fabric lost, repeated, or delivered after a later one.
+    dropped: u32,
+    repeated: u32,
+    reordered: u32,
+    /// Records that a crash took before they were synced.
+    forgotten: u32,
+    /// Writes that a full disk refused.
+    full: u32,
+    /// Sleeps of a host, and those of them that a run's journal tells.
+    slept: u32,
+    told: u32,
+    /// Changes of the time of day.
+    stepped: u32,
 }
 
 impl Seen {
@@ -43,6 +63,16 @@ impl Seen {
         self.crashes += world.crashes;
         self.stopped += u32::from(world.stopped);
         self.passed += u32::from(world.verdict == Verdict::Pass);
+        self.dropped += world.fabric.dropped;
+        self.repeated += world.fabric.repeated;
+        self.reordered += world.fabric.reordered;
+        self.stepped += world.stepped;
+        for agent in &world.agents {
+            self.forgotten += agent.disk.forgotten;
+            self.full += agent.disk.refused;
+            self.slept += u32::try_from(agent.sleeps.len()).unwrap();
+        }
+        self.told += u32::try_from(world.sleeps_told()).unwrap();
         for what in world.journal() {
             match what {
                 What::AgentLost { .. } => self.lost += 1,
@@ -65,6 +95,14 @@ impl Seen {
             missing,
             stopped,
             skipped,
+            dropped,
+            repeated,
+            reordered,
+            forgotten,
+            full,
+            slept,
+            told,
+            stepped,
         } = self;
         for (what, times) in [
             ("passed", passed),
@@ -74,6 +112,14 @@ impl Seen {
             ("missing", missing),
             ("stopped", stopped),
             ("skipped", skipped),
+            ("dropped", dropped),
+            ("repeated", repeated),
+            ("reordered", reordered),
+            ("forgotten", forgotten),
+            ("full", full),
+            ("slept", slept),
+            ("told", told),
+            ("stepped", stepped),
         ] {
             assert!(*times > 0, "{what} never happened: {self:?}");
         }
@@ -96,7 +142,8 @@ fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 fn conservation(world: &World) -> Result<(), String> {
     for agent in &world.agents {
         for entry in agent
-            .spool
+            .disk
+            .synced
             .iter()
             .take(usize::try_from(agent.outbox.acked().0).unwrap())
         {
@@ -116,7 +163,10 @@ fn conservation(world: &World) -> Result<(), String> {
             .iter()
             .find(|agent| agent.id == key.agent)
             .unwrap();
-        let issued = agent.spool.get(usize::try_from(key.seq.0 - 1).unwrap());
+        let issued = agent
+            .disk
+            .synced
+            .get(usize::try_from(key.seq.0 - 1).unwrap());
         demand(issued == Some(stored), || {
             format!("{key:?} was stored and not issued so")
         })?;
@@ -182,11 +232,17 @@ fn starts(world: &World) -> Result<(), String> {
             continue;
         };
         for agent in &world.agents {
-            let (Some(order), Some(&actual)) = (agents.get(&agent.id), agent.starts.get(stage))
+            let (Some(order), Some(&(actual, own))) =
+                (agents.get(&agent.id), agent.starts.get(stage))
             else {
                 continue;
             };
-            let lateness = agent.clock(actual).since(order.at).0;
+            // A host that slept between the order and the start can't keep its word. It says so.
+            let mut sleeps = agent.sleeps.iter();
+            if sleeps.any(|(from, long)| *from <= actual && at.since(from.plus(*long)) < MEASURED) {
+                continue;
+            }
+            let lateness = own.since(order.at).0;
             let error = Mono::minus(actual, *at).unsigned_abs();
             let bound = order.offset.width().half().0 + lateness;
             demand(error <= bound, || {

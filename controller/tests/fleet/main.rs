@@ -1,14 +1,15 @@
 //! The fleet simulation: the real run, real engines, recorders and outboxes, and a seeded fabric
 //! that delays, loses, repeats and reorders, in one thread and without a clock.
 //!
-//! Each seed is one run over three agents with clocks of their own, some of which crash and come
-//! back. `NEPHO_SEEDS=N` runs N seeds, `NEPHO_SEED=N` that one.
+//! Each seed is one run over three agents with clocks of their own. Some of them crash and come back
+//! without what was not synced, sleep, run out of disk, or change their idea of the time of day. `NEPHO_SEEDS=N` runs N seeds, `NEPHO_SEED=N` that one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
 mod chance;
 mod check;
+mod disk;
 mod scene;
 mod world;
 
@@ -62,8 +63,10 @@ fn every_sabotage_is_found() {
         Sabotage::StoreTwice,
         Sabotage::Invent,
         Sabotage::LoseSamples,
+        Sabotage::SendBeforeSync,
+        Sabotage::DropWhenFull,
     ] {
-        let found = (0..20).any(|seed| check::check(&world::play(seed, sabotage)).is_err());
-        assert!(found, "{sabotage:?} was not noticed by any of 20 seeds");
+        let found = (0..200).any(|seed| check::check(&world::play(seed, sabotage)).is_err());
+        assert!(found, "{sabotage:?} was not noticed by any of 200 seeds");
     }
 }

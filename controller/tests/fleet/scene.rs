@@ -42,12 +42,10 @@ pub(crate) fn host() -> Host {
 
 pub(crate) fn engine() -> Engine {
     let mut policy = Policy::careful();
-    policy.targets.push(TargetRule {
-        network: None,
-        host: Some("sim".to_owned().try_into().unwrap()),
-        ports: Ports::All,
-    });
-    Engine::new(["probe.tcp".parse().unwrap()].into(), Ok(policy))
+    let host = "sim".to_owned().try_into().unwrap();
+    policy.targets.push(TargetRule::host(host, Ports::All));
+    let can = ["probe.tcp".parse().unwrap()].into();
+    Engine::new(can, Ok(policy), Vec::new())
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {

@@ -40,6 +40,7 @@ enum Message {
         t1: Mono,
         t2: Mono,
         boot: u64,
+        epoch: u32,
         statuses: Vec<Status>,
     },
     Status {
@@ -48,6 +49,16 @@ enum Message {
     },
     Record(Entry),
     Ack(Seq),
+}
+
+/// What the fabric did to messages.
+#[derive(Debug, Default)]
+pub(crate) struct Fabric {
+    pub(crate) dropped: u32,
+    pub(crate) repeated: u32,
+    pub(crate) reordered: u32,
+    /// The latest that arrived.
+    latest: u64,
 }
 
 /// Everything of one seed.
@@ -59,6 +70,9 @@ pub(crate) struct World {
     pub(crate) now: Mono,
     pub(crate) crashes: u32,
     pub(crate) stopped: bool,
+    /// Changes of the time of day, ours and the agents'.
+    pub(crate) stepped: u32,
+    pub(crate) fabric: Fabric,
     pub(crate) verdict: Verdict,
     chance: Chance,
     sabotage: Sabotage,
@@ -69,6 +83,8 @@ pub(crate) struct World {
     /// Answers still wanted for a burst.
     bursts: Vec<u32>,
     boots: Vec<u64>,
+    epochs: Vec<u32>,
+    wall: WallMillis,
     next_seq: Seq,
 }
 
@@ -80,7 +96,7 @@ pub(crate) fn play(seed: u64, sabotage: Sabotage) -> World {
         let quiet = world
             .agents
             .iter()
-            .all(|agent| agent.up && agent.outbox.owed() == 0);
+            .all(|agent| agent.hears() && agent.outbox.owed() == 0 && agent.disk.is_idle());
         if world.run.is_over() && quiet && world.wire.is_empty() {
             break;
         }
@@ -125,18 +141,22 @@ impl World {
             clocks: vec![Estimate::default(); agents.len()],
             bursts: vec![0; agents.len()],
             boots: agents.iter().map(|agent| agent.boot).collect(),
+            epochs: vec![1; agents.len()],
             agents,
             store: BTreeMap::new(),
             run,
             now,
             crashes: 0,
             stopped: false,
+            stepped: 0,
+            fabric: Fabric::default(),
             verdict: Verdict::Error,
             chance,
             sabotage,
             loss,
             wire: BTreeMap::new(),
             sent: 0,
+            wall: WallMillis(0),
             next_seq: Seq(1),
         };
         world.keep(Body::Exhibits(vec![exhibit.unwrap()]));
@@ -153,6 +173,8 @@ impl World {
             .filter(|((at, _), _)| *at <= self.now)
         {
             let (agent, message) = self.wire.remove(&at).unwrap();
+            self.fabric.reordered += u32::from(at.1 < self.fabric.latest);
+            self.fabric.latest = self.fabric.latest.max(at.1);
             self.deliver(agent, message);
         }
         for index in 0..self.agents.len() {
@@ -176,6 +198,9 @@ impl World {
     fn trouble(&mut self, into: u64) {
         for index in 0..self.agents.len() {
             let up = self.agents[index].up;
+            if self.agents[index].hears() && into < 60_000 && self.loss > 0 {
+                self.strain(index);
+            }
             // After two minutes everything stays up, so that everything can arrive.
             if up && into < 60_000 && self.loss > 0 && self.chance.below(1000) < 5 {
                 self.agents[index].crash(&mut self.chance);
@@ -200,6 +225,28 @@ impl World {
         }
     }
 
+    /// A host sleeps, runs out of disk, or changes its idea of the time of day.
+    fn strain(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        match self.chance.below(1000) {
+            0..4 => {
+                let long = Nanos::from_millis(200 + self.chance.below(20_000));
+                agent.sleep(self.now, long);
+            }
+            4..10 => {
+                let long = Nanos::from_millis(500 + self.chance.below(30_000));
+                agent.disk.fill(self.now.plus(long));
+            }
+            10..15 => {
+                let hour = i64::try_from(self.chance.below(7_200_000)).unwrap() - 3_600_000;
+                agent.wall = WallMillis(agent.wall.0 + hour);
+                self.wall = WallMillis(self.wall.0 - hour);
+                self.stepped += 1;
+            }
+            _ => {}
+        }
+    }
+
     fn ping(&mut self, agent: usize) {
         let t1 = self.now;
         self.send(agent, Message::Ping { t1 });
@@ -208,8 +255,10 @@ impl World {
     /// The fabric: a millisecond to a fifth of a second, sometimes twice, sometimes never.
     fn send(&mut self, agent: usize, message: Message) {
         let copies = if self.chance.percent(self.loss) {
+            self.fabric.dropped += 1;
             0
         } else if self.chance.percent(self.loss) {
+            self.fabric.repeated += 1;
             2
         } else {
             1
@@ -234,14 +283,14 @@ impl World {
 
     fn deliver(&mut self, index: usize, message: Message) {
         match message {
-            Message::Command(command) if self.agents[index].up => {
+            Message::Command(command) if self.agents[index].hears() => {
                 let input = engine::Input::Command(command);
-                let out = self.agents[index].command(input, self.now, &mut self.chance);
+                let out = self.agents[index].command(input, self.now);
                 self.post(index, out);
             }
-            Message::Ping { t1 } if self.agents[index].up => {
+            Message::Ping { t1 } if self.agents[index].hears() => {
                 let agent = &self.agents[index];
-                let (t2, boot) = (agent.clock(self.now), agent.boot);
+                let (t2, boot, epoch) = (agent.clock(self.now), agent.boot, agent.epoch);
                 let statuses = agent.statuses();
                 self.send(
                     index,
@@ -249,11 +298,12 @@ impl World {
                         t1,
                         t2,
                         boot,
+                        epoch,
                         statuses,
                     },
                 );
             }
-            Message::Ack(seq) if self.agents[index].up => {
+            Message::Ack(seq) if self.agents[index].hears() => {
                 self.agents[index].acknowledged(seq, self.now);
             }
             Message::Command(_) | Message::Ping { .. } | Message::Ack(_) => {}
@@ -261,8 +311,15 @@ impl World {
                 t1,
                 t2,
                 boot,
+                epoch,
                 statuses,
-            } => self.pong(index, t1, t2, boot, statuses),
+            } => {
+                // A stream keeps its order: nothing of an epoch comes after the next one's.
+                if self.is_news(index, boot) && epoch >= self.epochs[index] {
+                    self.epochs[index] = epoch;
+                    self.pong(index, t1, t2, statuses);
+                }
+            }
             Message::Status { boot, status } => {
                 if self.is_news(index, boot) {
                     self.status(index, status);
@@ -286,17 +343,14 @@ impl World {
         boot >= known
     }
 
-    fn pong(&mut self, index: usize, t1: Mono, t2: Mono, boot: u64, statuses: Vec<Status>) {
-        if !self.is_news(index, boot) {
-            return;
-        }
+    fn pong(&mut self, index: usize, t1: Mono, t2: Mono, statuses: Vec<Status>) {
         let exchange = Exchange {
             t1,
             t2,
             t3: t2,
             t4: self.now,
         };
-        self.clocks[index].note(exchange, ClockEpoch(0));
+        self.clocks[index].note(exchange, ClockEpoch(self.epochs[index]));
         let agent = self.agents[index].id.clone();
         self.input(run::Input::Heard(agent.clone()));
         if self.bursts[index] > 0 {
@@ -387,7 +441,7 @@ impl World {
                     self.send(index, Message::Command(Command { key, order }));
                 }
                 Action::Journal(what) => {
-                    let wall = WallMillis(0);
+                    let wall = self.wall;
                     let event = Event {
                         at: self.now,
                         epoch: ClockEpoch(0),
@@ -426,6 +480,18 @@ impl World {
             body,
         };
         self.store.insert(key, (entry, 1));
+    }
+
+    /// How many sleeps of hosts agents told in the journal.
+    pub(crate) fn sleeps_told(&self) -> usize {
+        let told = |event: &Event| matches!(event.what, What::EpochOpened { .. });
+        self.store
+            .values()
+            .map(|(entry, _)| match &entry.body {
+                Body::Events(events) => events.iter().filter(|event| told(event)).count(),
+                _ => 0,
+            })
+            .sum()
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {

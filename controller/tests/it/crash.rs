@@ -157,7 +157,8 @@ fn die(death: Death) {
 /// Up to where the agent knows its records to be stored.
 fn acked(site: &Site) -> u64 {
     let ack = std::fs::read_to_string(site.data(KILLED).join("spool/ack"));
-    ack.map_or(0, |text| text.trim().parse().unwrap())
+    let number = |text: String| text.split(' ').next().unwrap().parse().unwrap();
+    ack.map_or(0, number)
 }
 
 fn killed_of(report: &Report) -> &AgentReport {

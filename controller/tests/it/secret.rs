@@ -101,7 +101,12 @@ fn a_secret_arrives_at_its_target_and_stands_nowhere_else() {
     std::fs::write(&policy, changed).unwrap();
     let agent = start(&site);
     let plan = site.ask(&["plan", "s.yaml"]).with(0);
-    assert!(plan.contains("allow 500 requests/s in all"), "{plan}");
+    let radius = "blast radius: the policies of 1 connected agent allow 500 requests/s over 2000 \
+                  connections in all; this plan makes up to 4";
+    assert!(plan.contains(radius), "{plan}");
+    let digest = site.seen("a-1")["policy"]["in-force"]["digest"].to_string();
+    let short = digest.get(1..9).unwrap();
+    assert!(plan.contains(&format!("policy {short}: a-1")), "{plan}");
     std::fs::write(dir.join("plan.txt"), plan).unwrap();
     let said = site.ask(&["run", "s.yaml", "--out", "out"]);
     std::fs::write(
@@ -119,7 +124,67 @@ fn a_secret_arrives_at_its_target_and_stands_nowhere_else() {
     );
     let none: [PathBuf; 0] = [];
     assert_eq!(holding(dir, CANARY), none);
-    let found = holding(dir, "${env:CANARY}").len();
-    println!("the reference is in {found} files, its value in none");
-    assert!(found >= 2, "the search finds");
+    let found = holding(dir, "${env:CANARY}");
+    println!("the reference is in {}, its value in none", list(&found));
+    let holds = |name: &str| found.iter().any(|path| path.ends_with(name));
+    assert!(holds("s.yaml") && found.len() >= 2, "the search finds");
+    // What must not hold it is there to be searched.
+    for (file, text) in [
+        ("out/report.json", "\"ask\""),
+        ("out/report.md", "ask"),
+        ("a-1.stderr", "an assignment was taken on"),
+        ("controller.stderr", "listens"),
+    ] {
+        let said = std::fs::read_to_string(dir.join(file)).unwrap_or_default();
+        assert!(said.contains(text), "{file}: {said}");
+    }
+    std::fs::write(dir.join("planted"), format!("x{CANARY}y")).unwrap();
+    assert_eq!(holding(dir, CANARY), [dir.join("planted")]);
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_secret_that_the_host_can_not_give_stops_the_run_before_anything_is_sent() {
+    let _took = took("no secret");
+    let site = Site::start();
+    let dir = site.dir();
+    let (address, seen) = echo();
+    write_fleet(dir, &[("a", "echo", address)]);
+    let token = dir.join("token");
+    std::fs::write(&token, CANARY).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&token, open).unwrap();
+    let file = format!("file:{}", token.display());
+    site.enrol(&Place::new("a-1", "a"));
+    let policy = site.data("a-1").join("policy.yaml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let allowed = format!(
+        "secrets:\n  env:CANARY: [{{network: 127.0.0.1/32, ports: all}}]\n  {file}: \
+         [{{network: 127.0.0.1/32, ports: all}}]\n"
+    );
+    std::fs::write(&policy, text.replace("secrets: {}\n", &allowed)).unwrap();
+    let agent = site.run_agent("a-1", &mut clean(Command::new(program("nepho-agent"))));
+    for (reference, why) in [
+        ("env:CANARY".to_owned(), "the variable is not set"),
+        (file.clone(), "others may read the file, its mode is 644"),
+    ] {
+        let scenario = format!(
+            "api: nepho/v1\nname: s\nfleet: fleet.yaml\nstages:\n  - name: one\n    lasts: 2s\n    \
+             steps:\n      ask: {{probe: {{http: {{path: /, headers: {{x-key: \"${{{reference}}}\"}}}}, \
+             every: 250ms, timeout: 1s}}}}\n    expect:\n      - {{on: ask, failures: {{max: 0}}}}\n"
+        );
+        std::fs::write(dir.join("s.yaml"), scenario).unwrap();
+        site.ask(&["plan", "s.yaml"]).with(0);
+        let said = site.ask(&["run", "s.yaml"]);
+        let all = format!("{}{}", said.stdout, said.stderr);
+        assert_eq!(said.code, Some(7), "{all}");
+        assert!(all.contains(&reference) && all.contains(why), "{all}");
+        assert!(agent.errors().contains(why), "{}", agent.errors());
+    }
+    assert!(seen.try_recv().is_err(), "nothing was sent");
+    assert_eq!(holding(dir, CANARY), [token]);
 }

@@ -12,7 +12,7 @@ use proptest::{
     sample::select,
 };
 
-use super::{digest, name, run_time, span, text};
+use super::{digest, name, run_time, seq, span, text};
 
 pub(crate) fn mono() -> impl Strategy<Value = Mono> {
     span().prop_map(|Nanos(at)| Mono(at))
@@ -72,6 +72,10 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
             }
         }),
         span().prop_map(|suspended| What::EpochOpened { suspended }),
+        (seq(), seq()).prop_map(|(one, other)| What::Gap {
+            from: one.min(other),
+            to: one.max(other)
+        }),
     ]
 }
 

@@ -78,6 +78,9 @@ fn policy() -> impl Strategy<Value = PolicyReport> {
     let in_force = "[ -~]{0,80}".prop_map(|canonical| PolicyReport::InForce {
         digest: nepho_common::id::Digest::of(canonical.as_bytes()),
         canonical,
+        doors: ["[::1]:7443", "c.example:1"]
+            .map(|door| door.to_owned().try_into().expect("these are endpoints"))
+            .into(),
     });
     prop_oneof![in_force, text().prop_map(PolicyReport::Refusing)]
 }
@@ -155,9 +158,10 @@ prop_compose! {
     fn pong()(
         (id, t1, t2, t3) in any::<(u64, u64, u64, u64)>(),
         epoch in any::<u32>(), runs in vec(status(), 0..4),
+        policy in proptest::option::of(policy()),
     ) -> Pong {
         let (t1, t2, t3) = (Mono(t1), Mono(t2), Mono(t3));
-        Pong { id, t1, t2, t3, epoch: ClockEpoch(epoch), runs }
+        Pong { id, t1, t2, t3, epoch: ClockEpoch(epoch), runs, policy }
     }
 }
 

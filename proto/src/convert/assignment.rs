@@ -5,7 +5,7 @@ use nepho_common::{
     plan::{Act, AssignedStage, AssignedStep, Assignment, Probe, Target},
 };
 
-use super::field::{id, list, name, set, span, within_range};
+use super::field::{id, list, name, said, set, span, within_range};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
     limits::{FEATURES_MAX, SPAN_MAX, STAGES_MAX, STEPS_MAX, TARGETS_MAX},
@@ -66,8 +66,11 @@ impl TryFrom<wire::AssignedStep> for AssignedStep {
     type Error = BadMessage;
 
     fn try_from(wire: wire::AssignedStep) -> Result<Self, BadMessage> {
-        let wire::assigned_step::Act::Probe(probe) =
-            wire.act.ok_or(Wrong::Missing).within("act")?;
+        let unknown = || match wire.kind.as_str() {
+            "" => Wrong::Missing,
+            kind => Wrong::Kind(said(kind)),
+        };
+        let wire::assigned_step::Act::Probe(probe) = wire.act.ok_or_else(unknown).within("act")?;
         Ok(Self {
             name: name("name", wire.name)?,
             act: Act::Probe(probe.try_into().within("probe")?),
@@ -81,6 +84,7 @@ impl From<&AssignedStep> for wire::AssignedStep {
         Self {
             name: step.name.to_string(),
             act: Some(wire::assigned_step::Act::Probe(probe.into())),
+            kind: "probe".to_owned(),
         }
     }
 }
@@ -183,10 +187,19 @@ mod tests {
         let step = wire::AssignedStep {
             name: "s".to_owned(),
             act: None,
+            kind: String::new(),
         };
-        assert_eq!(
-            AssignedStep::try_from(step).unwrap_err().to_string(),
-            "act: is missing"
+        let refused = |step: &wire::AssignedStep| {
+            AssignedStep::try_from(step.clone())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(refused(&step), "act: is missing");
+        let kind = "fault\n".to_owned();
+        let refused = refused(&wire::AssignedStep { kind, ..step });
+        assert!(
+            refused.starts_with("act: is a \"fault") && !refused.contains('\n'),
+            "{refused}"
         );
     }
 }

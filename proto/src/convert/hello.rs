@@ -3,14 +3,14 @@
 use nepho_common::{
     control::{Hello, Host, PolicyReport},
     id::Digest,
-    policy::CANONICAL_MAX,
+    policy::{CANONICAL_MAX, Endpoint},
     time::ClockEpoch,
 };
 
 use super::field::{id, list, part, plain, said, seq, set, text};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::{FEATURES_MAX, RUNS_MAX},
+    limits::{DOORS_MAX, FEATURES_MAX, RUNS_MAX},
     wire::{self, policy_report::State},
 };
 
@@ -67,7 +67,23 @@ impl TryFrom<wire::PolicyReport> for PolicyReport {
                 if Digest::of(canonical.as_bytes()) != digest {
                     return Err(Wrong::Digest).within("sha256");
                 }
-                Ok(Self::InForce { canonical, digest })
+                let door = |(nth, door): (usize, String)| {
+                    let place = format!("doors[{nth}]");
+                    let read = Endpoint::try_from(text(&place, door)?);
+                    read.map_err(|bad| Wrong::Encoding(bad.to_string()))
+                        .within(&place)
+                };
+                let found = policy.doors.len();
+                if found > DOORS_MAX {
+                    let max = DOORS_MAX;
+                    return Err(Wrong::TooMany { found, max }).within("doors");
+                }
+                let doors = policy.doors.into_iter().enumerate().map(door);
+                Ok(Self::InForce {
+                    canonical,
+                    digest,
+                    doors: doors.collect::<Result<_, BadMessage>>()?,
+                })
             }
             State::Refusing(why) => text("refusing", why).map(Self::Refusing),
         }
@@ -77,9 +93,14 @@ impl TryFrom<wire::PolicyReport> for PolicyReport {
 impl From<&PolicyReport> for wire::PolicyReport {
     fn from(report: &PolicyReport) -> Self {
         let state = match report {
-            PolicyReport::InForce { canonical, digest } => State::InForce(wire::PolicyInForce {
+            PolicyReport::InForce {
+                canonical,
+                digest,
+                doors,
+            } => State::InForce(wire::PolicyInForce {
                 canonical_json: canonical.clone(),
                 sha256: digest.bytes().to_vec(),
+                doors: doors.iter().map(ToString::to_string).collect(),
             }),
             PolicyReport::Refusing(why) => State::Refusing(said(why)),
         };

@@ -2,7 +2,7 @@
 
 use nepho_common::{
     control::Hello,
-    id::Seq,
+    id::{RunKey, Seq},
     time::{ClockEpoch, Mono},
 };
 
@@ -11,7 +11,10 @@ use crate::{
     bad::{BadMessage, Within as _, Wrong},
     limits::RUNS_MAX,
     session::{Ack, AgentMessage, ControllerMessage, Ping, Pong, Welcome},
-    wire::{self, agent_message::Message as Agent, controller_message::Message as Controller},
+    wire::{
+        self, agent_message::Message as Agent, command::Order,
+        controller_message::Message as Controller,
+    },
 };
 
 impl TryFrom<wire::AgentMessage> for AgentMessage {
@@ -59,7 +62,18 @@ impl TryFrom<wire::ControllerMessage> for ControllerMessage {
                 id: ping.id,
                 t1: Mono(ping.t1),
             })),
-            Controller::Command(command) => command.try_into().map(Self::Command).within("command"),
+            Controller::Command(command) => {
+                let key = command.key.clone();
+                let why = match command.try_into().within("command") {
+                    Ok(command) => return Ok(Self::Command(command)),
+                    Err(why) => why,
+                };
+                // Without a key there is nobody to answer for.
+                match key.map(RunKey::try_from) {
+                    Some(Ok(key)) => Ok(Self::Strange { key, why }),
+                    Some(Err(_)) | None => Err(why),
+                }
+            }
             Controller::Goodbye(bye) => {
                 let reason = text("goodbye.reason", bye.reason)?;
                 Ok(Self::Goodbye { reason })
@@ -81,6 +95,7 @@ impl From<ControllerMessage> for wire::ControllerMessage {
                 t1: ping.t1.0,
             }),
             ControllerMessage::Command(command) => Controller::Command(command.into()),
+            ControllerMessage::Strange { key, why } => Controller::Command(strange(key, why)),
             ControllerMessage::Goodbye { reason } => Controller::Goodbye(wire::Goodbye {
                 reason: said(reason),
             }),
@@ -88,6 +103,34 @@ impl From<ControllerMessage> for wire::ControllerMessage {
         Self {
             message: Some(message),
         }
+    }
+}
+
+/// What can't be read can't be written either, but for what is known of it: the name of a step.
+fn strange(key: &RunKey, why: &BadMessage) -> wire::Command {
+    let order = if let Wrong::Kind(kind) = &why.wrong {
+        let step = wire::AssignedStep {
+            name: "strange".to_owned(),
+            act: None,
+            kind: kind.clone(),
+        };
+        let stage = wire::AssignedStage {
+            name: "strange".to_owned(),
+            lasts: 1,
+            steps: vec![step],
+        };
+        Some(Order::Prepare(wire::Assignment {
+            plan: vec![0; 32],
+            environment: "strange".to_owned(),
+            features: Vec::new(),
+            stages: vec![stage],
+        }))
+    } else {
+        None
+    };
+    wire::Command {
+        key: Some(key.into()),
+        order,
     }
 }
 
@@ -117,6 +160,11 @@ impl TryFrom<wire::Pong> for Pong {
             t3: Mono(wire.t3),
             epoch: ClockEpoch(wire.epoch),
             runs: list("runs", wire.runs, RUNS_MAX)?,
+            policy: wire
+                .policy
+                .map(TryInto::try_into)
+                .transpose()
+                .within("policy")?,
         })
     }
 }
@@ -130,6 +178,7 @@ impl From<&Pong> for wire::Pong {
             t3: pong.t3.0,
             epoch: pong.epoch.0,
             runs: pong.runs.iter().map(Into::into).collect(),
+            policy: pong.policy.as_ref().map(Into::into),
         }
     }
 }
@@ -199,6 +248,48 @@ mod tests {
                 ControllerMessage::try_from(wire).ok();
             }
         }
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_read_is_strange_and_says_for_whom() {
+        let key = wire::RunKey {
+            run: "r".to_owned(),
+            attempt: 1,
+            fence: 0,
+        };
+        let read = |command: wire::Command| {
+            ControllerMessage::try_from(wire::ControllerMessage {
+                message: Some(Controller::Command(command)),
+            })
+        };
+        let order = None;
+        let unknown = read(wire::Command {
+            key: Some(key.clone()),
+            order: order.clone(),
+        });
+        let Ok(ControllerMessage::Strange { key: whose, why }) = unknown else {
+            panic!("{unknown:?}");
+        };
+        assert_eq!(
+            (whose.run.as_str(), why.to_string().as_str()),
+            ("r", "command.order: is missing")
+        );
+        let fault = Wrong::Kind("fault".to_owned());
+        let field = String::new();
+        let why = BadMessage {
+            field,
+            wrong: fault,
+        };
+        let sent = ControllerMessage::Strange { key: whose, why };
+        let Ok(ControllerMessage::Strange { why, .. }) =
+            ControllerMessage::try_from(wire::ControllerMessage::from(sent))
+        else {
+            panic!("it can't be read");
+        };
+        let place = "command.prepare.stages[0].steps[0].act: is a \"fault\"";
+        assert!(why.to_string().starts_with(place), "{why}");
+        // Without a key there is nobody to answer.
+        assert!(read(wire::Command { key: None, order }).is_err());
     }
 
     #[test]

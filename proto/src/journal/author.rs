@@ -39,7 +39,8 @@ const fn is_controllers(what: &What) -> bool {
         What::StageStarted { .. }
         | What::StageEnded { .. }
         | What::Missed { .. }
-        | What::EpochOpened { .. } => false,
+        | What::EpochOpened { .. }
+        | What::Gap { .. } => false,
         What::RunStarted { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }

@@ -1,10 +1,12 @@
 //! What is said in a session.
 
 use nepho_common::{
-    control::{Command, Hello, Status},
-    id::{AgentId, Seq, SpoolId},
+    control::{Command, Hello, PolicyReport, Status},
+    id::{AgentId, RunKey, Seq, SpoolId},
     time::{ClockEpoch, Mono, Nanos},
 };
+
+use crate::bad::BadMessage;
 
 /// From an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,14 @@ pub enum ControllerMessage {
     Ping(Ping),
     /// What it wants.
     Command(Command),
+    /// What it wants in words that this release can't read: of a newer release, or nonsense. It is
+    /// answered with a refusal, for silence would leave the run waiting.
+    Strange {
+        /// Which run, which try, by which right.
+        key: RunKey,
+        /// What was wrong with it.
+        why: BadMessage,
+    },
     /// It ends the session, and why.
     Goodbye {
         /// For people.
@@ -73,6 +83,8 @@ pub struct Pong {
     pub epoch: ClockEpoch,
     /// Every run that the agent knows, so that a lost status does no harm.
     pub runs: Vec<Status>,
+    /// When it is another one than this session was told of before.
+    pub policy: Option<PolicyReport>,
 }
 
 /// Everything of this spool up to `seq` has been committed by the store.

@@ -184,6 +184,7 @@ impl Run {
         self.state = State::Scheduled(Slot { stage, at, at_run });
         let begin = Action::Begin {
             key: self.key.clone(),
+            plan: self.assignment.plan,
             stage: assigned,
             at,
             at_run,

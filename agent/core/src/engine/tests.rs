@@ -41,7 +41,7 @@ fn start(stage: &str, at: u64) -> Input {
 }
 
 fn engine() -> Engine {
-    Engine::new(BTreeSet::new(), Ok(Policy::careful()))
+    Engine::new(BTreeSet::new(), Ok(Policy::careful()), Vec::new())
 }
 
 fn phase(engine: &Engine) -> Phase {
@@ -275,15 +275,37 @@ fn refusal(engine: &mut Engine, assignment: Assignment) -> Option<String> {
 
 #[test]
 fn without_a_policy_everything_is_refused_and_within_one_it_is_taken() {
-    let mut engine = Engine::new(BTreeSet::new(), Err("no policy.yaml".to_owned()));
+    let mut engine = Engine::new(
+        BTreeSet::new(),
+        Err("no policy.yaml".to_owned()),
+        Vec::new(),
+    );
     let why = refusal(&mut engine, assignment());
     assert_eq!(why.as_deref(), Some("no policy.yaml"));
     assert!(engine.statuses().is_empty());
     let mut policy = Policy::careful();
     policy.limits.stage_seconds = 0;
-    let mut engine = Engine::new(BTreeSet::new(), Ok(policy));
+    let mut engine = Engine::new(BTreeSet::new(), Ok(policy), Vec::new());
     assert!(refusal(&mut engine, assignment()).is_some_and(|why| why.contains("stage-seconds")));
     assert_eq!(refusal(&mut self::engine(), assignment()), None);
+}
+
+#[test]
+fn what_every_agent_refuses_comes_after_the_policy() {
+    let mut engine = engine();
+    let mut odd = assignment();
+    odd.stages.push(odd.stages[0].clone());
+    let told = engine.handle(order(Order::Prepare(Box::new(odd))), Mono(0));
+    assert!(
+        matches!(
+            told.as_slice(),
+            [Action::Tell(Status {
+                phase: Phase::Refused(Refusal::Invalid(_)),
+                ..
+            })]
+        ),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -316,14 +338,13 @@ fn a_secret_that_the_host_can_not_give_refuses_the_whole_by_its_name() {
         act: Act::Probe(probe),
     }];
     let mut policy = Policy::careful();
-    let rule = TargetRule {
-        network: Some("10.0.0.1".parse().unwrap()),
-        host: None,
-        ports: nepho_common::policy::Ports::All,
-    };
+    let rule = TargetRule::network(
+        "10.0.0.1".parse().unwrap(),
+        nepho_common::policy::Ports::All,
+    );
     let secret: SecretRef = "env:T".parse().unwrap();
     policy.secrets.insert(secret.clone(), vec![rule]);
-    let mut engine = Engine::new(assignment.features.clone(), Ok(policy));
+    let mut engine = Engine::new(assignment.features.clone(), Ok(policy), Vec::new());
     engine.handle(
         Input::Unreadable([(secret, "it is not set".to_owned())].into()),
         Mono(0),

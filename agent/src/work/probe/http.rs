@@ -13,7 +13,7 @@ use nepho_common::{
     plan::HttpCheck,
     policy::{Endpoint, Policy},
     recording::Outcome,
-    secret::{Part, parts},
+    secret::{Part, SecretRef, parts},
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
@@ -23,12 +23,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    super::{
-        guard::Guard,
-        secret::{self, Secret},
-    },
+    super::{guard::Guard, secret},
     Failure, connect,
 };
+use crate::hold;
 
 /// The most that is read of an answer. A health check answers in a line; a target that never ends
 /// must not fill our memory.
@@ -49,8 +47,8 @@ pub(super) struct HttpQuestion {
     path: Uri,
     headers: HeaderMap,
     to: Endpoint,
-    /// What was put into headers, to be taken out of every text.
-    secrets: Vec<Secret>,
+    /// What was put into headers.
+    secrets: Vec<SecretRef>,
     tls: Option<ServerName<'static>>,
     expected: BTreeSet<u16>,
 }
@@ -94,17 +92,16 @@ impl HttpQuestion {
         &self.to
     }
 
-    /// The text without any secret of this request.
-    pub(super) fn scrubbed(&self, text: String) -> String {
-        let secrets = self.secrets.iter();
-        secrets.fold(text, |text, secret| secret.scrubbed(&text))
-    }
-
     pub(super) async fn ask(
         &self,
         tls: Option<&TlsConnector>,
         guard: &Guard,
     ) -> Result<Outcome, Failure> {
+        let policy = guard.policy();
+        for secret in &self.secrets {
+            // Once more: the policy may have been changed since the stage began.
+            policy.admits_secret(secret, &self.to)?;
+        }
         let stream = connect(&self.to, guard).await?;
         match (&self.tls, tls) {
             (None, _) => self.exchange(stream).await,
@@ -125,6 +122,11 @@ impl HttpQuestion {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.path.clone();
         *request.headers_mut() = self.headers.clone();
+        hold::spill_at("probe.before-send", || {
+            let values = self.headers.values().map(HeaderValue::as_bytes);
+            let values: Vec<_> = values.map(String::from_utf8_lossy).collect();
+            values.join(", ")
+        });
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_MAX).max_headers(HEADERS_MAX);
         let (mut sender, connection) = builder
@@ -172,7 +174,7 @@ fn headers(
     authority: &str,
     to: &Endpoint,
     policy: &Policy,
-) -> Result<(HeaderMap, Vec<Secret>), String> {
+) -> Result<(HeaderMap, Vec<SecretRef>), String> {
     let mut headers = HeaderMap::new();
     let mut secrets = Vec::new();
     for (name, value) in &check.headers {
@@ -189,7 +191,7 @@ fn headers(
                     let read = secret::read(&reference);
                     let found = read.map_err(|why| bad(&format!("secret {reference}: {why}")))?;
                     text.push_str(found.reveal());
-                    secrets.push(found);
+                    secrets.push(reference);
                 }
             }
         }

@@ -15,7 +15,13 @@ mod tcp;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nepho_common::{plan::Check, policy::Endpoint, recording::Outcome, time::Nanos};
+use nepho_common::{
+    id::{Feature, PlanId, RunId, StageName},
+    plan::Check,
+    policy::Endpoint,
+    recording::Outcome,
+    time::Nanos,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -27,6 +33,7 @@ use crate::{chain::Chain, clock};
 /// A check, made ready before its first instant.
 #[derive(Debug)]
 pub struct Question {
+    action: Feature,
     kind: Result<Kind, String>,
     /// A refusal by the policy is said once for each target of a stage.
     is_denial_said: AtomicBool,
@@ -46,12 +53,13 @@ impl Question {
         let endpoint = Endpoint::of(check).map_err(|why| why.to_string());
         let kind = endpoint.and_then(|to| match check {
             Check::Http(check) => {
-                let ask = HttpQuestion::new(check, to, guard.policy())?;
+                let ask = HttpQuestion::new(check, to, &guard.policy())?;
                 Ok(Kind::Http(Box::new(ask)))
             }
             Check::Tcp(_) => Ok(Kind::Tcp(TcpQuestion(to))),
         });
         Self {
+            action: check.feature(),
             kind,
             is_denial_said: AtomicBool::new(false),
         }
@@ -63,18 +71,20 @@ impl Question {
         self.kind.as_ref().err().map(String::as_str)
     }
 
-    /// Says in this host's own log how it failed, without the secrets that were sent.
-    fn log(&self, kind: &Kind, failure: &Failure, outcome: Outcome) {
-        let text = Chain(failure).to_string();
-        let (text, to) = match kind {
-            Kind::Http(ask) => (ask.scrubbed(text), ask.to()),
-            Kind::Tcp(ask) => (text, &ask.0),
+    /// Says in this host's own log how it failed; the log takes every secret out.
+    fn log(&self, kind: &Kind, failure: &Failure, outcome: Outcome, cause: &Cause) {
+        let Cause { run, plan, stage } = cause;
+        let to = match kind {
+            Kind::Http(ask) => ask.to(),
+            Kind::Tcp(ask) => &ask.0,
         };
+        let error = Chain(failure);
         let denied = matches!(failure, Failure::Denied(_));
         if denied && !self.is_denial_said.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%to, rule = %text, "a request was refused by the policy");
+            let rule = error;
+            tracing::warn!(%run, %plan, %stage, %to, %rule, "a request was refused by the policy");
         } else {
-            tracing::debug!(%to, error = %text, ?outcome, "a request failed");
+            tracing::debug!(%run, %stage, %to, %error, ?outcome, "a request failed");
         }
     }
 
@@ -86,6 +96,17 @@ impl Question {
     }
 }
 
+/// For what a request is made: a line in the log about it says so.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// The run.
+    pub run: RunId,
+    /// Its plan.
+    pub plan: PlanId,
+    /// The stage.
+    pub stage: StageName,
+}
+
 /// Asks.
 #[derive(Clone)]
 #[expect(
@@ -95,6 +116,7 @@ impl Question {
 pub struct Asker {
     tls: Option<TlsConnector>,
     guard: Guard,
+    cause: Cause,
 }
 
 impl Asker {
@@ -103,13 +125,14 @@ impl Asker {
     pub async fn ready_for<'a>(
         mut questions: impl Iterator<Item = &'a Question>,
         guard: Guard,
+        cause: Cause,
     ) -> Self {
         let tls = if questions.any(Question::needs_tls) {
             Some(http::tls().await)
         } else {
             None
         };
-        Self { tls, guard }
+        Self { tls, guard, cause }
     }
 
     /// Asks and waits for the end, at most for `timeout`.
@@ -118,7 +141,7 @@ impl Asker {
             return Outcome::OurSide;
         };
         let answer = async {
-            let _leave = self.guard.enter(clock::now())?;
+            let _leave = self.guard.enter(&question.action, clock::now())?;
             match kind {
                 Kind::Http(ask) => ask.ask(self.tls.as_ref(), &self.guard).await,
                 Kind::Tcp(ask) => ask.ask(&self.guard).await,
@@ -128,7 +151,7 @@ impl Asker {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => {
                 let outcome = failure.outcome();
-                question.log(kind, &failure, outcome);
+                question.log(kind, &failure, outcome, &self.cause);
                 outcome
             }
             Err(_) => Outcome::Timeout,

@@ -49,16 +49,13 @@ fn assignment(checks: &[Check], every: Nanos) -> Assignment {
 fn said(policy: &Policy, checks: &[Check]) -> String {
     let assignment = assignment(checks, Nanos::from_secs(1));
     policy
-        .admits(&assignment)
+        .admits(&assignment, &[])
         .map_or_else(|denied| denied.to_string(), |()| "yes".to_owned())
 }
 
 fn named(host: &str) -> TargetRule {
-    TargetRule {
-        network: None,
-        host: Some(host.to_owned().try_into().unwrap()),
-        ports: Ports::Only(vec![(443, 443)]),
-    }
+    let host = host.to_owned().try_into().unwrap();
+    TargetRule::host(host, Ports::Only(vec![(443, 443)]))
 }
 
 #[test]
@@ -94,11 +91,7 @@ fn the_careful_default_takes_private_targets_and_no_other() {
 #[test]
 fn what_no_policy_can_allow_is_refused_even_when_everything_is_listed() {
     let mut policy = Policy::careful();
-    let everything = |network: &str| TargetRule {
-        network: Some(network.parse().unwrap()),
-        host: None,
-        ports: Ports::All,
-    };
+    let everything = |network: &str| TargetRule::network(network.parse().unwrap(), Ports::All);
     policy.targets.extend(["0.0.0.0/0", "::/0"].map(everything));
     for host in [
         "169.254.169.254",
@@ -192,14 +185,8 @@ fn a_secret_goes_only_where_its_own_list_says() {
     let ask = |policy: &Policy, url: &str| said(policy, &[http(url, "Bearer ${env:TOKEN}")]);
     let refused = "secret env:TOKEN may not go to";
     assert!(ask(&policy, "http://10.0.0.1/").contains(refused));
-    let only = TargetRule {
-        network: Some("10.0.0.1".parse().unwrap()),
-        host: None,
-        ports: "80"
-            .parse::<u16>()
-            .map(|p| Ports::Only(vec![(p, p)]))
-            .unwrap(),
-    };
+    let port = Ports::Only(vec![(80, 80)]);
+    let only = TargetRule::network("10.0.0.1".parse().unwrap(), port);
     policy
         .secrets
         .insert("env:TOKEN".parse().unwrap(), vec![only]);
@@ -222,36 +209,128 @@ fn actions_rates_connections_and_durations_have_their_limits() {
     let mut policy = Policy::careful();
     policy.limits = super::super::Limits {
         requests_per_second: 20,
-        connections: 40,
+        connections: 60,
         stage_seconds: 10,
     };
     let many = |n: usize, every| assignment(&vec![tcp("10.0.0.1", 1); n], every);
     let second = Nanos::from_secs(1);
-    assert_eq!(policy.admits(&many(20, second)), Ok(()));
+    assert_eq!(policy.admits(&many(20, second), &[]), Ok(()));
     assert_eq!(peak_rate(&many(20, second)), 20);
     assert!(matches!(
-        policy.admits(&many(21, second)),
+        policy.admits(&many(21, second), &[]),
         Err(Denied::Rate { asked: 21, .. })
     ));
-    policy.limits.connections = 39;
+    policy.limits.connections = 59;
     assert!(matches!(
-        policy.admits(&many(20, second)),
-        Err(Denied::Connections { asked: 40, .. })
+        policy.admits(&many(20, second), &[]),
+        Err(Denied::Connections { asked: 60, .. })
     ));
     let mut long = many(1, second);
     long.stages[0].lasts = Nanos(10_000_000_001);
-    assert!(matches!(policy.admits(&long), Err(Denied::Lasts { .. })));
+    assert!(matches!(
+        policy.admits(&long, &[]),
+        Err(Denied::Lasts { .. })
+    ));
     policy.actions = ["probe.http".parse().unwrap()].into();
     assert!(matches!(
-        policy.admits(&many(1, second)),
+        policy.admits(&many(1, second), &[]),
         Err(Denied::Action(_))
     ));
     let mut hidden = many(1, second);
     hidden.features.clear();
     assert!(
-        matches!(policy.admits(&hidden), Err(Denied::Action(_))),
+        matches!(policy.admits(&hidden, &[]), Err(Denied::Action(_))),
         "said or not"
     );
+}
+
+#[test]
+fn a_burst_counts_by_its_worst_second_and_not_by_its_mean() {
+    let rate = |every: u64, offsets: &[u64]| {
+        let mut one = assignment(&vec![tcp("10.0.0.1", 1); offsets.len()], Nanos(every));
+        let Act::Probe(probe) = &mut one.stages[0].steps[0].act;
+        for (target, offset) in probe.to.iter_mut().zip(offsets) {
+            target.offset = Nanos(*offset);
+        }
+        peak_rate(&one)
+    };
+    let second = SECOND.0;
+    let even: Vec<u64> = (0..100).map(|nth| nth * second / 10).collect();
+    assert_eq!(rate(10 * second, &even), 10, "spread over ten seconds");
+    assert_eq!(rate(10 * second, &[0; 100]), 100, "all at once");
+    assert_eq!(rate(second / 10, &[7]), 10);
+    assert_eq!(rate(second * 7 / 10, &[0]), 2, "at 0 and at 0.7 s");
+    assert_eq!(
+        rate(10 * second, &[9 * second + second / 2, 0, second]),
+        2,
+        "over the end of a turn"
+    );
+    assert_eq!(rate(3600 * second, &[0]), 1);
+}
+
+#[test]
+fn the_doors_of_our_own_controller_are_no_targets() {
+    let policy = Policy::careful();
+    let door = |text: &str| Endpoint::try_from(text.to_owned()).unwrap();
+    let doors = [
+        door("10.0.0.1:7444"),
+        door("127.0.0.1:7443"),
+        door("localhost:7444"),
+    ];
+    let ask = |host: &str, port| {
+        let asked = assignment(&[tcp(host, port)], Nanos::from_secs(1));
+        policy.admits(&asked, &doors)
+    };
+    for (host, port) in [
+        ("10.0.0.1", 7444),
+        ("::ffff:10.0.0.1", 7444),
+        ("127.0.0.1", 7443),
+        ("127.0.0.2", 7443),
+        ("::1", 7443),
+        ("LOCALHOST.", 7444),
+    ] {
+        let denied = ask(host, port);
+        assert!(
+            matches!(denied, Err(Denied::Controller(_))),
+            "{host}:{port}"
+        );
+    }
+    for (host, port) in [("10.0.0.1", 7445), ("10.0.0.2", 7444), ("127.0.0.1", 7444)] {
+        assert_eq!(ask(host, port), Ok(()), "{host}:{port}");
+    }
+}
+
+#[test]
+fn a_name_may_have_addresses_of_its_own() {
+    let mut policy = Policy::careful();
+    let mut rule = named("api.example");
+    rule.addresses = vec!["93.184.0.0/16".parse().unwrap()];
+    policy.targets.push(rule);
+    let at = |host: &str, ip: &str| {
+        let check = http(&format!("https://{host}/"), "");
+        policy.admits_address(&Endpoint::of(&check).unwrap(), ip.parse().unwrap())
+    };
+    assert_eq!(at("api.example", "93.184.216.34"), Ok(()));
+    assert_eq!(at("api.example", "::ffff:93.184.216.34"), Ok(()));
+    assert!(matches!(
+        at("api.example", "93.185.0.1"),
+        Err(Denied::Target(_))
+    ));
+    assert!(matches!(
+        at("b.example", "93.184.216.34"),
+        Err(Denied::Target(_))
+    ));
+    assert!(matches!(
+        at("93.184.216.34", "93.184.216.34"),
+        Err(Denied::Target(_))
+    ));
+    policy.targets.last_mut().unwrap().addresses = vec!["0.0.0.0/0".parse().unwrap()];
+    let check = http("https://api.example/", "");
+    let metadata = "169.254.169.254".parse().unwrap();
+    assert!(matches!(
+        policy.admits_address(&Endpoint::of(&check).unwrap(), metadata),
+        Err(Denied::BuiltIn { .. })
+    ));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use nepho_common::{
     control::PolicyReport,
     id::AgentId,
     plan::{Assignment, Plan},
-    policy::{HostPattern, Network, Policy, Ports, TargetRule, peak_rate, references},
+    policy::{Endpoint, HostPattern, Network, Policy, Ports, TargetRule, peak_rate, references},
     secret::{Part, SecretRef, parts},
 };
 use serde::{Deserialize, Serialize};
@@ -22,28 +22,44 @@ use crate::{
 pub struct BlastRadius {
     /// Agents with a policy that we know.
     pub agents: u64,
-    /// Agents whose policy we do not know: their limits are not in the sum.
+    /// Agents whose policy we do not know: their limits are not in the sums.
     pub unknown: u64,
     /// Requests per second that their policies allow in all.
     pub allowed: u64,
-    /// Requests per second of each agent's fastest stage in this plan, in all.
+    /// Connections at a time that they allow in all.
+    #[serde(default)]
+    pub connections: u64,
+    /// Requests in the busiest second of each agent in this plan, in all.
     pub used: u64,
 }
 
-/// The blast radius, when every agent may do its part.
+/// What the agents' policies say to a plan.
+#[derive(Debug, Default)]
+pub(super) struct Permitted {
+    pub(super) blast: BlastRadius,
+    /// Of those that take part.
+    pub(super) policies: BTreeMap<AgentId, String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// What is permitted, when every agent may do its part.
 ///
 /// # Errors
 /// Each agent that will refuse, with the rule.
-pub(super) fn judge(plan: &Plan, inventory: &Inventory) -> Result<BlastRadius, Vec<String>> {
-    let mut blast = BlastRadius::default();
+pub(super) fn judge(plan: &Plan, inventory: &Inventory) -> Result<Permitted, Vec<String>> {
+    let mut permitted = Permitted::default();
+    let blast = &mut permitted.blast;
     for available in inventory.agents.values() {
-        match policy(available.policy.as_ref()) {
-            Some(policy) => {
+        match available.policy.as_ref().map(Known::of) {
+            Some(Known::Policy(policy, _)) => {
+                let limits = policy.limits;
                 blast.agents += 1;
-                let allowed = policy.limits.requests_per_second;
-                blast.allowed = blast.allowed.saturating_add(allowed);
+                blast.allowed = blast.allowed.saturating_add(limits.requests_per_second);
+                blast.connections = blast.connections.saturating_add(limits.connections);
             }
-            None => blast.unknown += 1,
+            // It refuses everything, so it adds nothing.
+            Some(Known::Refusing(_)) => blast.agents += 1,
+            Some(Known::Newer) | None => blast.unknown += 1,
         }
     }
     let mut refusals = Vec::new();
@@ -53,18 +69,58 @@ pub(super) fn judge(plan: &Plan, inventory: &Inventory) -> Result<BlastRadius, V
         let available = inventory.agents.get(agent);
         let report = available.and_then(|available| available.policy.as_ref());
         refusals.extend(refusal(agent, report, &assignment));
+        permitted.policies.insert(agent.clone(), in_a_word(report));
+        permitted.notes.extend(note(agent, report));
     }
     if refusals.is_empty() {
-        Ok(blast)
+        Ok(permitted)
     } else {
         Err(refusals)
     }
 }
 
-fn policy(report: Option<&PolicyReport>) -> Option<Policy> {
-    match report? {
-        PolicyReport::InForce { canonical, .. } => Policy::read(canonical),
-        PolicyReport::Refusing(_) => None,
+/// A report as far as this release can read it.
+enum Known<'a> {
+    Policy(Policy, &'a [Endpoint]),
+    /// Of a newer release.
+    Newer,
+    Refusing(&'a str),
+}
+
+impl<'a> Known<'a> {
+    fn of(report: &'a PolicyReport) -> Self {
+        match report {
+            PolicyReport::InForce {
+                canonical, doors, ..
+            } => Policy::read(canonical).map_or(Self::Newer, |policy| Self::Policy(policy, doors)),
+            PolicyReport::Refusing(why) => Self::Refusing(why),
+        }
+    }
+}
+
+/// A policy as a list of agents shows it: the first digits of its digest, for agents with one
+/// policy show the same.
+#[must_use]
+pub fn in_a_word(report: Option<&PolicyReport>) -> String {
+    match report {
+        Some(PolicyReport::InForce { digest, .. }) => digest.short(),
+        Some(PolicyReport::Refusing(_)) => "refuses all work".to_owned(),
+        None => "too old to tell its policy".to_owned(),
+    }
+}
+
+fn note(agent: &AgentId, report: Option<&PolicyReport>) -> Option<String> {
+    match report.map(Known::of) {
+        Some(Known::Policy(..) | Known::Refusing(_)) => None,
+        Some(Known::Newer) => Some(format!(
+            "the policy of agent {agent} is of a newer release than this controller, which can't \
+             judge it: whether the agent takes its part shows when the run is prepared; upgrade \
+             the controller"
+        )),
+        None => Some(format!(
+            "agent {agent} is too old to tell its policy, and has none: it does whatever this \
+             controller asks; upgrade it"
+        )),
     }
 }
 
@@ -73,22 +129,26 @@ fn refusal(
     report: Option<&PolicyReport>,
     assignment: &Assignment,
 ) -> Option<String> {
-    if let Some(PolicyReport::Refusing(why)) = report {
-        return Some(format!("agent {agent} refuses all work: {why}"));
+    match report.map(Known::of) {
+        Some(Known::Refusing(why)) => Some(format!("agent {agent} refuses all work: {why}")),
+        Some(Known::Policy(policy, doors)) => {
+            let rule = policy.admits(assignment, doors).err()?;
+            Some(format!(
+                "the policy of agent {agent} forbids it: {rule}; whoever owns its host may change \
+                 its policy.yaml and send the agent SIGHUP"
+            ))
+        }
+        // What we can't read the agent judges itself when the run is prepared.
+        Some(Known::Newer) => None,
+        // An agent without a policy would send the reference instead of the secret.
+        None => {
+            let secret = references(assignment).into_iter().next()?;
+            Some(format!(
+                "agent {agent} is too old to tell its policy, so it can't be given secret \
+                 {secret}; upgrade it"
+            ))
+        }
     }
-    if let Some(policy) = policy(report) {
-        let rule = policy.admits(assignment).err()?;
-        return Some(format!(
-            "the policy of agent {agent} forbids it: {rule}; its policy.yaml would have to allow \
-             that, and the agent be started again"
-        ));
-    }
-    // What we can't read the agent judges itself when the run is prepared. A secret is another
-    // thing: an agent without a policy would send the reference instead.
-    let secret = references(assignment).into_iter().next()?;
-    report.is_none().then(|| {
-        format!("agent {agent} says nothing of a policy, so it can't be given secret {secret}; upgrade it")
-    })
 }
 
 /// The policy of an agent that lives for one run on the operator's own host: the careful one, and
@@ -109,24 +169,19 @@ pub fn local_policy(loaded: &Loaded) -> Policy {
     let mut exact = BTreeSet::new();
     for address in addresses {
         let ports = Ports::Only(vec![(address.port(), address.port())]);
-        let rule = |network, host| TargetRule {
-            network,
-            host,
-            ports: ports.clone(),
-        };
         match address.host() {
             Host::Ip(ip) => {
                 let network = ip.to_string().parse::<Network>();
                 let network = network.expect("an address is a network of one");
-                exact.insert(rule(Some(network), None));
+                exact.insert(TargetRule::network(network, ports));
             }
             Host::Name(name) => {
-                // The operator's own host resolves it; wherever it leads is what was meant.
-                let anywhere = ["0.0.0.0/0", "::/0"].map(|all| all.parse().expect("networks"));
-                let open = anywhere.map(|network| rule(Some(network), None));
-                policy.targets.extend(open);
                 if let Ok(host) = HostPattern::try_from(name.clone()) {
-                    exact.insert(rule(None, Some(host)));
+                    let mut rule = TargetRule::host(host, ports);
+                    // The operator's own host resolves it; wherever it leads is what was meant.
+                    let anywhere = ["0.0.0.0/0", "::/0"];
+                    rule.addresses = anywhere.map(|all| all.parse().expect("networks")).into();
+                    exact.insert(rule);
                 }
             }
         }

@@ -26,11 +26,8 @@ fn bundle(stages: &str) -> Bundle {
 /// The careful default, and the one name that the fleet declares.
 fn policy() -> Policy {
     let mut policy = Policy::careful();
-    policy.targets.push(TargetRule {
-        network: None,
-        host: Some("web.example".to_owned().try_into().unwrap()),
-        ports: Ports::All,
-    });
+    let host = "web.example".to_owned().try_into().unwrap();
+    policy.targets.push(TargetRule::host(host, Ports::All));
     policy
 }
 
@@ -43,7 +40,7 @@ fn inventory(agents: &[(&str, &str)]) -> Inventory {
             Available {
                 environment,
                 features,
-                policy: Some(PolicyReport::of(&policy())),
+                policy: Some(PolicyReport::of(&policy(), Vec::new())),
             },
         )
     };
@@ -183,4 +180,103 @@ fn too_few_samples_are_said_with_the_duration_that_would_do() {
     assert_eq!((median.needed, median.planned), (6, 3));
     assert_eq!(median.would_need, Some(Nanos::from_secs(12)));
     assert!(planned.estimates.iter().filter(|e| !e.is_enough()).count() == 1);
+}
+
+/// One agent whose policy is this.
+fn judged(policy: Option<PolicyReport>, header: &str) -> Result<Planned, Impossible> {
+    let stages = REACH.replace(
+        "{probe: {health: {}}}",
+        &format!("{{probe: {{http: {{path: /, headers: {{x-key: \"{header}\"}}}}, from: [local], to: {{service: [web]}}}}}}"),
+    );
+    let bundle = bundle(&stages);
+    let loaded = scenario::load(&bundle).unwrap_or_else(|d| panic!("{}", d.render(false)));
+    let mut inventory = inventory(&BOTH[1..]);
+    for available in inventory.agents.values_mut() {
+        available.policy = policy.clone();
+    }
+    plan(&loaded, bundle.digests(), &inventory, Choices::default())
+}
+
+#[test]
+fn an_agent_that_is_too_old_to_tell_its_policy_is_planned_with_and_said_so() {
+    let planned = judged(None, "plain").unwrap();
+    let text = render(&planned);
+    for said in [
+        "policy too old to tell its policy: local-1",
+        "note: agent local-1 is too old to tell its policy, and has none",
+        "the policies of 0 connected agents allow 0 requests/s over 0 connections in all, beside \
+         1 agent of unknown policy",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let refused = judged(None, "${env:TOKEN}").unwrap_err().to_string();
+    assert!(refused.contains("too old to tell its policy, so it can't be given secret env:TOKEN"));
+}
+
+#[test]
+fn a_policy_that_is_newer_than_this_controller_is_left_to_its_agent() {
+    let canonical = policy()
+        .canonical()
+        .replace("\"limits\"", "\"later\":1,\"limits\"");
+    let digest = Digest::of(canonical.as_bytes());
+    let newer = PolicyReport::InForce {
+        canonical,
+        digest,
+        doors: Vec::new(),
+    };
+    let text = render(&judged(Some(newer.clone()), "plain").unwrap());
+    assert!(
+        text.contains(&format!("policy {}: local-1", digest.short())),
+        "{text}"
+    );
+    assert!(
+        text.contains("is of a newer release than this controller"),
+        "{text}"
+    );
+    assert!(
+        judged(Some(newer), "${env:TOKEN}").is_ok(),
+        "it judges that too"
+    );
+}
+
+#[test]
+fn what_an_agent_will_refuse_is_said_before_anything_runs() {
+    let refused = |report| judged(Some(report), "plain").unwrap_err().to_string();
+    let none = refused(PolicyReport::Refusing("no policy.yaml".to_owned()));
+    assert_eq!(none, "agent local-1 refuses all work: no policy.yaml");
+    let mut narrow = policy();
+    narrow.actions.clear();
+    let told = refused(PolicyReport::of(&narrow, Vec::new()));
+    assert!(
+        told.contains("the policy of agent local-1 forbids it: action probe.http is not in"),
+        "{told}"
+    );
+    let doors = vec!["10.0.0.1:80".to_owned().try_into().unwrap()];
+    let told = refused(PolicyReport::of(&policy(), doors));
+    assert!(
+        told.contains("10.0.0.1:80 is this agent's own controller"),
+        "{told}"
+    );
+    assert!(judged(Some(PolicyReport::of(&policy(), Vec::new())), "plain").is_ok());
+}
+
+#[test]
+fn a_local_run_may_ask_what_the_fleet_declares_and_no_more() {
+    use nepho_common::policy::{Denied, Endpoint};
+    let loaded = scenario::load(&bundle(REACH)).unwrap();
+    let policy = local_policy(&loaded);
+    let at = |host: &str, port, ip: &str| {
+        policy.admits_address(&Endpoint::new(host, port).unwrap(), ip.parse().unwrap())
+    };
+    assert_eq!(at("web.example", 443, "93.184.216.34"), Ok(()));
+    for (host, port) in [
+        ("other.example", 443),
+        ("web.example", 80),
+        ("93.184.216.34", 443),
+    ] {
+        let denied = at(host, port, "93.184.216.34");
+        assert!(matches!(denied, Err(Denied::Target(_))), "{host}:{port}");
+    }
+    let denied = at("web.example", 443, "169.254.169.254");
+    assert!(matches!(denied, Err(Denied::BuiltIn { .. })));
 }

@@ -50,6 +50,7 @@ pub fn render(planned: &Planned) -> String {
         }
     }
     line(String::new());
+    policies(planned).into_iter().for_each(&mut line);
     line(blast(planned));
     if !planned.notes.is_empty() {
         line(String::new());
@@ -68,6 +69,7 @@ fn blast(planned: &Planned) -> String {
         agents,
         unknown,
         allowed,
+        connections,
         used,
     } = planned.blast;
     let agents = counted(agents, "connected agent");
@@ -76,9 +78,20 @@ fn blast(planned: &Planned) -> String {
         n => format!(", beside {} of unknown policy", counted(n, "agent")),
     };
     format!(
-        "blast radius: the policies of {agents} allow {allowed} requests/s in all{unknown}; this \
-         plan makes up to {used}"
+        "blast radius: the policies of {agents} allow {allowed} requests/s over {connections} \
+         connections in all{unknown}; this plan makes up to {used}"
     )
+}
+
+/// A line for each policy, with the agents that have it.
+fn policies(planned: &Planned) -> Vec<String> {
+    let mut shared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (agent, policy) in &planned.policies {
+        shared.entry(policy).or_default().push(agent.as_str());
+    }
+    let line =
+        |(policy, agents): (&str, Vec<&str>)| format!("policy {policy}: {}", agents.join(", "));
+    shared.into_iter().map(line).collect()
 }
 
 fn counted(n: u64, what: &str) -> String {

@@ -150,6 +150,7 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::StageCollected { stage, .. }
         | What::StageSkipped { stage, .. } => Some(stage),
         What::EpochOpened { .. }
+        | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }

@@ -46,6 +46,8 @@ pub enum Code {
     Lost,
     /// An agent's clock was disturbed.
     Suspended,
+    /// An agent lost records before they were stored.
+    Gap,
     /// Requests that were due were not sent.
     NotSent,
     /// A finding passed although something of it is missing.
@@ -79,6 +81,7 @@ impl Code {
             Self::Refused => "refused",
             Self::Lost => "lost",
             Self::Suspended => "suspended",
+            Self::Gap => "gap",
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
@@ -104,6 +107,7 @@ impl Code {
             | Self::Refused
             | Self::Lost
             | Self::Suspended
+            | Self::Gap
             | Self::NotSent
             | Self::PassedWithout
             | Self::NoPath

@@ -490,7 +490,11 @@ pub(super) fn has(report: &Report, code: Code) -> bool {
 }
 
 pub(super) fn told(what: What) -> Vec<Entry> {
-    let mut author = Author::new(AgentId::controller(), 99);
+    told_by(AgentId::controller(), what)
+}
+
+pub(super) fn told_by(author: AgentId, what: What) -> Vec<Entry> {
+    let mut author = Author::new(author, 99);
     author.say(what);
     author.entries
 }

@@ -66,6 +66,7 @@ pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String
             Body::Seal(seal) => coverages.seal(&entry.key, seal),
         }
     }
+    folded.story.doubt_gaps(&mut folded.doubts);
     folded.proofs = coverages.settle();
     folded.plan = plan(&exhibits, &mut folded);
     if let Some(plan) = &folded.plan {

@@ -3,7 +3,7 @@
 use nepho_common::{
     control::StopMode,
     event::{RunEnd, StageEnd, What},
-    id::{AgentId, Attempt},
+    id::{AgentId, Attempt, Seq},
     journal::{Body, Entry},
     recording::{Exhibit, Outcome},
     time::RunTime,
@@ -14,7 +14,7 @@ use super::{
     exit_code,
     fixture::{
         Ask, Author, agent, controller, ended, eventful, find, good, has, is_recording, journal,
-        of, plan, text, told,
+        of, plan, text, told, told_by,
     },
     model::{Code, Report, Verdict},
     render::{json, markdown, terminal},
@@ -303,6 +303,29 @@ fn records_of_another_try_are_left_out() {
     let report = of(entries);
     assert!(has(&report, Code::OtherRun));
     assert_eq!(report.findings, before.findings);
+}
+
+#[test]
+fn records_that_an_agent_lost_are_told_with_who_and_which() {
+    let mut entries = eventful();
+    assert!(!has(&of(entries.clone()), Code::Gap));
+    // One record stands in the place of each.
+    for (seq, lost) in [(99, 7), (100, 8), (101, 9), (102, 20)] {
+        let (from, to) = (Seq(lost), Seq(lost));
+        let mut told = told_by(agent("local"), What::Gap { from, to });
+        told.iter_mut().for_each(|entry| entry.key.seq = Seq(seq));
+        entries.extend(told);
+    }
+    let report = of(entries);
+    let doubt = report
+        .doubts
+        .iter()
+        .find(|doubt| doubt.code == Code::Gap)
+        .unwrap();
+    assert_eq!(doubt.about, agent("local").as_str());
+    let ranges = "records 7 to 9, 20 to 20:";
+    assert!(doubt.text.contains(ranges), "{}", doubt.text);
+    assert!(markdown::render(&report).contains("records 7 to 9"));
 }
 
 #[test]

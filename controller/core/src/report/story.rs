@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     control::Host,
     event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
-    id::{AgentId, EnvironmentName, Feature, PlanId, StageName, StepName},
+    id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -13,6 +13,9 @@ use super::{
     doubts::{Code, Doubts},
     model::LostSpan,
 };
+
+/// How many stretches of lost records a sentence names.
+const RANGES_SHOWN: usize = 8;
 
 /// What happened.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(super) struct Story {
     pub(super) told: BTreeMap<(AgentId, StageName), Told>,
     lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
     returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
+    /// The records that each agent lost.
+    gaps: BTreeMap<AgentId, BTreeSet<(Seq, Seq)>>,
 }
 
 #[derive(Debug)]
@@ -142,7 +147,8 @@ impl Story {
             What::StageStarted { .. }
             | What::StageEnded { .. }
             | What::Missed { .. }
-            | What::EpochOpened { .. } => {
+            | What::EpochOpened { .. }
+            | What::Gap { .. } => {
                 let text = "the controller wrote an event that only agents write";
                 doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
             }
@@ -176,6 +182,12 @@ impl Story {
                 let text = format!("the clock of {author} was disturbed: {suspended} asleep");
                 doubts.add(Code::Suspended, author, text);
             }
+            What::Gap { from, to } => {
+                self.gaps
+                    .entry(author.clone())
+                    .or_default()
+                    .insert((from, to));
+            }
             What::RunStarted { .. }
             | What::AgentJoined { .. }
             | What::AgentRefused { .. }
@@ -190,6 +202,32 @@ impl Story {
                 let text = format!("{author} wrote an event that only the controller writes");
                 doubts.add(Code::NotItsOwn, author, text);
             }
+        }
+    }
+
+    /// Which records who lost, after everything was told: one sentence for each agent.
+    pub(super) fn doubt_gaps(&self, doubts: &mut Doubts) {
+        for (author, gaps) in &self.gaps {
+            let mut ranges: Vec<(Seq, Seq)> = Vec::new();
+            for &(from, to) in gaps {
+                match ranges.last_mut() {
+                    Some((_, end)) if from <= end.next() => *end = to.max(*end),
+                    Some(_) | None => ranges.push((from, to)),
+                }
+            }
+            let all = ranges.len();
+            let shown = ranges.into_iter().take(RANGES_SHOWN);
+            let shown: Vec<_> = shown.map(|(from, to)| format!("{from} to {to}")).collect();
+            let more = match all.saturating_sub(RANGES_SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more stretches"),
+            };
+            let text = format!(
+                "the disk of {author} did not give back its records {}{more}: look for \
+                 *.quarantine in its spool",
+                shown.join(", ")
+            );
+            doubts.add(Code::Gap, author, text);
         }
     }
 

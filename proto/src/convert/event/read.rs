@@ -10,7 +10,7 @@ use nepho_common::{
 
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    convert::field::{at_most, choice, id, mark, name, names, part, run_time, span, text},
+    convert::field::{at_most, choice, id, mark, name, names, part, run_time, seq, span, text},
     limits::{AGENTS_MAX, FEATURES_MAX},
     wire::{self, event::What as Wire},
 };
@@ -35,6 +35,7 @@ impl TryFrom<Wire> for What {
             Wire::StopRequested(wire) => stop_requested(wire).within("stop_requested"),
             Wire::RecordRefused(wire) => record_refused(wire).within("record_refused"),
             Wire::RunEnded(wire) => run_ended(wire).within("run_ended"),
+            Wire::Gap(wire) => gap(wire).within("gap"),
         }
     }
 }
@@ -72,6 +73,14 @@ fn epoch_opened(wire: wire::EpochOpened) -> Result<What, BadMessage> {
     Ok(What::EpochOpened {
         suspended: span("suspended", wire.suspended)?,
     })
+}
+
+fn gap(wire: wire::Gap) -> Result<What, BadMessage> {
+    let (from, to) = (seq("from", wire.from)?, seq("to", wire.to)?);
+    if from > to {
+        return Err(Wrong::Backwards.into());
+    }
+    Ok(What::Gap { from, to })
 }
 
 fn run_started(wire: wire::RunStarted) -> Result<What, BadMessage> {

@@ -44,6 +44,10 @@ impl From<&What> for Wire {
             What::EpochOpened { suspended } => Self::EpochOpened(wire::EpochOpened {
                 suspended: suspended.0,
             }),
+            What::Gap { from, to } => Self::Gap(wire::Gap {
+                from: from.0,
+                to: to.0,
+            }),
             What::RunStarted { plan, host } => Self::RunStarted(wire::RunStarted {
                 plan: plan.0.bytes().to_vec(),
                 host: Some(host.into()),

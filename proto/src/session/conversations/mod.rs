@@ -52,6 +52,7 @@ fn pong(id: u64) -> AgentMessage {
         t3,
         epoch: ClockEpoch(0),
         runs: Vec::new(),
+        policy: None,
     })
 }
 
