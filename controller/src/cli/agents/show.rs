@@ -74,8 +74,8 @@ fn text(detail: &AgentDetail) -> String {
         let can: Vec<_> = view.features.iter().map(Feature::as_str).collect();
         lines.push(("can", can.join(", ")));
     }
-    if let Some(report) = &view.policy {
-        lines.push(("policy", policy(report)));
+    if let Some(said) = policy(view) {
+        lines.push(("policy", said));
     }
     for run in &view.runs {
         lines.push(("run", run.to_string()));
