@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
             dir,
             policy,
             output,
-        } => match examined(&dir, policy, output).await {
+        } => match Box::pin(examined(&dir, policy, output)).await {
             Ok(true) => Ok(ExitCode::SUCCESS),
             Ok(false) => Ok(ExitCode::from(FOUND_FAILURES)),
             Err(error) => Err(error.into()),
