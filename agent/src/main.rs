@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
             drain,
             policy,
             die_with_parent,
-        } => run(dir, policy, drain, die_with_parent).await,
+        } => Box::pin(run(dir, policy, drain, die_with_parent)).await,
         Task::Doctor {
             dir,
             policy,

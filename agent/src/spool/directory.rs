@@ -245,7 +245,7 @@ fn ack_text(seq: Seq) -> String {
     format!("{number} {:08x}\n", crc32fast::hash(number.as_bytes()))
 }
 
-fn read_ack(text: &str) -> Option<Seq> {
+pub(super) fn read_ack(text: &str) -> Option<Seq> {
     let number = text.split_whitespace().next()?.parse().ok()?;
     let seq = Seq(number);
     (number < SEQ_MAX && ack_text(seq) == text).then_some(seq)

@@ -3,7 +3,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::segment;
+use super::{directory::read_ack, segment};
 
 /// What a look showed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,10 +23,13 @@ pub struct Inspection {
 pub fn inspect(dir: &Path) -> io::Result<Inspection> {
     let mut found = Inspection::default();
     let acked = match fs::read_to_string(dir.join("ack")) {
-        Ok(text) => text.trim().parse().unwrap_or_else(|_| {
-            found.damaged += 1;
-            0
-        }),
+        Ok(text) => read_ack(&text).map_or_else(
+            || {
+                found.damaged += 1;
+                0
+            },
+            |acked| acked.0,
+        ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
@@ -84,10 +87,10 @@ mod tests {
             payload: vec![7; 100],
         };
         for _ in 0..5 {
-            store.append(draft()).unwrap();
+            store.append(&draft()).unwrap();
         }
         store.sync().unwrap();
-        store.acknowledged(Seq(2)).unwrap();
+        store.acknowledged(Seq(2));
         // While its owner has it.
         let found = inspect(&dir).unwrap();
         assert_eq!((found.owed, found.damaged), (3, 0));

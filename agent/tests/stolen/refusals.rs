@@ -302,7 +302,7 @@ async fn without_a_sound_policy_the_agent_connects_says_so_and_refuses_everythin
             .prepared("r1", assignment(1, Nanos::from_secs(1)))
             .await;
         assert_eq!(phase, Phase::Refused(Refusal::Policy(why)));
-        running.stop.send_replace(super::super::DRAIN);
+        running.stop.send_replace(DRAIN);
         running.agent.await.unwrap().unwrap();
     })
     .await;

@@ -239,7 +239,8 @@ impl Agent {
                         return "the stream is closed".to_owned();
                     }
                 }
-                Ok(Some(Ok(ControllerMessage::Command(_) | ControllerMessage::Strange { .. }))) => {}
+                Ok(Some(Ok(ControllerMessage::Command(_) | ControllerMessage::Strange { .. }))) => {
+                }
                 Ok(Some(Ok(ControllerMessage::Goodbye { reason }))) => {
                     return format!("goodbye: {reason}");
                 }
