@@ -99,6 +99,8 @@ pub struct Driver {
     sightings: (mpsc::Sender<Sighting>, mpsc::Receiver<Sighting>),
     /// Writes come back in the order in which they were promised.
     promised: VecDeque<(Meaning, Written)>,
+    /// The number of the last record that was given to the spool.
+    promised_to: Seq,
 }
 
 /// A stage under way.
@@ -129,6 +131,7 @@ impl Driver {
         spool: Spool,
         ports: Ports,
     ) -> Self {
+        let promised_to = *ports.written.borrow();
         Self {
             author,
             engine,
@@ -140,6 +143,7 @@ impl Driver {
             guard,
             sightings: mpsc::channel(SIGHTINGS),
             promised: VecDeque::new(),
+            promised_to,
         }
     }
 
@@ -161,6 +165,7 @@ impl Driver {
             };
             tokio::select! {
                 Some(command) = self.ports.commands.recv() => {
+                    hold::at(word_of(&command.order)).await;
                     self.command(command).await;
                 }
                 Some(sighting) = self.sightings.1.recv() => self.see(sighting).await,
@@ -239,11 +244,15 @@ impl Driver {
                 stage,
                 at,
                 at_run,
+                resumed,
             } => {
                 hold::at("run.before-begin").await;
-                self.begin(key, stage, at, at_run);
+                self.begin(key, stage, (at, at_run), resumed);
             }
-            Action::StopSending(run) => self.set_mode(&run, Mode::Drain),
+            Action::StopSending(run) => {
+                hold::at("stage.draining").await;
+                self.set_mode(&run, Mode::Drain);
+            }
             Action::Cut(run) => self.set_mode(&run, Mode::Cut),
             Action::Seal {
                 key,
@@ -259,15 +268,26 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, key: RunKey, stage: AssignedStage, at: Mono, at_run: RunTime) {
+    fn begin(
+        &mut self,
+        key: RunKey,
+        stage: AssignedStage,
+        (at, at_run): (Mono, RunTime),
+        resumed: bool,
+    ) {
         let Some(guard) = self.guard.clone() else {
             return;
         };
         let (run, name) = (key.run.clone(), stage.name.clone());
-        tracing::info!(%run, stage = %name, at = at.0, "stage begins");
+        tracing::info!(%run, stage = %name, at = at.0, resumed, "stage begins");
         let (mode, watched) = watch::channel(Mode::Send);
         let Author { agent, environment } = self.author.clone();
         let recorder = Recorder::new(key.clone(), agent, environment, stage.clone(), at_run);
+        let recorder = if resumed {
+            recorder.resumed(self.promised_to.next())
+        } else {
+            recorder
+        };
         let active = Active {
             key,
             stage: name,
@@ -281,6 +301,7 @@ impl Driver {
             stage,
             at,
             at_run,
+            resumed,
             guard,
         };
         self.workers
@@ -357,6 +378,7 @@ impl Driver {
     }
 
     async fn promise(&mut self, meaning: Meaning, drafts: Vec<Draft>) {
+        self.promised_to.0 += drafts.len() as u64;
         let written = self.spool.write(drafts).await;
         self.promised.push_back((meaning, written));
     }
@@ -457,6 +479,18 @@ impl Active {
             self.recorder.wrote(RecordKind::Recordings);
         }
         drafts
+    }
+}
+
+/// The hold point of an order that is about to be obeyed.
+const fn word_of(order: &Order) -> &'static str {
+    match order {
+        Order::Prepare(_) => "command.prepare",
+        Order::Arm(_) => "command.arm",
+        Order::Start { .. } => "command.start",
+        Order::Resume { .. } => "command.resume",
+        Order::Stop(_) => "command.stop",
+        Order::Release => "command.release",
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
-    control::{Command, Hello, Host, PROTOCOL, PolicyReport, Status},
+    control::{Command, Hello, Host, PROTOCOL, Phase, PolicyReport, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
     time::{ClockEpoch, Nanos},
 };
@@ -26,6 +26,7 @@ use crate::{
     chain::Chain,
     clock,
     dial::{DialError, Dialer},
+    hold,
     renewal::is_ended,
 };
 
@@ -269,6 +270,10 @@ impl Session<'_> {
     }
 
     async fn pong(&mut self, Ping { id, t1 }: Ping, ports: &Ports) -> Result<(), Lost> {
+        let is_armed = |status: &Status| matches!(status.phase, Phase::Armed(_));
+        if ports.standing.borrow().runs.iter().any(is_armed) {
+            hold::at("clock.pong").await;
+        }
         let t2 = clock::now();
         let Standing { epoch, runs } = ports.standing.borrow().clone();
         let place = timeout(self.silence, self.out.reserve()).await;

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod driver;
 pub mod exit;
 pub mod export;
+pub mod hold;
 pub mod identity;
 pub mod journal;
 pub mod listen;

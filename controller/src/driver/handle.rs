@@ -8,7 +8,7 @@ use std::{
 
 use nepho_common::{
     control::{Host, StopMode},
-    id::{AgentId, Attempt, EnvironmentName, Fence, Operation, PlanId, RunId, RunKey, SpoolId},
+    id::{AgentId, Attempt, EnvironmentName, Operation, PlanId, RunId, RunKey, SpoolId},
     journal::Record,
     recording::{EXHIBIT_MAX, Exhibit},
     time::WallMillis,
@@ -24,9 +24,9 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Input, live::Opening};
+use super::{Input, live::Opening, take_up::Holder};
 use crate::{
-    clock,
+    clock, hold,
     identity::{
         ca::Authority,
         enrol::{self, MintError},
@@ -126,6 +126,7 @@ pub struct Handle {
     /// Where agents come to enrol, as they are told.
     enrolment: String,
     cuts: Cuts,
+    holder: Holder,
 }
 
 impl Handle {
@@ -138,6 +139,7 @@ impl Handle {
         host: Host,
         enrolment: String,
         cuts: Cuts,
+        holder: Holder,
     ) -> Self {
         Self {
             driver,
@@ -146,6 +148,7 @@ impl Handle {
             host,
             enrolment,
             cuts,
+            holder,
         }
     }
 
@@ -276,11 +279,6 @@ impl Handle {
         let exhibits = exhibits(&planned, &bundle)?;
         let created = clock::wall();
         let run = run_id(created)?;
-        let key = RunKey {
-            run: run.clone(),
-            attempt: Attempt(1),
-            fence: Fence(1),
-        };
         let row = RunRow {
             run: run.clone(),
             plan: planned.id,
@@ -292,8 +290,20 @@ impl Handle {
             requested_by: options.requested_by,
         };
         self.store.create_run(row).await.map_err(Failure::from)?;
+        hold::at("begin.after-row").await;
+        let fence = self
+            .holder
+            .claim(&self.store, &run)
+            .await
+            .map_err(Failure::from)?;
+        let key = RunKey {
+            run: run.clone(),
+            attempt: Attempt(1),
+            fence,
+        };
         let mut scribe = Scribe::new(self.store.clone(), key.clone(), SpoolId::new(random()?));
         scribe.exhibit(exhibits).await.map_err(Failure::from)?;
+        hold::at("begin.after-exhibits").await;
         let plan = planned.plan;
         let host = self.host.clone();
         let opening = Opening {

@@ -9,6 +9,7 @@
 mod agent;
 mod chance;
 mod check;
+mod restart;
 mod scene;
 mod world;
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_agent_core::engine::Engine;
 use nepho_common::{
     control::Host,
-    id::AgentId,
+    id::{AgentId, Feature},
     plan::{
-        Act, Check, Dimension, Expectation, Judge, Plan, PlannedAgent, PlannedInstance,
+        Act, Check, Dimension, Expectation, Judge, LostAgent, Plan, PlannedAgent, PlannedInstance,
         PlannedPath, PlannedStage, PlannedStep, Probe, Route, TcpCheck, Window,
     },
     policy::{Policy, Ports, TargetRule},
@@ -47,7 +47,7 @@ pub(crate) fn engine() -> Engine {
         host: Some("sim".to_owned().try_into().unwrap()),
         ports: Ports::All,
     });
-    Engine::new(["probe.tcp".parse().unwrap()].into(), Ok(policy))
+    Engine::new(features(), Ok(policy))
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {
@@ -106,9 +106,17 @@ pub(crate) fn plan(seed: u64) -> Plan {
         title: "sim".to_owned(),
         seed,
         keep_going: true,
+        lost_agent: LostAgent::default(),
         files: BTreeMap::new(),
         agents: AGENTS.iter().map(planned).collect(),
         instances: targets.into_iter().map(instance).collect(),
         stages: vec![stage("one", &[]), stage("two", &["one"])],
     }
+}
+
+/// What the agents of this world can do.
+pub(crate) fn features() -> BTreeSet<Feature> {
+    ["probe.tcp", "run.resume"]
+        .map(|name| name.parse().unwrap())
+        .into()
 }

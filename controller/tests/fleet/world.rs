@@ -1,6 +1,6 @@
 //! The controller, the store, the fabric and time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use nepho_agent_core::engine;
 use nepho_common::{
@@ -31,7 +31,7 @@ const STEP: Nanos = Nanos::from_millis(1);
 pub(crate) const BEGIN: Mono = Mono(1_000_000_000_000);
 
 #[derive(Debug, Clone)]
-enum Message {
+pub(crate) enum Message {
     Command(Command),
     Ping {
         t1: Mono,
@@ -60,16 +60,23 @@ pub(crate) struct World {
     pub(crate) crashes: u32,
     pub(crate) stopped: bool,
     pub(crate) verdict: Verdict,
-    chance: Chance,
+    pub(crate) chance: Chance,
     sabotage: Sabotage,
     loss: u64,
-    wire: BTreeMap<(Mono, u64), (usize, Message)>,
+    pub(crate) wire: BTreeMap<(Mono, u64), (usize, Message)>,
     sent: u64,
-    clocks: Vec<Estimate>,
+    pub(crate) clocks: Vec<Estimate>,
     /// Answers still wanted for a burst.
-    bursts: Vec<u32>,
-    boots: Vec<u64>,
+    pub(crate) bursts: Vec<u32>,
+    pub(crate) boots: Vec<u64>,
     next_seq: Seq,
+    /// What the controller said and has not committed yet, and when it will be.
+    pub(crate) unwritten: VecDeque<(Mono, Event)>,
+    /// Until when the controller is down.
+    pub(crate) away: Option<Mono>,
+    pub(crate) restarts: u32,
+    /// Who named its runs to the present controller.
+    pub(crate) greeted: Vec<bool>,
 }
 
 /// Plays one seed to its end.
@@ -81,7 +88,8 @@ pub(crate) fn play(seed: u64, sabotage: Sabotage) -> World {
             .agents
             .iter()
             .all(|agent| agent.up && agent.outbox.owed() == 0);
-        if world.run.is_over() && quiet && world.wire.is_empty() {
+        let written = world.unwritten.is_empty() && world.away.is_none();
+        if world.run.is_over() && quiet && world.wire.is_empty() && written {
             break;
         }
     }
@@ -102,7 +110,7 @@ impl World {
         };
         let participant = |agent: &Agent| {
             let environment = scene::environment(agent.id.as_str());
-            let features = ["probe.tcp".parse().unwrap()].into();
+            let features = scene::features();
             (
                 agent.id.clone(),
                 Participant {
@@ -138,9 +146,15 @@ impl World {
             wire: BTreeMap::new(),
             sent: 0,
             next_seq: Seq(1),
+            unwritten: VecDeque::new(),
+            away: None,
+            restarts: 0,
+            greeted: vec![true; scene::AGENTS.len()],
         };
         world.keep(Body::Exhibits(vec![exhibit.unwrap()]));
         world.perform(actions);
+        // A run whose beginning is not committed is not taken up.
+        world.commit(true);
         world
     }
 
@@ -161,10 +175,15 @@ impl World {
                 self.post(index, out);
             }
         }
-        if into.is_multiple_of(200) {
+        if self.away.is_some_and(|until| self.now >= until) {
+            self.come_back();
+        }
+        self.commit(false);
+        let here = self.away.is_none();
+        if here && into.is_multiple_of(200) {
             self.input(run::Input::Tick);
         }
-        if into.is_multiple_of(2000) {
+        if here && into.is_multiple_of(2000) {
             (0..self.agents.len()).for_each(|agent| self.ping(agent));
         }
         if into.is_multiple_of(500) {
@@ -185,7 +204,11 @@ impl World {
                 self.ping(index);
             }
         }
-        if into > 5_000 && !self.stopped && self.chance.below(2000) < 3 {
+        let may_die = self.loss > 0 && into < 60_000 && self.away.is_none();
+        if may_die && !self.run.is_over() && self.chance.below(1000) < 8 {
+            self.crash_controller();
+        }
+        if into > 5_000 && self.away.is_none() && !self.stopped && self.chance.below(2000) < 3 {
             self.stopped = true;
             let abort = self.chance.percent(50);
             let mode = if abort {
@@ -207,6 +230,9 @@ impl World {
 
     /// The fabric: a millisecond to a fifth of a second, sometimes twice, sometimes never.
     fn send(&mut self, agent: usize, message: Message) {
+        if self.away.is_some() {
+            return;
+        }
         let copies = if self.chance.percent(self.loss) {
             0
         } else if self.chance.percent(self.loss) {
@@ -278,9 +304,16 @@ impl World {
         if boot > known {
             self.boots[index] = boot;
             let agent = self.agents[index].id.clone();
+            let owes = run::Input::Owes {
+                agent: agent.clone(),
+                spool: self.agents[index].spool_id,
+                seq: Seq(self.agents[index].spool.len() as u64),
+            };
+            self.input(owes);
             self.input(run::Input::Connected {
                 agent,
-                restarted: true,
+                // A controller that is new itself knows of no earlier process.
+                restarted: known > 0,
             });
         }
         boot >= known
@@ -313,9 +346,11 @@ impl World {
                 self.ping(index);
             }
         }
+        let knows = !statuses.is_empty();
         statuses
             .into_iter()
             .for_each(|status| self.status(index, status));
+        self.greet(index, knows);
     }
 
     fn status(&mut self, index: usize, status: Status) {
@@ -360,7 +395,7 @@ impl World {
         self.input(run::Input::Durable { agent, spool, seq });
     }
 
-    fn durable(&self, agent: &AgentId, spool: SpoolId) -> Seq {
+    pub(crate) fn durable(&self, agent: &AgentId, spool: SpoolId) -> Seq {
         let mut seq = Seq(0);
         let key = |seq| RecordKey {
             agent: agent.clone(),
@@ -373,12 +408,12 @@ impl World {
         seq
     }
 
-    fn input(&mut self, input: run::Input) {
+    pub(crate) fn input(&mut self, input: run::Input) {
         let actions = self.run.handle(input, self.now);
         self.perform(actions);
     }
 
-    fn perform(&mut self, actions: Vec<Action>) {
+    pub(crate) fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Send { agent, order } => {
@@ -394,7 +429,7 @@ impl World {
                         wall,
                         what,
                     };
-                    self.keep(Body::Events(vec![event]));
+                    self.write(event);
                 }
                 Action::MeasureClock(agent) => {
                     let index = self.agents.iter().position(|a| a.id == agent).unwrap();
@@ -402,6 +437,7 @@ impl World {
                     self.ping(index);
                 }
                 Action::Judge(stage) => {
+                    self.commit(true);
                     let passed = report::judge_stage(self.entries(), &stage) == Verdict::Pass;
                     self.input(run::Input::Judged { stage, passed });
                 }
@@ -410,7 +446,7 @@ impl World {
         }
     }
 
-    fn keep(&mut self, body: Body) {
+    pub(crate) fn keep(&mut self, body: Body) {
         let agent = AgentId::controller();
         let key = RecordKey {
             agent,

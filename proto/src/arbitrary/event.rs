@@ -3,7 +3,7 @@
 use nepho_common::{
     control::{Host, Refusal, StopMode},
     event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
-    id::PlanId,
+    id::{Fence, PlanId},
     time::{ClockEpoch, ClockOffset, Mono, Nanos, WallMillis},
 };
 use proptest::{
@@ -124,6 +124,10 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
                 at,
                 restarted,
             }
+        }),
+        (run_time(), any::<u64>()).prop_map(|(at, fence)| What::ControllerReturned {
+            at,
+            fence: Fence(fence)
         }),
         (name(), vec(name(), 0..4))
             .prop_map(|(stage, missing)| What::StageCollected { stage, missing }),

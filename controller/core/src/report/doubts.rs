@@ -44,6 +44,8 @@ pub enum Code {
     Refused,
     /// An agent was not heard of for a while.
     Lost,
+    /// The controller was restarted in the middle of the run.
+    ControllerAway,
     /// An agent's clock was disturbed.
     Suspended,
     /// Requests that were due were not sent.
@@ -78,6 +80,7 @@ impl Code {
             Self::NoSeal => "no-seal",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::ControllerAway => "controller-away",
             Self::Suspended => "suspended",
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
@@ -103,6 +106,7 @@ impl Code {
             | Self::NoSeal
             | Self::Refused
             | Self::Lost
+            | Self::ControllerAway
             | Self::Suspended
             | Self::NotSent
             | Self::PassedWithout

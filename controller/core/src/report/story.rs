@@ -126,6 +126,10 @@ impl Story {
                     .or_default()
                     .insert((at, restarted));
             }
+            What::ControllerReturned { at, .. } => {
+                let text = format!("the controller was away and back at {at}");
+                doubts.add(Code::ControllerAway, "", text);
+            }
             // Whose seal is missing is seen from the seals themselves.
             What::StageCollected { .. } => {}
             What::StageSkipped { stage, why } => {
@@ -182,6 +186,7 @@ impl Story {
             | What::StageOrdered { .. }
             | What::AgentLost { .. }
             | What::AgentReturned { .. }
+            | What::ControllerReturned { .. }
             | What::StageCollected { .. }
             | What::StageSkipped { .. }
             | What::StopRequested { .. }
