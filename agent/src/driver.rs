@@ -109,6 +109,8 @@ pub struct Driver {
     leaving: Option<Mono>,
     /// A stage was ended before its time because the agent is.
     was_cut: bool,
+    /// The number of the last record that was given to the spool.
+    promised_to: Seq,
 }
 
 /// A stage under way.
@@ -139,6 +141,7 @@ impl Driver {
         spool: Spool,
         ports: Ports,
     ) -> Self {
+        let promised_to = *ports.written.borrow();
         Self {
             author,
             engine,
@@ -153,6 +156,7 @@ impl Driver {
             promised: VecDeque::new(),
             leaving: None,
             was_cut: false,
+            promised_to,
         }
     }
 
@@ -176,6 +180,7 @@ impl Driver {
             };
             tokio::select! {
                 Some(command) = self.ports.commands.recv() => {
+                    hold::at(word_of(&command.order)).await;
                     self.command(command).await;
                 }
                 Some(sighting) = self.sightings.1.recv() => self.see(sighting).await,
@@ -279,11 +284,15 @@ impl Driver {
                 stage,
                 at,
                 at_run,
+                resumed,
             } => {
                 hold::at("run.before-begin").await;
-                self.begin(key, plan, stage, at, at_run);
+                self.begin(key, plan, stage, (at, at_run), resumed);
             }
-            Action::StopSending(run) => self.set_mode(&run, Mode::Drain),
+            Action::StopSending(run) => {
+                hold::at("stage.draining").await;
+                self.set_mode(&run, Mode::Drain);
+            }
             Action::Cut(run) => {
                 self.was_cut |= self.leaving.is_some_and(|by| clock::now() >= by);
                 self.set_mode(&run, Mode::Cut);
@@ -307,17 +316,22 @@ impl Driver {
         key: RunKey,
         plan: PlanId,
         stage: AssignedStage,
-        at: Mono,
-        at_run: RunTime,
+        (at, at_run): (Mono, RunTime),
+        resumed: bool,
     ) {
         let Some(guard) = self.allowed.guard.clone() else {
             return;
         };
         let (run, name) = (key.run.clone(), stage.name.clone());
-        tracing::info!(%run, stage = %name, at = at.0, "stage begins");
+        tracing::info!(%run, stage = %name, at = at.0, resumed, "stage begins");
         let (mode, watched) = watch::channel(Mode::Send);
         let Author { agent, environment } = self.author.clone();
         let recorder = Recorder::new(key.clone(), agent, environment, stage.clone(), at_run);
+        let recorder = if resumed {
+            recorder.resumed(self.promised_to.next())
+        } else {
+            recorder
+        };
         let active = Active {
             key,
             stage: name,
@@ -332,6 +346,7 @@ impl Driver {
             stage,
             at,
             at_run,
+            resumed,
             guard,
         };
         self.workers
@@ -410,6 +425,7 @@ impl Driver {
     }
 
     async fn promise(&mut self, meaning: Meaning, drafts: Vec<Draft>) {
+        self.promised_to.0 += drafts.len() as u64;
         let written = self.spool.write(drafts).await;
         self.promised.push_back((meaning, written));
     }
@@ -515,6 +531,18 @@ impl Active {
             self.recorder.wrote(RecordKind::Recordings);
         }
         drafts
+    }
+}
+
+/// The hold point of an order that is about to be obeyed.
+const fn word_of(order: &Order) -> &'static str {
+    match order {
+        Order::Prepare(_) => "command.prepare",
+        Order::Arm(_) => "command.arm",
+        Order::Start { .. } => "command.start",
+        Order::Resume { .. } => "command.resume",
+        Order::Stop(_) => "command.stop",
+        Order::Release => "command.release",
     }
 }
 

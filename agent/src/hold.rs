@@ -5,12 +5,16 @@
 //!
 //! | point | where |
 //! |---|---|
+//! | `command.WORD` | an order was received, not obeyed: prepare, arm, start, resume, stop, release |
+//! | `clock.pong` | a ping is to be answered while a stage is armed |
 //! | `run.before-begin` | a stage is to begin, its workers are not spawned |
 //! | `stage.running` | the first request went out |
+//! | `stage.draining` | a stage's time is up, its workers were not told |
 //! | `spool.after-append` | records are written, not synced |
 //! | `spool.after-sync` | records are synced, not sent |
 //! | `results.before-send` | a record is read from the spool, not sent |
 //! | `results.after-send` | a record is sent, not acknowledged |
+//! | `results.acked` | an acknowledgement was received, not written down |
 //! | `seal.before-write` | a stage is drained, its last recordings are not written |
 //! | `seal.after-sync` | a stage's seal is on disk, nobody was told |
 //!

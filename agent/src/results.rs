@@ -176,6 +176,7 @@ impl Courier {
         if ack.spool != self.spool.id() {
             tracing::warn!(spool = %ack.spool, "an acknowledgement of another spool");
         } else if self.outbox.acknowledged(ack.seq) {
+            hold::at("results.acked").await;
             self.spool.acknowledged(ack.seq).await;
             self.acked.send_replace(ack.seq);
         }

@@ -27,6 +27,7 @@ use crate::{
     chain::Chain,
     clock,
     dial::{DialError, Dialer},
+    hold,
     ration::Ration,
     renewal::is_ended,
 };
@@ -303,6 +304,10 @@ impl Session<'_> {
     }
 
     async fn pong(&mut self, Ping { id, t1 }: Ping, ports: &Ports) -> Result<(), Lost> {
+        let is_armed = |status: &Status| matches!(status.phase, Phase::Armed(_));
+        if ports.standing.borrow().runs.iter().any(is_armed) {
+            hold::at("clock.pong").await;
+        }
         let t2 = clock::now();
         let Standing {
             epoch,

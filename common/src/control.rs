@@ -40,6 +40,16 @@ pub enum Order {
         /// The same instant on the agent's own clock.
         at: Mono,
     },
+    /// Go on with this stage, which an earlier process of this agent began. What is due from now
+    /// on is sent; what was due before stays that process's matter. Only what may be resumed is.
+    Resume {
+        /// The stage.
+        stage: StageName,
+        /// Its start in run time, a whole second.
+        at_run: RunTime,
+        /// The same instant on the agent's own clock.
+        at: Mono,
+    },
     /// End what is under way, seal what there is, begin nothing new.
     Stop(StopMode),
     /// The run is over and everything arrived: forget it.

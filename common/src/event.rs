@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Host, Refusal, StopMode},
-    id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
+    id::{AgentId, EnvironmentName, Feature, Fence, PlanId, Seq, StageName, StepName},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -130,6 +130,13 @@ pub enum What {
         at: RunTime,
         /// It is another process than before, and what it did not spool is gone.
         restarted: bool,
+    },
+    /// Controller: it was away and has taken the run up again.
+    ControllerReturned {
+        /// When, in run time.
+        at: RunTime,
+        /// What its commands carry from here on.
+        fence: Fence,
     },
     /// Controller: the collection of a stage's results is over.
     StageCollected {

@@ -129,4 +129,7 @@ pub struct Seal {
     pub records: BTreeMap<RecordKind, u64>,
     /// How many values each series has in all.
     pub samples: BTreeMap<Series, u64>,
+    /// The stage was resumed: only records from this number on are counted. What an earlier process
+    /// of the agent wrote lies before it in the same spool.
+    pub from: Option<Seq>,
 }

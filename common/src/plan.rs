@@ -19,6 +19,27 @@ use crate::{
     time::Nanos,
 };
 
+/// What becomes of a run when one of its agents is lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LostAgent {
+    /// It goes on with the others; what is missing is said.
+    #[default]
+    Continue,
+    /// It is stopped.
+    Fail,
+    /// It is waited for, but for no longer than this; then the run goes on.
+    Wait(Nanos),
+}
+
+impl LostAgent {
+    /// Whether a plan need not speak of it.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What will be done, by whom, to what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +54,9 @@ pub struct Plan {
     pub seed: u64,
     /// Later stages start although an earlier one failed.
     pub keep_going: bool,
+    /// What becomes of the run when an agent is lost.
+    #[serde(default, skip_serializing_if = "LostAgent::is_default")]
+    pub lost_agent: LostAgent,
     /// Scenario, fleet and every file they name, by the name the operator gave.
     pub files: BTreeMap<String, Digest>,
     /// The agents that take part.
@@ -534,6 +558,7 @@ mod tests {
             title: "题".to_owned(),
             seed: 1,
             keep_going: false,
+            lost_agent: LostAgent::default(),
             files: BTreeMap::new(),
             agents: [
                 ("a".parse().unwrap(), agent("local")),

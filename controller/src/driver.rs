@@ -6,15 +6,16 @@
 mod handle;
 mod live;
 mod sessions;
+mod take_up;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use nepho_common::{
-    control::{Hello, StopMode},
+    control::{Hello, Order, Phase, Refusal, Status, StopMode},
     id::{AgentId, EnvironmentName, RunId, Seq, SpoolId, StageName},
     time::Mono,
 };
@@ -28,7 +29,8 @@ use tracing::warn;
 
 pub use self::{
     handle::{Enrolled, Failure, Handle, PlanFailure, Revoked, RunOptions},
-    live::Opening,
+    live::{Opening, TakenUp},
+    take_up::{Holder, LEASE_RENEW_EVERY, take_up},
 };
 use self::{
     live::Live,
@@ -126,6 +128,13 @@ pub enum Input {
         /// Its exit code.
         exit_code: u8,
     },
+    /// A scribe has written down everything that it was given until this number.
+    Written {
+        /// Of which run.
+        run: RunId,
+        /// Which.
+        number: u64,
+    },
     /// A scribe could not keep the journal.
     StoreFailed {
         /// Of which run.
@@ -203,6 +212,17 @@ impl Driver {
         self.fleet.say_goodbye("the controller is shutting down");
     }
 
+    /// Goes on with a run that another process began, before anybody can speak of it.
+    pub fn take_up(&mut self, taken: TakenUp, owned: Vec<run::Input>) {
+        let (live, actions) = Live::take_up(taken, self.back.clone());
+        let run = live.key().run.clone();
+        self.runs.insert(run.clone(), live);
+        self.perform(&run, actions);
+        for input in owned {
+            self.one_run(&run, input);
+        }
+    }
+
     fn tick(&mut self) {
         let now = clock::now();
         self.fleet.beat(now);
@@ -220,6 +240,11 @@ impl Driver {
                 out,
                 reply,
             } => {
+                let owes = run::Input::Owes {
+                    agent: agent.clone(),
+                    spool: hello.spool,
+                    seq: Seq(hello.next.0.saturating_sub(1)),
+                };
                 let entry = self.fleet.open(&agent, environment, session, &hello, out);
                 // Whoever no longer waits has closed its stream, and the driver hears of that.
                 reply.send(entry != Entry::Copy).unwrap_or_default();
@@ -228,13 +253,22 @@ impl Driver {
                     Entry::Same => false,
                     Entry::Restarted => true,
                 };
+                self.each_run(|_| Some(owes.clone()));
                 self.each_run(|_| {
                     Some(run::Input::Connected {
                         agent: agent.clone(),
                         restarted,
                     })
                 });
+                let known: BTreeSet<_> = hello.runs.iter().map(|s| s.key.run.clone()).collect();
                 self.statuses(&agent, hello.runs);
+                // What it does not name it does not know.
+                self.each_run(|run| {
+                    (!known.contains(run)).then(|| run::Input::Status {
+                        agent: agent.clone(),
+                        phase: Phase::Unknown,
+                    })
+                });
             }
             Input::Message {
                 agent,
@@ -285,7 +319,15 @@ impl Driver {
                     live.reported(verdict, exit_code, clock::now());
                 }
             }
+            Input::Written { run, number } => {
+                let live = self.runs.get_mut(&run);
+                let actions = live.map(|live| live.written(number)).unwrap_or_default();
+                self.perform(&run, actions);
+            }
             Input::StoreFailed { run, why } => {
+                if let Some(live) = self.runs.get_mut(&run) {
+                    live.gives_up();
+                }
                 // Nothing that happens from here on would be kept: end it as soon as it can be.
                 let by = format!("the controller, because its store failed: {why}");
                 self.one_run(
@@ -310,9 +352,12 @@ impl Driver {
                 by,
                 reply,
             } => {
-                let known = self.runs.get(&run).is_some_and(|live| !live.is_over());
-                self.one_run(&run, run::Input::Stop { mode, by });
-                reply.send(known).unwrap_or_default();
+                let Some(live) = self.runs.get_mut(&run).filter(|live| !live.is_over()) else {
+                    reply.send(false).unwrap_or_default();
+                    return;
+                };
+                let actions = live.stop(run::Input::Stop { mode, by }, reply);
+                self.perform(&run, actions);
             }
             Input::Dismiss {
                 agent,
@@ -370,16 +415,35 @@ impl Driver {
         }
     }
 
-    fn statuses(&mut self, agent: &AgentId, statuses: Vec<nepho_common::control::Status>) {
+    fn statuses(&mut self, agent: &AgentId, statuses: Vec<Status>) {
         for status in statuses {
-            let Some(live) = self.runs.get(&status.key.run) else {
+            let live = self.runs.get(&status.key.run);
+            let Some(live) = live.filter(|live| !live.is_done()) else {
+                self.end_on(agent, status);
                 continue;
             };
-            if live.key().attempt == status.key.attempt {
+            // What was meant for another controller's order.
+            let fenced = status.phase == Phase::Refused(Refusal::Fenced)
+                && live.key().fence != status.key.fence;
+            if live.key().attempt == status.key.attempt && !fenced {
                 let (agent, phase) = (agent.clone(), status.phase);
                 self.one_run(&status.key.run, run::Input::Status { agent, phase });
             }
         }
+    }
+
+    /// Nothing of a run that is over may go on, however late its agent comes back.
+    fn end_on(&mut self, agent: &AgentId, status: Status) {
+        let order = match status.phase {
+            Phase::Unknown | Phase::Refused(_) => return,
+            Phase::Prepared | Phase::Armed(_) | Phase::Sealed { .. } | Phase::Stopped => {
+                Order::Release
+            }
+            Phase::Scheduled(_) | Phase::Running(_) | Phase::Draining(_) => {
+                Order::Stop(StopMode::Abort)
+            }
+        };
+        self.fleet.send(agent, &status.key, order);
     }
 
     fn one_run(&mut self, run: &RunId, input: run::Input) {

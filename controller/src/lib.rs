@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod driver;
 pub mod exit;
 pub mod export;
+pub mod hold;
 pub mod identity;
 pub mod inbox;
 pub mod journal;

@@ -17,14 +17,16 @@ use tracing::{error, info};
 use crate::{
     clock,
     driver::Input,
+    hold,
     journal::{RunState, Store, StoreError},
 };
 
 /// What the driver asks of a scribe, in this order.
 #[derive(Debug)]
 pub enum Task {
-    /// Write this down.
-    Write(Box<Event>),
+    /// Write these down, as one: they are in the journal together or not at all. Then say so with
+    /// this number.
+    Write(Vec<Event>, u64),
     /// Judge this stage.
     Judge(StageName),
     /// Make the report; nothing comes after.
@@ -55,6 +57,17 @@ impl Scribe {
         }
     }
 
+    /// A scribe that goes on in a spool which ends before `next`.
+    #[must_use]
+    pub const fn going_on(store: Store, key: RunKey, spool: SpoolId, next: Seq) -> Self {
+        Self {
+            store,
+            key,
+            spool,
+            next,
+        }
+    }
+
     /// Writes the plan and the files it came from, before anything else.
     ///
     /// # Errors
@@ -64,7 +77,7 @@ impl Scribe {
             .into_iter()
             .map(|exhibit| self.record(&Body::Exhibits(vec![exhibit])));
         let records: Vec<_> = records.collect();
-        self.store.append(records, clock::wall()).await.map(drop)
+        self.append(records).await
     }
 
     /// Does what it is asked until the report is made or nobody asks any more.
@@ -72,10 +85,12 @@ impl Scribe {
         let mut batch = Vec::new();
         while tasks.recv_many(&mut batch, TASKS_MAX).await > 0 {
             let mut events = Vec::new();
+            let mut number = None;
             for task in batch.drain(..) {
                 let done = match task {
-                    Task::Write(event) => {
-                        events.push(*event);
+                    Task::Write(more, its) => {
+                        events.extend(more);
+                        number = Some(its);
                         Ok(None)
                     }
                     Task::Judge(stage) => match self.write(&mut events).await {
@@ -90,6 +105,13 @@ impl Scribe {
                 self.tell(done, &driver).await;
             }
             let written = self.write(&mut events).await.map(|()| None);
+            let written = match (written, number) {
+                (Ok(None), Some(number)) => Ok(Some(Input::Written {
+                    run: self.key.run.clone(),
+                    number,
+                })),
+                (written, _) => written,
+            };
             self.tell(written, &driver).await;
         }
     }
@@ -114,11 +136,24 @@ impl Scribe {
         if events.is_empty() {
             return Ok(());
         }
-        let record = self.record(&Body::Events(std::mem::take(events)));
-        self.store
-            .append(vec![record], clock::wall())
-            .await
-            .map(drop)
+        let events = std::mem::take(events);
+        let words: Vec<_> = events.iter().map(|event| word_of(&event.what)).collect();
+        for word in &words {
+            hold::at(&format!("events.before-{word}")).await;
+        }
+        let record = self.record(&Body::Events(events));
+        self.append(vec![record]).await?;
+        for word in &words {
+            hold::at(&format!("events.after-{word}")).await;
+        }
+        Ok(())
+    }
+
+    /// As long as nobody else has taken the run up.
+    async fn append(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        let fence = Some((self.key.run.clone(), self.key.fence));
+        let appended = self.store.append_as(fence, records, clock::wall()).await;
+        appended.map(drop)
     }
 
     fn record(&mut self, body: &Body) -> Record {
@@ -139,6 +174,7 @@ impl Scribe {
     }
 
     async fn judge(&self, stage: StageName) -> Result<Input, StoreError> {
+        hold::at("judge.before").await;
         let (entries, _) = read(self.store.run_records(&self.key.run).await?);
         let verdict = report::judge_stage(entries, &stage);
         info!(run = %self.key.run, %stage, ?verdict, "stage judged");
@@ -153,15 +189,42 @@ impl Scribe {
         let report = refold(self.store.run_records(&self.key.run).await?);
         let run = self.key.run.clone();
         let word = Some(word(report.verdict));
+        hold::at("report.before-end").await;
         self.store
             .end_run(run.clone(), RunState::Ended, word, clock::wall())
             .await?;
+        hold::at("report.after-end").await;
         let (verdict, exit_code) = (report.verdict, report::exit_code(&report));
         Ok(Input::Reported {
             run,
             verdict,
             exit_code,
         })
+    }
+}
+
+/// The word by which a hold point names an event.
+const fn word_of(what: &What) -> &'static str {
+    match what {
+        What::RunStarted { .. } => "run-started",
+        What::AgentJoined { .. } => "agent-joined",
+        What::AgentRefused { .. } => "agent-refused",
+        What::StageOrdered { .. } => "stage-ordered",
+        What::AgentLost { .. } => "agent-lost",
+        What::AgentReturned { .. } => "agent-returned",
+        What::ControllerReturned { .. } => "controller-returned",
+        What::ClockDisturbed { .. } => "clock-disturbed",
+        What::StageCollected { .. } => "stage-collected",
+        What::StageSkipped { .. } => "stage-skipped",
+        What::StopRequested { .. } => "stop-requested",
+        What::RecordRefused { .. } => "record-refused",
+        What::RunEnded { .. } => "run-ended",
+        What::StageStarted { .. }
+        | What::StageEnded { .. }
+        | What::Missed { .. }
+        | What::HostClock(_)
+        | What::Gap { .. }
+        | What::EpochOpened { .. } => "of-an-agent",
     }
 }
 
@@ -183,7 +246,7 @@ pub fn refold(records: Vec<Record>) -> Report {
 }
 
 /// Records decoded, and what is wrong with those that can't be.
-fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<String>) {
+pub(crate) fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<String>) {
     let mut refused = Vec::new();
     let mut entries = Vec::with_capacity(records.len());
     for record in records {

@@ -24,13 +24,13 @@ use tracing::{info, warn};
 
 use crate::{
     clock, driver,
-    driver::Handle,
+    driver::{Handle, Holder, LEASE_RENEW_EVERY, take_up},
     identity::{
         ca::{Authority, AuthorityError},
         enrol::Registrar,
         tries::Tries,
     },
-    journal::{RunState, Store, StoreError},
+    journal::{Store, StoreError},
     listen::{Agents, Arrivals, Cuts, Limits, Strangers, listen, server_builder},
     sessions::Desk,
     web::{self, BindError},
@@ -118,7 +118,6 @@ pub enum ServiceError {
 pub async fn start(config: Config) -> Result<Controller, ServiceError> {
     make_data_dir(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("nepho.sqlite")).await?;
-    interrupt(&store).await?;
     let authority = Authority::open(&config.data_dir, clock::wall())?;
     let authority = Arc::new(authority.with_agent_life(config.certificate_life));
     let enrolment = bind("enrolment", config.enrolment).await?;
@@ -127,12 +126,19 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
     let (enrolment_at, sessions_at) = (address(&enrolment)?, address(&sessions)?);
 
     let (shutdown, down) = watch::channel(false);
-    let (driver, inputs) = driver::driver();
+    let host = host();
+    let holder = Holder::new(&host.name);
+    let (mut driver, inputs) = driver::driver();
+    // Before anybody can connect: an agent that comes back finds its run.
+    for (taken, owned) in take_up(&store, &holder).await? {
+        driver.take_up(taken, owned);
+    }
     let cuts = Cuts::default();
     let tls = Certificates::make(&authority)?;
     let (mutual, plain) = (tls.mutual.subscribe(), tls.plain.subscribe());
     let mut tasks = JoinSet::new();
     tasks.spawn(driver.drive(down.clone()));
+    tasks.spawn(keep_leases(store.clone(), holder.clone(), down.clone()));
     tasks.spawn(tls.renew(Arc::clone(&authority), down.clone()));
 
     let registrar = Registrar {
@@ -177,11 +183,18 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
             .unwrap_or_else(|error| warn!(%error, "enrolment is no longer served"));
     });
 
-    let host = host();
     let advertised = config
         .advertise
         .unwrap_or_else(|| format!("{}:{}", host.name, enrolment_at.port()));
-    let handle = Handle::new(inputs, store.clone(), authority, host, advertised, cuts);
+    let handle = Handle::new(
+        inputs,
+        store.clone(),
+        authority,
+        host,
+        advertised,
+        cuts,
+        holder,
+    );
     let serving = web::serve(api, handle.clone(), until(down));
     tasks.spawn(async move {
         serving
@@ -276,18 +289,17 @@ fn make_data_dir(path: &Path) -> Result<(), ServiceError> {
         .map_err(failed)
 }
 
-/// A run that was under way when the last controller went away is over: nobody drives it.
-async fn interrupt(store: &Store) -> Result<(), StoreError> {
-    for row in store.runs().await? {
-        if row.state == RunState::Running {
-            warn!(run = %row.run, "a run was cut off when the last controller went away");
-            let ended = clock::wall();
-            store
-                .end_run(row.run, RunState::Interrupted, None, ended)
-                .await?;
+/// Keeps the leases of this process's runs.
+async fn keep_leases(store: Store, holder: Holder, mut down: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = down.wait_for(|down| *down) => return,
+            () = sleep(LEASE_RENEW_EVERY) => {}
+        }
+        if let Err(error) = holder.renew(&store).await {
+            warn!(%error, "the leases of this controller's runs were not renewed");
         }
     }
-    Ok(())
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServiceError> {

@@ -31,6 +31,7 @@ use tracing::{info, warn};
 use crate::{
     clock,
     driver::{Input, SessionId},
+    hold,
     identity::enrol::Registrar,
     inbox::{self, Room, Rooms},
     journal::Store,
@@ -311,7 +312,9 @@ impl Desk {
         if records.is_empty() {
             return None;
         }
+        hold::at("ingest.before-commit").await;
         let appended = self.store.append(records, clock::wall()).await;
+        hold::at("ingest.after-commit").await;
         let appended = appended
             .map_err(|error| warn!(%agent, %error, "results not stored"))
             .ok()?;
@@ -345,7 +348,7 @@ impl Desk {
 }
 
 /// Counts the requests in a record, for the live view only.
-fn tally(record: &Record, tallies: &mut BTreeMap<RunId, Tally>) {
+pub(crate) fn tally(record: &Record, tallies: &mut BTreeMap<RunId, Tally>) {
     if record.kind != RecordKind::Recordings {
         return;
     }

@@ -73,6 +73,8 @@ pub enum Action {
         at: Mono,
         /// The same instant in run time.
         at_run: RunTime,
+        /// An earlier process began it: what was due before now is not this one's.
+        resumed: bool,
     },
     /// Send nothing new, wait for answers; then `WorkersIdle`.
     StopSending(RunId),
@@ -233,9 +235,11 @@ impl Engine {
                 }
                 Err(refusal) => tell(Phase::Refused(refusal)),
             },
-            Order::Arm(_) | Order::Start { .. } | Order::Stop(_) | Order::Release => {
-                tell(Phase::Unknown)
-            }
+            Order::Arm(_)
+            | Order::Start { .. }
+            | Order::Resume { .. }
+            | Order::Stop(_)
+            | Order::Release => tell(Phase::Unknown),
         }
     }
 

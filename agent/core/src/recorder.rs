@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nepho_common::{
     event::What,
     histogram::Histogram,
-    id::{AgentId, EnvironmentName, RunKey},
+    id::{AgentId, EnvironmentName, RunKey, Seq},
     journal::{RecordKind, Seal},
     plan::{Act, AssignedStage},
     recording::{Metric, Outcome, Recording, Series},
@@ -44,6 +44,8 @@ pub struct Recorder {
     environment: EnvironmentName,
     stage: AssignedStage,
     began: RunTime,
+    /// Where what this process writes of a resumed stage begins.
+    from: Option<Seq>,
     points: Vec<Observation>,
     missed: BTreeMap<usize, (u64, Nanos)>,
     records: BTreeMap<RecordKind, u64>,
@@ -66,11 +68,20 @@ impl Recorder {
             environment,
             stage,
             began,
+            from: None,
             points: Vec::new(),
             missed: BTreeMap::new(),
             records: BTreeMap::new(),
             samples: BTreeMap::new(),
         }
+    }
+
+    /// The same for a stage that an earlier process began: the seal counts what the spool has from
+    /// `from` on.
+    #[must_use]
+    pub fn resumed(mut self, from: Seq) -> Self {
+        self.from = Some(from);
+        self
     }
 
     /// Notes what became of a request. One for a step or target that the stage does not have is
@@ -150,6 +161,7 @@ impl Recorder {
             stage: self.stage.name.clone(),
             records: self.records.clone(),
             samples: self.samples.clone(),
+            from: self.from,
         }
     }
 

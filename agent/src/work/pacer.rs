@@ -46,6 +46,8 @@ pub struct Job {
     pub at: Mono,
     /// The same instant in run time.
     pub at_run: RunTime,
+    /// An earlier process began it: what was due until now is neither sent nor counted.
+    pub resumed: bool,
     /// Stands before every connection.
     pub guard: Guard,
 }
@@ -74,8 +76,13 @@ pub async fn run(
     seen: mpsc::Sender<Sighting>,
 ) -> io::Result<()> {
     let mut alarm = Alarm::new()?;
+    let resumed = job.resumed;
     let mut pacer = Pacer::new(job, mode.clone(), seen).await;
-    let (at, mut is_begun) = (pacer.at, false);
+    let (at, mut is_begun) = (pacer.at, resumed);
+    if resumed {
+        // What fell due while nobody was here is missing from the plan's count; it was not late.
+        drop(pacer.slots.due(clock::now()));
+    }
     loop {
         let next = if is_begun {
             pacer.slots.next()
@@ -337,6 +344,7 @@ mod tests {
             stage: stage(lasts, every, vec![(check, Nanos(0))]),
             at,
             at_run: RunTime(0),
+            resumed: false,
             guard: Guard::new(nepho_common::policy::Policy::careful(), Vec::new()),
         };
         let (mode, watched) = watch::channel(Mode::Send);

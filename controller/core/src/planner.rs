@@ -150,6 +150,7 @@ pub fn plan(
             .map_or_else(|| scenario.name.to_string(), |t| t.as_str().to_owned()),
         seed: choices.seed,
         keep_going: choices.keep_going,
+        lost_agent: scenario.lost_agent,
         files,
         agents,
         instances,

@@ -10,6 +10,7 @@
 
 mod member;
 mod progress;
+mod restore;
 mod stages;
 mod wish;
 
@@ -19,18 +20,27 @@ use nepho_common::{
     control::{Host, Order, Phase, StopMode},
     event::{RunEnd, What},
     id::{AgentId, EnvironmentName, Feature, RunKey, Seq, SpoolId, StageName},
-    plan::{Plan, PlannedStage},
+    plan::{LostAgent, Plan, PlannedStage},
     time::{ClockOffset, Mono, Nanos, RunTime},
 };
 
 use self::member::Member;
-pub use self::progress::Progress;
+pub use self::{
+    progress::Progress,
+    restore::{Past, shift_by_wall},
+};
 
 /// An agent that has been silent for this long is lost: three heartbeats.
 pub const LOST_AFTER: Nanos = Nanos::from_secs(15);
 /// How long agents may take to check an assignment, and to arm: nothing of it is slow; a little
 /// longer than losing an agent takes, so that a dead one is called lost and not slow.
 const READY_WITHIN: Nanos = Nanos::from_secs(20);
+
+/// After a restart of the controller its agents have this long to come back: twice the longest wait
+/// between two tries of theirs, and a dial.
+pub const FAILOVER: Nanos = Nanos::from_secs(30);
+/// What an agent can that goes on with a stage after its own restart.
+pub const RESUME: &str = "run.resume";
 
 /// What the run is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +52,20 @@ pub enum Input {
         /// Its process is another one than before.
         restarted: bool,
     },
+    /// What the process of this agent that is about to connect found in its spool; comes before
+    /// [`Input::Connected`].
+    Owes {
+        /// Who.
+        agent: AgentId,
+        /// Which spool.
+        spool: SpoolId,
+        /// Its last record.
+        seq: Seq,
+    },
+    /// The store has committed that the run began: agents may be asked for something.
+    Begun,
+    /// The store has committed the order to start this stage: agents may be told.
+    Ordered(StageName),
     /// Something came from this agent.
     Heard(AgentId),
     /// An agent says where it stands in this run.
@@ -132,6 +156,10 @@ pub struct Run {
     origin: Option<Mono>,
     passed: BTreeMap<StageName, bool>,
     stop: Option<StopMode>,
+    /// That the run began is in the journal; nobody is asked for anything before.
+    begun: bool,
+    /// When this process took the run up, if another one began it.
+    taken_up: Option<Mono>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,9 +181,13 @@ enum State {
         at_run: RunTime,
         ends: Mono,
         until: Mono,
+        /// The order is in the journal. Nobody is told before: a controller that takes the run up
+        /// must know of every start.
+        kept: bool,
     },
     Judging {
         stage: usize,
+        until: Mono,
     },
     Releasing {
         until: Mono,
@@ -185,7 +217,11 @@ impl Run {
                 features: participant.features.iter().cloned().collect(),
             })
         }));
-        let member = |agent: &AgentId| (agent.clone(), Member::new(now));
+        let member = |agent: &AgentId| {
+            let features = participants.get(agent).map(|one| &one.features);
+            let resumes = features.is_some_and(|all| all.iter().any(|one| one.as_str() == RESUME));
+            (agent.clone(), Member::new(now, resumes))
+        };
         let mut run = Self {
             members: plan.agents.keys().map(member).collect(),
             key,
@@ -197,6 +233,8 @@ impl Run {
             origin: None,
             passed: BTreeMap::new(),
             stop: None,
+            begun: false,
+            taken_up: None,
         };
         actions.extend(run.orders(now));
         (run, actions)
@@ -224,7 +262,9 @@ impl Run {
     pub fn handle(&mut self, input: Input, now: Mono) -> Vec<Action> {
         let mut actions = Vec::new();
         self.note(input, now, &mut actions);
+        let lost = self.members.values().filter(|member| member.lost).count();
         self.lose(now, &mut actions);
+        self.bear_losses(lost, now, &mut actions);
         while self.advance(now, &mut actions) {}
         actions.extend(self.orders(now));
         actions
@@ -235,6 +275,7 @@ impl Run {
             Input::Connected { agent, restarted } => self.heard(&agent, restarted, now, actions),
             Input::Heard(agent) => self.heard(&agent, false, now, actions),
             Input::Status { agent, phase } => {
+                let before = self.members.get(&agent).map_or(now, |m| m.last_heard);
                 self.heard(&agent, false, now, actions);
                 let Some(member) = self.members.get_mut(&agent) else {
                     return;
@@ -242,10 +283,27 @@ impl Run {
                 if let Phase::Refused(why) = &phase
                     && !member.is_refused()
                 {
-                    let why = why.clone();
+                    let (agent, why) = (agent.clone(), why.clone());
                     actions.push(Action::Journal(What::AgentRefused { agent, why }));
                 }
-                member.phase = Some(phase);
+                if phase == Phase::Unknown && self.is_gone(&agent) {
+                    self.gone(&agent, before, now, actions);
+                } else if let Some(member) = self.members.get_mut(&agent) {
+                    let running = matches!(self.state, State::Running { .. });
+                    member.note(phase, running);
+                }
+            }
+            Input::Owes { agent, spool, seq } => {
+                if let Some(member) = self.members.get_mut(&agent) {
+                    member.owes = Some((spool, seq));
+                }
+            }
+            Input::Begun => self.begun = true,
+            Input::Ordered(stage) => {
+                let name = self.stage_name();
+                if let State::Running { kept, .. } = &mut self.state {
+                    *kept |= name.as_ref() == Some(&stage);
+                }
             }
             Input::Clock {
                 agent,
@@ -269,7 +327,7 @@ impl Run {
                 }
             }
             Input::Judged { stage, passed } => {
-                if let State::Judging { stage: judged } = self.state
+                if let State::Judging { stage: judged, .. } = self.state
                     && self.stage(judged).name == stage
                 {
                     self.passed.insert(stage, passed);
@@ -294,12 +352,10 @@ impl Run {
         let Some(member) = self.members.get_mut(agent) else {
             return;
         };
-        member.last_heard = now;
+        let before = std::mem::replace(&mut member.last_heard, now);
         if restarted {
-            // What the old process knew of this run is gone with it.
-            member.phase = Some(Phase::Unknown);
-        }
-        if std::mem::take(&mut member.lost) || restarted {
+            self.gone(agent, before, now, actions);
+        } else if std::mem::take(&mut member.lost) {
             let agent = agent.clone();
             actions.push(Action::Journal(What::AgentReturned {
                 agent,
@@ -309,6 +365,51 @@ impl Run {
         }
     }
 
+    /// Whether an agent that does not know this run is one that knew it in this stage.
+    fn is_gone(&self, agent: &AgentId) -> bool {
+        let member = self.members.get(agent);
+        matches!(self.state, State::Running { .. })
+            && member.is_some_and(|m| m.start.is_some() && !m.is_unknown() && !m.is_sealed())
+    }
+
+    /// The process that took part is gone, and another one is here: what the old one knew of this
+    /// run is gone with it, but for what it had on disk.
+    fn gone(&mut self, agent: &AgentId, heard: Mono, now: Mono, actions: &mut Vec<Action>) {
+        let at = self.run_time(now);
+        let origin = self.origin;
+        let may_resume = match self.state {
+            State::Running { ends, .. } => now < ends && self.stop.is_none(),
+            State::Preparing { .. }
+            | State::Arming { .. }
+            | State::Timing { .. }
+            | State::Judging { .. }
+            | State::Releasing { .. }
+            | State::Over => false,
+        };
+        let Some(member) = self.members.get_mut(agent) else {
+            return;
+        };
+        if !std::mem::take(&mut member.lost) {
+            let last_heard = run_time(origin, heard);
+            let agent = agent.clone();
+            actions.push(Action::Journal(What::AgentLost {
+                agent,
+                last_heard,
+                at,
+            }));
+        }
+        if !member.is_sealed() {
+            member.phase = Some(Phase::Unknown);
+        }
+        member.clock = None;
+        member.again = may_resume && member.resumes && member.start.is_some();
+        actions.push(Action::Journal(What::AgentReturned {
+            agent: agent.clone(),
+            at,
+            restarted: true,
+        }));
+    }
+
     fn lose(&mut self, now: Mono, actions: &mut Vec<Action>) {
         if self.is_over() {
             return;
@@ -316,8 +417,9 @@ impl Run {
         let at = self.run_time(now);
         let origin = self.origin;
         for (agent, member) in &mut self.members {
-            if !member.lost && now.since(member.last_heard) > LOST_AFTER {
+            if !member.lost && now > member.lost_at() {
                 member.lost = true;
+                member.lost_since = Some(now);
                 let last_heard = run_time(origin, member.last_heard);
                 let agent = agent.clone();
                 actions.push(Action::Journal(What::AgentLost {
@@ -329,11 +431,64 @@ impl Run {
         }
     }
 
+    /// Does what the scenario asks for when agents were lost.
+    fn bear_losses(&mut self, before: usize, now: Mono, actions: &mut Vec<Action>) {
+        let lost = self.members.iter().filter(|(_, member)| member.lost);
+        let lost: Vec<_> = lost.map(|(agent, _)| agent.to_string()).collect();
+        if lost.len() <= before {
+            return;
+        }
+        match self.plan.lost_agent {
+            LostAgent::Continue => {}
+            LostAgent::Fail => {
+                let by = format!("the scenario (lost-agent: fail; {} lost)", lost.join(", "));
+                let mode = StopMode::Stop;
+                self.note(Input::Stop { mode, by }, now, actions);
+            }
+            LostAgent::Wait(within) => self.extend(now.plus(within)),
+        }
+    }
+
+    /// The present state waits for agents, and may do so until then.
+    fn extend(&mut self, to: Mono) {
+        match &mut self.state {
+            State::Preparing { until }
+            | State::Arming { until, .. }
+            | State::Running { until, .. } => *until = to.max(*until),
+            State::Timing { .. }
+            | State::Judging { .. }
+            | State::Releasing { .. }
+            | State::Over => {}
+        }
+    }
+
+    /// Whether a member is lost and still waited for.
+    fn is_awaited(&self, member: &Member, now: Mono) -> bool {
+        let LostAgent::Wait(within) = self.plan.lost_agent else {
+            return false;
+        };
+        let since = member
+            .lost_since
+            .filter(|_| member.lost && self.stop.is_none());
+        since.is_some_and(|since| now < since.plus(within))
+    }
+
     fn stage(&self, index: usize) -> &PlannedStage {
         self.plan
             .stages
             .get(index)
             .expect("a state's stage is a place in the plan")
+    }
+
+    /// The stage that it is about.
+    fn stage_name(&self) -> Option<StageName> {
+        match self.state {
+            State::Arming { stage, .. }
+            | State::Timing { stage, .. }
+            | State::Running { stage, .. }
+            | State::Judging { stage, .. } => Some(self.stage(stage).name.clone()),
+            State::Preparing { .. } | State::Releasing { .. } | State::Over => None,
+        }
     }
 
     fn run_time(&self, now: Mono) -> RunTime {
@@ -346,5 +501,7 @@ fn run_time(origin: Option<Mono>, now: Mono) -> RunTime {
     origin.map_or(RunTime(0), |origin| RunTime(now.minus(origin)))
 }
 
+#[cfg(test)]
+mod taken_up;
 #[cfg(test)]
 mod tests;

@@ -177,6 +177,8 @@ mod tests {
                 elapsed: Nanos::from_millis(12_300),
                 lasts: Nanos::from_secs(32),
                 since: Nanos::from_secs(60),
+                waits_for: "the stage's time to be up".to_owned(),
+                within: Some(Nanos::from_secs(80)),
                 waiting: vec!["tencent-1 lost".to_owned()],
             }),
             tally: Some(Tally {

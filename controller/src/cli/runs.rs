@@ -108,6 +108,8 @@ mod tests {
                 elapsed: Nanos(0),
                 lasts: Nanos(0),
                 since: Nanos(0),
+                waits_for: "the stage's time to be up".to_owned(),
+                within: None,
                 waiting: Vec::new(),
             }),
             tally: Some(Tally {

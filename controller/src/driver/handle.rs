@@ -8,7 +8,7 @@ use std::{
 
 use nepho_common::{
     control::{Host, StopMode},
-    id::{AgentId, Attempt, EnvironmentName, Fence, Operation, PlanId, RunId, RunKey, SpoolId},
+    id::{AgentId, Attempt, EnvironmentName, Operation, PlanId, RunId, RunKey, SpoolId},
     journal::Record,
     recording::{EXHIBIT_MAX, Exhibit},
     time::WallMillis,
@@ -25,9 +25,9 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Input, live::Opening};
+use super::{Input, live::Opening, take_up::Holder};
 use crate::{
-    clock,
+    clock, hold,
     identity::{
         ca::Authority,
         enrol::{self, MintError},
@@ -127,6 +127,7 @@ pub struct Handle {
     /// Where agents come to enrol, as they are told.
     enrolment: String,
     cuts: Cuts,
+    holder: Holder,
 }
 
 impl Handle {
@@ -139,6 +140,7 @@ impl Handle {
         host: Host,
         enrolment: String,
         cuts: Cuts,
+        holder: Holder,
     ) -> Self {
         Self {
             driver,
@@ -147,6 +149,7 @@ impl Handle {
             host,
             enrolment,
             cuts,
+            holder,
         }
     }
 
@@ -301,11 +304,6 @@ impl Handle {
         let exhibits = exhibits(&planned, &bundle)?;
         let created = clock::wall();
         let run = run_id(created)?;
-        let key = RunKey {
-            run: run.clone(),
-            attempt: Attempt(1),
-            fence: Fence(1),
-        };
         let row = RunRow {
             run: run.clone(),
             plan: planned.id,
@@ -317,8 +315,20 @@ impl Handle {
             requested_by: options.requested_by,
         };
         self.store.create_run(row).await.map_err(Failure::from)?;
+        hold::at("begin.after-row").await;
+        let fence = self
+            .holder
+            .claim(&self.store, &run)
+            .await
+            .map_err(Failure::from)?;
+        let key = RunKey {
+            run: run.clone(),
+            attempt: Attempt(1),
+            fence,
+        };
         let mut scribe = Scribe::new(self.store.clone(), key.clone(), SpoolId::new(random()?));
         scribe.exhibit(exhibits).await.map_err(Failure::from)?;
+        hold::at("begin.after-exhibits").await;
         let plan = planned.plan;
         let host = self.host.clone();
         let opening = Opening {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     control::Host,
-    event::{RunEnd, Skip, What},
+    event::{Event, RunEnd, Skip, What},
     id::{AgentId, RunKey, StageName},
     plan::Plan,
     time::{Mono, Nanos, WallMillis},
@@ -13,12 +13,12 @@ use nepho_controller_core::{
     report::Verdict,
     run::{self, Action, Participant, Run},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use super::Input;
 use crate::{
-    clock,
+    clock, hold,
     scribe::{self, Scribe, Task},
     view::{RunView, StageView, Tally},
 };
@@ -45,12 +45,45 @@ pub struct Opening {
     pub created: WallMillis,
 }
 
+/// A run that another process of the controller began.
+#[derive(Debug)]
+pub struct TakenUp {
+    /// As the journal left it.
+    pub run: Run,
+    /// What is to be done first.
+    pub actions: Vec<Action>,
+    /// Goes on where the other one's ended.
+    pub scribe: Scribe,
+    /// When it was asked for.
+    pub created: WallMillis,
+    /// What was said of it until now.
+    pub said: Vec<Event>,
+    /// What the store has of it.
+    pub tally: Tally,
+    /// How its stages came out.
+    pub stages: Vec<StageView>,
+}
+
 #[derive(Debug)]
 pub(super) struct Live {
     run: Run,
     tasks: mpsc::Sender<Task>,
     view: watch::Sender<RunView>,
     over: Option<Mono>,
+    /// How many times something was given to be written down.
+    writes: u64,
+    awaiting: Vec<(u64, Awaiting)>,
+}
+
+/// What happens once something is in the store.
+#[derive(Debug)]
+enum Awaiting {
+    /// Agents may be asked for something.
+    Begin,
+    /// Agents may be told of the start of this stage.
+    Start(StageName),
+    /// Whoever asked for an end is told that it will come, whatever happens to us.
+    Stop(oneshot::Sender<bool>),
 }
 
 impl Live {
@@ -64,9 +97,36 @@ impl Live {
             scribe,
             created,
         } = opening;
+        let (run, actions) = Run::begin(key, plan, host, &participants, clock::now());
+        let mut live = Self::of(run, scribe, created, back);
+        live.keep(&actions);
+        (live, actions)
+    }
+
+    /// Goes on with one that another process began.
+    pub(super) fn take_up(taken: TakenUp, back: mpsc::Sender<Input>) -> (Self, Vec<Action>) {
+        let TakenUp {
+            run,
+            actions,
+            scribe,
+            created,
+            said,
+            tally,
+            stages,
+        } = taken;
+        let mut live = Self::of(run, scribe, created, back);
+        said.iter().for_each(|event| live.say(&event.what));
+        live.count(tally);
+        live.view.send_modify(|view| view.stages = stages);
+        live.keep(&actions);
+        (live, actions)
+    }
+
+    fn of(run: Run, scribe: Scribe, created: WallMillis, back: mpsc::Sender<Input>) -> Self {
         let (tasks, todo) = mpsc::channel(scribe::TASKS_MAX);
         // The scribe ends when its tasks do, and its tasks end with this run or the driver.
         drop(tokio::spawn(scribe.work(todo, back)));
+        let (key, plan) = (run.key(), run.plan());
         let view = RunView {
             schema: RunView::SCHEMA.to_owned(),
             run: key.run.clone(),
@@ -81,15 +141,14 @@ impl Live {
             verdict: None,
             exit_code: None,
         };
-        let (run, actions) = Run::begin(key, plan, host, &participants, clock::now());
-        let mut live = Self {
+        Self {
             run,
             tasks,
             view: watch::Sender::new(view),
             over: None,
-        };
-        live.keep(&actions);
-        (live, actions)
+            writes: 0,
+            awaiting: Vec::new(),
+        }
     }
 
     pub(super) const fn key(&self) -> &RunKey {
@@ -98,6 +157,48 @@ impl Live {
 
     pub(super) fn agents(&self) -> Vec<AgentId> {
         self.run.plan().agents.keys().cloned().collect()
+    }
+
+    /// Nothing is wanted of its agents any more but to forget it.
+    pub(super) const fn is_done(&self) -> bool {
+        self.run.is_over()
+    }
+
+    /// Asks for an end; `reply` comes once that is written down and so outlives this process.
+    pub(super) fn stop(&mut self, input: run::Input, reply: oneshot::Sender<bool>) -> Vec<Action> {
+        let before = self.writes;
+        let actions = self.handle(input);
+        if self.writes > before {
+            self.awaiting.push((self.writes, Awaiting::Stop(reply)));
+        } else {
+            // It was asked before, or is over.
+            reply.send(!self.is_over()).unwrap_or_default();
+        }
+        actions
+    }
+
+    /// Everything that was given until `number` is in the store.
+    pub(super) fn written(&mut self, number: u64) -> Vec<Action> {
+        let (done, rest) = std::mem::take(&mut self.awaiting)
+            .into_iter()
+            .partition(|(its, _)| *its <= number);
+        self.awaiting = rest;
+        let done: Vec<(u64, Awaiting)> = done;
+        let mut actions = Vec::new();
+        for (_, awaiting) in done {
+            match awaiting {
+                Awaiting::Begin => actions.extend(self.handle(run::Input::Begun)),
+                Awaiting::Start(stage) => actions.extend(self.handle(run::Input::Ordered(stage))),
+                // Who asked may have gone away; it is stopped all the same.
+                Awaiting::Stop(reply) => reply.send(true).unwrap_or_default(),
+            }
+        }
+        actions
+    }
+
+    /// The store fails: nobody need wait for it.
+    pub(super) fn gives_up(&mut self) {
+        self.awaiting.clear();
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -120,19 +221,38 @@ impl Live {
 
     /// What concerns the journal and the view.
     fn keep(&mut self, actions: &[Action]) {
+        let mut events = Vec::new();
         for action in actions {
-            match action {
-                Action::Journal(what) => {
-                    self.ask(Task::Write(Box::new(scribe::event(what.clone()))));
-                    self.say(what);
+            if let Action::Journal(what) = action {
+                events.push(scribe::event(what.clone()));
+                self.say(what);
+                if let What::RunStarted { .. } = what {
+                    self.awaiting.push((self.writes + 1, Awaiting::Begin));
                 }
-                Action::Judge(stage) => self.ask(Task::Judge(stage.clone())),
-                Action::Ended(_) => self.ask(Task::Report),
-                Action::Send { .. } | Action::MeasureClock(_) => {}
+                if let What::StageOrdered { stage, .. } = what {
+                    let start = Awaiting::Start(stage.clone());
+                    self.awaiting.push((self.writes + 1, start));
+                }
             }
         }
-        let progress = Some(self.run.progress(clock::now()));
+        if !events.is_empty() {
+            self.writes += 1;
+            self.ask(Task::Write(events, self.writes));
+        }
+        for action in actions {
+            match action {
+                Action::Judge(stage) => self.ask(Task::Judge(stage.clone())),
+                Action::Ended(_) => self.ask(Task::Report),
+                Action::Journal(_) | Action::Send { .. } | Action::MeasureClock(_) => {}
+            }
+        }
+        let progress = self.run.progress(clock::now());
         self.view.send_if_modified(|view| {
+            let before = view.progress.as_ref().map(|before| &before.state);
+            if before != Some(&progress.state) {
+                hold::block_at(&format!("state.{}", progress.state));
+            }
+            let progress = Some(progress);
             let moved = view.verdict.is_none() && view.progress != progress;
             if moved {
                 view.progress = progress;
@@ -251,6 +371,7 @@ fn saying(what: &What) -> Option<String> {
         What::ClockDisturbed { agent, .. } => {
             format!("the clock of {agent} or of the controller was disturbed")
         }
+        What::ControllerReturned { .. } => "the controller is back and goes on".to_owned(),
         What::AgentRefused { agent, why } => format!("agent {agent} refuses: {why}"),
         What::StopRequested { by, .. } => format!("{by} asked for an end"),
         What::RunEnded {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use nepho_common::{
-    id::{AgentId, Digest, PlanId, RunId, Seq, SpoolId},
+    id::{AgentId, Digest, Fence, PlanId, RunId, Seq, SpoolId},
     journal::{PAYLOAD_MAX, Record, RecordKey, RecordKind},
     time::WallMillis,
 };
@@ -398,6 +398,78 @@ async fn an_offer_becomes_the_current_certificate_when_it_is_shown(store: &Store
     assert!(!store.promote(a, "n4".to_owned()).await.unwrap());
 }
 
+fn claim(holder: &str, until: i64, alone: bool) -> Claim {
+    Claim {
+        run: "r1".parse().unwrap(),
+        holder: holder.to_owned(),
+        clock: holder.chars().take(1).collect(),
+        until: later(until),
+        alone,
+    }
+}
+
+const fn taken(fence: u64, same_clock: bool) -> Claimed {
+    Claimed::Taken {
+        fence: Fence(fence),
+        same_clock,
+    }
+}
+
+async fn a_run_has_one_holder_and_its_fence_rises_when_that_changes(store: &Store) {
+    let ask = |holder: &'static str, now, until, alone| async move {
+        let claimed = store.claim(claim(holder, until, alone), later(now)).await;
+        claimed.unwrap()
+    };
+    assert_eq!(ask("a1", 0, 15, false).await, taken(1, true));
+    assert_eq!(
+        ask("a1", 1, 16, false).await,
+        taken(1, true),
+        "it has it already"
+    );
+    let held = Claimed::Held {
+        holder: "a1".to_owned(),
+        until: later(16),
+    };
+    assert_eq!(ask("b1", 2, 17, false).await, held);
+    store
+        .renew_leases("a1".to_owned(), later(20))
+        .await
+        .unwrap();
+    assert!(
+        matches!(ask("b1", 19, 30, false).await, Claimed::Held { .. }),
+        "it was renewed"
+    );
+    assert_eq!(
+        ask("b1", 20, 35, false).await,
+        taken(2, false),
+        "the lease has ended"
+    );
+    assert!(matches!(
+        ask("a1", 21, 36, false).await,
+        Claimed::Held { .. }
+    ));
+    // Who holds the store's lock knows that the other one's process is gone.
+    assert_eq!(ask("b2", 21, 36, true).await, taken(3, true));
+}
+
+async fn what_an_older_holder_says_is_not_stored(store: &Store) {
+    store.claim(claim("a1", 15, false), NOW).await.unwrap();
+    let says = |fence, seq| {
+        let fence = Some(("r1".parse().unwrap(), Fence(fence)));
+        store.append_as(fence, vec![record("controller", spool(9), seq)], NOW)
+    };
+    assert_eq!(says(1, 1).await.unwrap().stored, 1);
+    store
+        .claim(claim("b1", 40, false), later(15))
+        .await
+        .unwrap();
+    assert!(matches!(says(1, 2).await, Err(StoreError::Fenced(_))));
+    assert_eq!(says(2, 2).await.unwrap().stored, 1, "its number is free");
+    // What agents say bears no fence: it is stored whoever drives.
+    let of_agent = store.append(vec![record("a", spool(1), 1)], NOW).await;
+    assert_eq!(of_agent.unwrap().stored, 1);
+}
+
 async fn a_closed_store_says_so(store: &Store) {
     store.clone().close().await;
     let answer = store.append(vec![record("a", spool(1), 1)], NOW).await;
@@ -420,6 +492,8 @@ macro_rules! conformance {
             a_host_that_is_set_up_anew_takes_its_old_name,
             a_revoked_name_is_not_given_again,
             an_offer_becomes_the_current_certificate_when_it_is_shown,
+            a_run_has_one_holder_and_its_fence_rises_when_that_changes,
+            what_an_older_holder_says_is_not_stored,
             a_closed_store_says_so
         );
 

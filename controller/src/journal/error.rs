@@ -85,6 +85,9 @@ pub enum StoreError {
     /// No run has this name.
     #[error("there is no run {0}")]
     NoRun(RunId),
+    /// Another controller drives this run now.
+    #[error("another controller has taken up run {0}: this one no longer writes for it")]
+    Fenced(RunId),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

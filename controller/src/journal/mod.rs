@@ -3,6 +3,7 @@
 //! - `store`: opening, reading, and the questions that writers ask.
 //! - `writer`: the one task that writes; it commits for many requesters at once. What it does
 //!   inside a transaction: `append` (records), `runs`, `admit` (join tokens and agents).
+//! - `lease`: which controller drives a run.
 //! - `row`: what is kept beside the journal: runs, agents, join tokens.
 //! - `schema`: migrations, forward only. `look`: its version, from outside.
 //! - `sql`: every statement, in one file.
@@ -21,6 +22,7 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 mod error;
+mod lease;
 mod look;
 mod renew;
 mod row;
@@ -31,6 +33,7 @@ mod store;
 mod writer;
 
 pub use error::StoreError;
+pub use lease::{Claim, Claimed};
 pub use look::version;
 pub use row::{
     Admission, Admitted, AgentRow, Grant, NewToken, Offer, Offered, RunRow, RunState, TokenRefusal,

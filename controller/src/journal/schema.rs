@@ -7,9 +7,10 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use super::{error::StoreError, sql};
 
 /// In order; the number of one is its place, from 1. `migrations/postgres` has the same numbers.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_start.sql"),
     include_str!("../../migrations/sqlite/0002_renewal.sql"),
+    include_str!("../../migrations/sqlite/0003_leases.sql"),
 ];
 
 /// The version that this release writes.
@@ -117,6 +118,7 @@ mod tests {
         let postgres = [
             include_str!("../../migrations/postgres/0001_start.sql"),
             include_str!("../../migrations/postgres/0002_renewal.sql"),
+            include_str!("../../migrations/postgres/0003_leases.sql"),
         ];
         assert_eq!(postgres.len(), MIGRATIONS.len());
         let plain = |text: &str| {

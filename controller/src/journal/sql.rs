@@ -50,6 +50,16 @@ pub(super) const RUNS: &str = "\
     SELECT run, plan, scenario, state, verdict, created_ms, ended_ms, requested_by \
     FROM runs ORDER BY created_ms DESC, run DESC";
 
+pub(super) const LEASE: &str = "SELECT holder, clock, fence, until_ms FROM leases WHERE run = $1";
+
+pub(super) const LEASE_PUT: &str = "\
+    INSERT INTO leases (run, holder, clock, fence, until_ms) VALUES ($1, $2, $3, $4, $5) \
+    ON CONFLICT (run) DO UPDATE SET \
+        holder = excluded.holder, clock = excluded.clock, fence = excluded.fence, \
+        until_ms = excluded.until_ms";
+
+pub(super) const LEASE_RENEW: &str = "UPDATE leases SET until_ms = $2 WHERE holder = $1";
+
 pub(super) const TOKEN_INSERT: &str = "\
     INSERT INTO tokens (secret_sha, environment, agent, expires_ms) VALUES ($1, $2, $3, $4)";
 
@@ -110,7 +120,7 @@ pub(super) const SCHEMA_APPLIED: &str = "INSERT INTO nepho_schema (version) VALU
 
 /// All of them but the ones that make tables, for the test that prepares each.
 #[cfg(test)]
-pub(super) const ALL: [&str; 24] = [
+pub(super) const ALL: [&str; 27] = [
     RECORD_INSERT,
     RECORD_SHA,
     RECORD_SEQS_AFTER,
@@ -123,6 +133,9 @@ pub(super) const ALL: [&str; 24] = [
     RUN_END,
     RUN,
     RUNS,
+    LEASE,
+    LEASE_PUT,
+    LEASE_RENEW,
     TOKEN_INSERT,
     TOKEN_USE,
     TOKEN,

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use nepho_common::{
-    id::{AgentId, Digest, RunId, Seq, SpoolId},
+    id::{AgentId, Digest, Fence, RunId, Seq, SpoolId},
     journal::{PAYLOAD_MAX, Record, RecordKey},
     time::WallMillis,
 };
@@ -24,6 +24,7 @@ use tokio::{
 
 use super::{
     error::StoreError,
+    lease::{Claim, Claimed},
     row::{
         self, Admission, Admitted, AgentRow, NewToken, Offer, Offered, RunRow, RunState, TokenUse,
     },
@@ -120,6 +121,20 @@ impl Store {
         records: Vec<Record>,
         received: WallMillis,
     ) -> Result<Appended, StoreError> {
+        self.append_as(None, records, received).await
+    }
+
+    /// The same for what a controller says of a run: only while the run's fence is not beyond its
+    /// own.
+    ///
+    /// # Errors
+    /// When nothing of it was stored; [`StoreError::Fenced`] when somebody else drives the run.
+    pub async fn append_as(
+        &self,
+        fence: Option<(RunId, Fence)>,
+        records: Vec<Record>,
+        received: WallMillis,
+    ) -> Result<Appended, StoreError> {
         for record in &records {
             if let Some(why) = unstorable(record) {
                 let key = Box::new(record.key.clone());
@@ -129,6 +144,7 @@ impl Store {
         self.ask(|answer| Write::Append {
             records,
             received,
+            fence,
             answer,
         })
         .await
@@ -185,6 +201,27 @@ impl Store {
             records.push(row::record(&row)?);
         }
         Ok(records)
+    }
+
+    /// Asks for a run; its fence rises when the asker did not have it before.
+    ///
+    /// # Errors
+    /// When it can't be stored. A run that somebody else has is an answer, not an error.
+    pub async fn claim(&self, claim: Claim, now: WallMillis) -> Result<Claimed, StoreError> {
+        self.ask(|answer| Write::Claim { claim, now, answer }).await
+    }
+
+    /// Keeps every run of this holder.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub async fn renew_leases(&self, holder: String, until: WallMillis) -> Result<(), StoreError> {
+        let renew = |answer| Write::RenewLeases {
+            holder,
+            until,
+            answer,
+        };
+        self.ask(renew).await
     }
 
     /// Writes a new run down.

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nepho_common::{
-    id::{AgentId, Digest, RunId},
+    id::{AgentId, Digest, Fence, RunId},
     journal::Record,
     time::WallMillis,
 };
@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     admit, append,
     error::StoreError,
+    lease::{self, Claim, Claimed},
     renew,
     row::{Admission, Admitted, AgentRow, NewToken, Offer, Offered, RunRow, RunState, TokenUse},
     runs, sql,
@@ -32,7 +33,19 @@ pub(super) enum Write {
     Append {
         records: Vec<Record>,
         received: WallMillis,
+        /// Whose right to write for a run must still hold.
+        fence: Option<(RunId, Fence)>,
         answer: Answer<Appended>,
+    },
+    Claim {
+        claim: Claim,
+        now: WallMillis,
+        answer: Answer<Claimed>,
+    },
+    RenewLeases {
+        holder: String,
+        until: WallMillis,
+        answer: Answer<()>,
     },
     CreateRun {
         run: RunRow,
@@ -206,9 +219,29 @@ async fn perform(
         Write::Append {
             records,
             received,
+            fence,
             answer,
         } => {
-            let result = append::append(connection, &records, received).await;
+            let holds = match &fence {
+                Some((run, fence)) => lease::check(connection, run, *fence).await,
+                None => Ok(()),
+            };
+            let result = match holds {
+                Ok(()) => append::append(connection, &records, received).await,
+                Err(error) => Err(error),
+            };
+            settle(result, answer, replies)
+        }
+        Write::Claim { claim, now, answer } => {
+            let result = lease::claim(connection, claim, now).await;
+            settle(result, answer, replies)
+        }
+        Write::RenewLeases {
+            holder,
+            until,
+            answer,
+        } => {
+            let result = lease::renew(connection, &holder, until).await;
             settle(result, answer, replies)
         }
         Write::CreateRun { run, answer } => {
@@ -280,7 +313,9 @@ fn settle<T: Send + 'static>(
     replies: &mut Vec<Reply>,
 ) -> Result<(), StoreError> {
     let fatal = match &result {
-        Ok(_) | Err(StoreError::RunExists(_) | StoreError::NoRun(_)) => Ok(()),
+        Ok(_) | Err(StoreError::RunExists(_) | StoreError::NoRun(_) | StoreError::Fenced(_)) => {
+            Ok(())
+        }
         Err(error) => Err(error.clone()),
     };
     replies.push(Box::new(move |committed| {
@@ -293,11 +328,13 @@ fn refuse(write: Write, error: &StoreError) {
     let error = error.clone();
     match write {
         Write::Append { answer, .. } => tell(answer, Err(error)),
+        Write::Claim { answer, .. } => tell(answer, Err(error)),
         Write::UseToken { answer, .. } => tell(answer, Err(error)),
         Write::Admit { answer, .. } => tell(answer, Err(error)),
         Write::Offer { answer, .. } => tell(answer, Err(error)),
         Write::Promote { answer, .. } | Write::Revoke { answer, .. } => tell(answer, Err(error)),
-        Write::CreateRun { answer, .. }
+        Write::RenewLeases { answer, .. }
+        | Write::CreateRun { answer, .. }
         | Write::SetRunState { answer, .. }
         | Write::EndRun { answer, .. }
         | Write::PutToken { answer, .. }

@@ -13,7 +13,7 @@ use nepho_common::{
     id::{AgentId, RunId, RunKey, Seq, SpoolId, StageName},
     journal::{Body, Entry, RecordKey},
     plan::Act,
-    recording::Outcome,
+    recording::{Metric, Outcome},
     time::{ClockEpoch, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -143,7 +143,9 @@ impl Agent {
         self.asleep = None;
         self.disk.crash();
         if let Some(work) = self.work.take() {
-            self.truth.remove(&work.stage);
+            // What was observed and not written is lost, and nobody may count it.
+            let written = self.written(&work.stage);
+            self.truth.insert(work.stage.clone(), written);
         }
     }
 
@@ -153,6 +155,17 @@ impl Agent {
         self.engine = scene::engine();
         self.work = None;
         self.outbox = Outbox::new(self.acked_on_disk, self.disk.last());
+    }
+
+    /// How many requests of this stage are on disk.
+    fn written(&self, stage: &StageName) -> u64 {
+        let recordings = self.disk.synced.iter().flat_map(|entry| match &entry.body {
+            Body::Recordings(all) => all.as_slice(),
+            _ => &[],
+        });
+        let of_stage = recordings
+            .filter(|one| one.series.stage == *stage && one.series.metric == Metric::ResponseTime);
+        of_stage.map(|one| one.histogram.count()).sum()
     }
 
     pub(crate) fn statuses(&self) -> Vec<Status> {
@@ -207,6 +220,7 @@ impl Agent {
                     stage,
                     at,
                     at_run,
+                    resumed,
                 } => {
                     let environment = scene::environment(self.id.as_str());
                     let mut due = BTreeSet::new();
@@ -220,9 +234,21 @@ impl Agent {
                         }
                     }
                     let name = stage.name.clone();
-                    self.truth.insert(name.clone(), 0);
+                    if resumed {
+                        let mine = self.clock(now);
+                        due.retain(|(at, ..)| *at > mine);
+                        let written = self.written(&name);
+                        self.truth.insert(name.clone(), written);
+                    } else {
+                        self.truth.insert(name.clone(), 0);
+                    }
                     let recorder =
                         Recorder::new(key.clone(), self.id.clone(), environment, stage, at_run);
+                    let recorder = if resumed {
+                        recorder.resumed(self.disk.next())
+                    } else {
+                        recorder
+                    };
                     let next_flush = at.plus(SEAL_EVERY);
                     self.work = Some(Work {
                         key,
@@ -234,7 +260,7 @@ impl Agent {
                         open: BTreeSet::new(),
                         next_flush,
                         ending: false,
-                        began: false,
+                        began: resumed,
                     });
                 }
                 Action::StopSending(_) => {

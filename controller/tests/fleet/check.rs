@@ -1,6 +1,6 @@
 //! What must hold after every seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     event::What,
@@ -56,11 +56,13 @@ pub(crate) struct Seen {
     told: u32,
     /// Changes of the time of day.
     stepped: u32,
+    restarts: u32,
 }
 
 impl Seen {
     pub(crate) fn count(&mut self, world: &World) {
         self.crashes += world.crashes;
+        self.restarts += world.restarts;
         self.stopped += u32::from(world.stopped);
         self.passed += u32::from(world.verdict == Verdict::Pass);
         self.dropped += world.fabric.dropped;
@@ -103,6 +105,7 @@ impl Seen {
             slept,
             told,
             stepped,
+            restarts,
         } = self;
         for (what, times) in [
             ("passed", passed),
@@ -120,6 +123,7 @@ impl Seen {
             ("slept", slept),
             ("told", told),
             ("stepped", stepped),
+            ("restarts", restarts),
         ] {
             assert!(*times > 0, "{what} never happened: {self:?}");
         }
@@ -181,6 +185,14 @@ fn ending(world: &World) -> Result<(), String> {
         .filter(|what| matches!(what, What::RunEnded { .. }));
     let ends = ends.count();
     demand(ends == 1, || format!("the run ended {ends} times"))?;
+    let mut ordered = BTreeSet::new();
+    for what in world.journal() {
+        if let What::StageOrdered { stage, .. } = what {
+            demand(ordered.insert(stage), || {
+                format!("{stage} was started twice")
+            })?;
+        }
+    }
     demand(world.run.is_over(), || "the run is not over".to_owned())?;
     let owed: Vec<_> = world
         .agents

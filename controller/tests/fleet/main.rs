@@ -10,6 +10,7 @@ mod agent;
 mod chance;
 mod check;
 mod disk;
+mod restart;
 mod scene;
 mod world;
 

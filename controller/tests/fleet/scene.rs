@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_agent_core::engine::Engine;
 use nepho_common::{
     control::Host,
-    id::AgentId,
+    id::{AgentId, Feature},
     plan::{
-        Act, Check, Dimension, Expectation, Judge, Plan, PlannedAgent, PlannedInstance,
+        Act, Check, Dimension, Expectation, Judge, LostAgent, Plan, PlannedAgent, PlannedInstance,
         PlannedPath, PlannedStage, PlannedStep, Probe, Route, TcpCheck, Window,
     },
     policy::{Policy, Ports, TargetRule},
@@ -44,8 +44,7 @@ pub(crate) fn engine() -> Engine {
     let mut policy = Policy::careful();
     let host = "sim".to_owned().try_into().unwrap();
     policy.targets.push(TargetRule::host(host, Ports::All));
-    let can = ["probe.tcp".parse().unwrap()].into();
-    Engine::new(can, Ok(policy), Vec::new())
+    Engine::new(features(), Ok(policy), Vec::new())
 }
 
 pub(crate) fn plan(seed: u64) -> Plan {
@@ -104,9 +103,17 @@ pub(crate) fn plan(seed: u64) -> Plan {
         title: "sim".to_owned(),
         seed,
         keep_going: true,
+        lost_agent: LostAgent::default(),
         files: BTreeMap::new(),
         agents: AGENTS.iter().map(planned).collect(),
         instances: targets.into_iter().map(instance).collect(),
         stages: vec![stage("one", &[]), stage("two", &["one"])],
     }
+}
+
+/// What the agents of this world can do.
+pub(crate) fn features() -> BTreeSet<Feature> {
+    ["probe.tcp", "run.resume"]
+        .map(|name| name.parse().unwrap())
+        .into()
 }

@@ -1,6 +1,6 @@
 //! The controller, the store, the fabric and time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use nepho_agent_core::engine;
 use nepho_common::{
@@ -31,7 +31,7 @@ const STEP: Nanos = Nanos::from_millis(1);
 pub(crate) const BEGIN: Mono = Mono(1_000_000_000_000);
 
 #[derive(Debug, Clone)]
-enum Message {
+pub(crate) enum Message {
     Command(Command),
     Ping {
         t1: Mono,
@@ -74,18 +74,25 @@ pub(crate) struct World {
     pub(crate) stepped: u32,
     pub(crate) fabric: Fabric,
     pub(crate) verdict: Verdict,
-    chance: Chance,
+    pub(crate) chance: Chance,
     sabotage: Sabotage,
     loss: u64,
-    wire: BTreeMap<(Mono, u64), (usize, Message)>,
+    pub(crate) wire: BTreeMap<(Mono, u64), (usize, Message)>,
     sent: u64,
-    clocks: Vec<Estimate>,
+    pub(crate) clocks: Vec<Estimate>,
     /// Answers still wanted for a burst.
-    bursts: Vec<u32>,
-    boots: Vec<u64>,
+    pub(crate) bursts: Vec<u32>,
+    pub(crate) boots: Vec<u64>,
     epochs: Vec<u32>,
     wall: WallMillis,
     next_seq: Seq,
+    /// What the controller said and has not committed yet, and when it will be.
+    pub(crate) unwritten: VecDeque<(Mono, Event)>,
+    /// Until when the controller is down.
+    pub(crate) away: Option<Mono>,
+    pub(crate) restarts: u32,
+    /// Who named its runs to the present controller.
+    pub(crate) greeted: Vec<bool>,
 }
 
 /// Plays one seed to its end.
@@ -97,7 +104,8 @@ pub(crate) fn play(seed: u64, sabotage: Sabotage) -> World {
             .agents
             .iter()
             .all(|agent| agent.hears() && agent.outbox.owed() == 0 && agent.disk.is_idle());
-        if world.run.is_over() && quiet && world.wire.is_empty() {
+        let written = world.unwritten.is_empty() && world.away.is_none();
+        if world.run.is_over() && quiet && world.wire.is_empty() && written {
             break;
         }
     }
@@ -118,7 +126,7 @@ impl World {
         };
         let participant = |agent: &Agent| {
             let environment = scene::environment(agent.id.as_str());
-            let features = ["probe.tcp".parse().unwrap()].into();
+            let features = scene::features();
             (
                 agent.id.clone(),
                 Participant {
@@ -158,9 +166,15 @@ impl World {
             sent: 0,
             wall: WallMillis(0),
             next_seq: Seq(1),
+            unwritten: VecDeque::new(),
+            away: None,
+            restarts: 0,
+            greeted: vec![true; scene::AGENTS.len()],
         };
         world.keep(Body::Exhibits(vec![exhibit.unwrap()]));
         world.perform(actions);
+        // A run whose beginning is not committed is not taken up.
+        world.commit(true);
         world
     }
 
@@ -183,10 +197,15 @@ impl World {
                 self.post(index, out);
             }
         }
-        if into.is_multiple_of(200) {
+        if self.away.is_some_and(|until| self.now >= until) {
+            self.come_back();
+        }
+        self.commit(false);
+        let here = self.away.is_none();
+        if here && into.is_multiple_of(200) {
             self.input(run::Input::Tick);
         }
-        if into.is_multiple_of(2000) {
+        if here && into.is_multiple_of(2000) {
             (0..self.agents.len()).for_each(|agent| self.ping(agent));
         }
         if into.is_multiple_of(500) {
@@ -210,7 +229,11 @@ impl World {
                 self.ping(index);
             }
         }
-        if into > 5_000 && !self.stopped && self.chance.below(2000) < 3 {
+        let may_die = self.loss > 0 && into < 60_000 && self.away.is_none();
+        if may_die && !self.run.is_over() && self.chance.below(1000) < 8 {
+            self.crash_controller();
+        }
+        if into > 5_000 && self.away.is_none() && !self.stopped && self.chance.below(2000) < 3 {
             self.stopped = true;
             let abort = self.chance.percent(50);
             let mode = if abort {
@@ -254,6 +277,9 @@ impl World {
 
     /// The fabric: a millisecond to a fifth of a second, sometimes twice, sometimes never.
     fn send(&mut self, agent: usize, message: Message) {
+        if self.away.is_some() {
+            return;
+        }
         let copies = if self.chance.percent(self.loss) {
             self.fabric.dropped += 1;
             0
@@ -335,9 +361,16 @@ impl World {
         if boot > known {
             self.boots[index] = boot;
             let agent = self.agents[index].id.clone();
+            let owes = run::Input::Owes {
+                agent: agent.clone(),
+                spool: self.agents[index].spool_id,
+                seq: self.agents[index].disk.last(),
+            };
+            self.input(owes);
             self.input(run::Input::Connected {
                 agent,
-                restarted: true,
+                // A controller that is new itself knows of no earlier process.
+                restarted: known > 0,
             });
         }
         boot >= known
@@ -367,9 +400,11 @@ impl World {
                 self.ping(index);
             }
         }
+        let knows = !statuses.is_empty();
         statuses
             .into_iter()
             .for_each(|status| self.status(index, status));
+        self.greet(index, knows);
     }
 
     fn status(&mut self, index: usize, status: Status) {
@@ -414,7 +449,7 @@ impl World {
         self.input(run::Input::Durable { agent, spool, seq });
     }
 
-    fn durable(&self, agent: &AgentId, spool: SpoolId) -> Seq {
+    pub(crate) fn durable(&self, agent: &AgentId, spool: SpoolId) -> Seq {
         let mut seq = Seq(0);
         let key = |seq| RecordKey {
             agent: agent.clone(),
@@ -427,12 +462,12 @@ impl World {
         seq
     }
 
-    fn input(&mut self, input: run::Input) {
+    pub(crate) fn input(&mut self, input: run::Input) {
         let actions = self.run.handle(input, self.now);
         self.perform(actions);
     }
 
-    fn perform(&mut self, actions: Vec<Action>) {
+    pub(crate) fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Send { agent, order } => {
@@ -448,7 +483,7 @@ impl World {
                         wall,
                         what,
                     };
-                    self.keep(Body::Events(vec![event]));
+                    self.write(event);
                 }
                 Action::MeasureClock(agent) => {
                     let index = self.agents.iter().position(|a| a.id == agent).unwrap();
@@ -456,6 +491,7 @@ impl World {
                     self.ping(index);
                 }
                 Action::Judge(stage) => {
+                    self.commit(true);
                     let passed = report::judge_stage(self.entries(), &stage) == Verdict::Pass;
                     self.input(run::Input::Judged { stage, passed });
                 }
@@ -464,7 +500,7 @@ impl World {
         }
     }
 
-    fn keep(&mut self, body: Body) {
+    pub(crate) fn keep(&mut self, body: Body) {
         let agent = AgentId::controller();
         let key = RecordKey {
             agent,

@@ -142,6 +142,12 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// SIGKILL, and its end; what it said can still be read.
+    pub(crate) fn die(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

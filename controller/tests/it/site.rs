@@ -47,6 +47,15 @@ impl Site {
 
     /// With these options of `nepho controller` beside the usual ones.
     pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::begin(options, |_| None)
+    }
+
+    /// With `NEPHO_HOLD` as this says for the site's directory.
+    pub(crate) fn start_held(hold: impl Fn(&Path) -> Option<String>) -> Self {
+        Self::begin(&[], hold)
+    }
+
+    fn begin(options: &[&str], hold: impl Fn(&Path) -> Option<String>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("nepho-it-")
             .tempdir()
@@ -58,6 +67,9 @@ impl Site {
             .arg(dir.path().join("controller"));
         controller.args(["--enrolment", "127.0.0.1:0", "--sessions", "127.0.0.1:0"]);
         controller.args(options);
+        if let Some(hold) = hold(dir.path()) {
+            controller.env("NEPHO_HOLD", hold);
+        }
         let mut controller = Running::start(&mut controller, dir.path(), "controller");
         let (enrolment, sessions) = eventually("the controller listens", || {
             assert!(controller.is_alive(), "{}", controller.errors());
@@ -69,6 +81,26 @@ impl Site {
             sessions,
             dir,
         }
+    }
+
+    /// SIGKILL for the controller.
+    pub(crate) fn kill_controller(&mut self) {
+        self.controller.die();
+    }
+
+    /// Starts the controller again on its data and ports; it listens when this returns.
+    pub(crate) fn start_controller(&mut self) {
+        let before = self.log().len();
+        let mut controller = command("nepho");
+        let data = self.dir().join("controller");
+        controller.arg("controller").arg("--data-dir").arg(data);
+        controller.args(["--enrolment", &self.enrolment.to_string()]);
+        controller.args(["--sessions", &self.sessions.to_string()]);
+        self.controller = Running::start(&mut controller, self.dir.path(), "controller");
+        eventually("the controller listens again", || {
+            assert!(self.controller.is_alive(), "{}", self.controller.errors());
+            ports(self.log().get(before..)?)
+        });
     }
 
     /// Where tests may write.

@@ -3,7 +3,7 @@
 use nepho_common::{
     control::{Host, Refusal, StopMode},
     event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
-    id::PlanId,
+    id::{Fence, PlanId},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, WallMillis},
 };
 use proptest::{
@@ -137,6 +137,10 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
                 at,
                 restarted,
             }
+        }),
+        (run_time(), any::<u64>()).prop_map(|(at, fence)| What::ControllerReturned {
+            at,
+            fence: Fence(fence)
         }),
         (name(), vec(name(), 0..4))
             .prop_map(|(stage, missing)| What::StageCollected { stage, missing }),

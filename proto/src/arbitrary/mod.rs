@@ -169,8 +169,9 @@ prop_compose! {
         stage in name(),
         records in btree_map(select(RecordKind::ALL.as_slice()), any::<u64>(), 0..7),
         samples in btree_map(series(), any::<u64>(), 0..5),
+        from in option::of(any::<u64>()),
     ) -> Seal {
-        Seal { stage, records, samples }
+        Seal { stage, records, samples, from: from.map(Seq) }
     }
 }
 

@@ -148,6 +148,11 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             at_run,
             at: Mono(at)
         }),
+        (name(), run_time(), any::<u64>()).prop_map(|(stage, at_run, at)| Order::Resume {
+            stage,
+            at_run,
+            at: Mono(at)
+        }),
         stop().prop_map(Order::Stop),
         Just(Order::Release),
     ];

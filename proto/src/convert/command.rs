@@ -25,6 +25,11 @@ impl TryFrom<wire::Command> for Command {
                 at_run: run_time("start.at_run", start.at_run)?,
                 at: Mono(start.at),
             },
+            Wire::Resume(start) => Order::Resume {
+                stage: name("resume.stage", start.stage)?,
+                at_run: run_time("resume.at_run", start.at_run)?,
+                at: Mono(start.at),
+            },
             Wire::Stop(mode) => Order::Stop(choice::<wire::StopMode, _>("stop", mode)?),
             Wire::Release(set) => mark("release", set).map(|()| Order::Release)?,
         };
@@ -41,6 +46,11 @@ impl From<&Command> for wire::Command {
             Order::Prepare(assignment) => Wire::Prepare(assignment.as_ref().into()),
             Order::Arm(stage) => Wire::Arm(stage.to_string()),
             Order::Start { stage, at_run, at } => Wire::Start(wire::Start {
+                stage: stage.to_string(),
+                at_run: at_run.0,
+                at: at.0,
+            }),
+            Order::Resume { stage, at_run, at } => Wire::Resume(wire::Start {
                 stage: stage.to_string(),
                 at_run: at_run.0,
                 at: at.0,

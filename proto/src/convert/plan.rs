@@ -40,6 +40,7 @@ mod tests {
             title: "题".to_owned(),
             seed: 1,
             keep_going: false,
+            lost_agent: nepho_common::plan::LostAgent::default(),
             files: [].into(),
             agents: [].into(),
             instances: [].into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
+    id::Seq,
     journal::{RecordKind, Seal},
     recording::Series,
 };
@@ -32,6 +33,7 @@ impl TryFrom<wire::Seal> for Seal {
             stage: name("stage", wire.stage)?,
             records: once_each(wire.records, record).within("records")?,
             samples: once_each(wire.samples, sample).within("samples")?,
+            from: wire.since.map(Seq),
         })
     }
 }
@@ -65,6 +67,7 @@ impl From<&Seal> for wire::Seal {
             stage: seal.stage.to_string(),
             records: seal.records.iter().map(record).collect(),
             samples: seal.samples.iter().map(sample).collect(),
+            since: seal.from.map(|from| from.0),
         }
     }
 }

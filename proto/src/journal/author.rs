@@ -49,6 +49,7 @@ const fn is_controllers(what: &What) -> bool {
         | What::StageOrdered { .. }
         | What::AgentLost { .. }
         | What::AgentReturned { .. }
+        | What::ControllerReturned { .. }
         | What::StageCollected { .. }
         | What::StageSkipped { .. }
         | What::StopRequested { .. }
@@ -124,7 +125,7 @@ mod tests {
         fn a_seal_speaks_of_its_own_stage_and_author_only(entry in entry(), series in series()) {
             let stage = series.stage.clone();
             let samples = [(series, 1)].into();
-            let seal = Seal { stage, records: [].into(), samples };
+            let seal = Seal { stage, records: [].into(), samples, from: None };
             let bad = check(&Entry { body: Body::Seal(seal), ..entry }).unwrap_err();
             prop_assert!(matches!(bad.wrong, Wrong::Foreign { .. }), "{bad}");
         }

@@ -4,7 +4,7 @@ use nepho_common::{
     control::{Order, Phase, Refusal, Status, StopMode},
     event::StageEnd,
     id::{RunKey, Seq, SpoolId, StageName},
-    plan::{AssignedStage, Assignment},
+    plan::{Act, AssignedStage, Assignment},
     time::{Mono, Nanos, RunTime},
 };
 
@@ -121,7 +121,7 @@ impl Run {
         let place = |name: &StageName| self.assignment.stages.iter().position(|s| s.name == *name);
         match (order, &self.state) {
             (
-                Order::Prepare(_) | Order::Arm(_) | Order::Start { .. },
+                Order::Prepare(_) | Order::Arm(_) | Order::Start { .. } | Order::Resume { .. },
                 State::Prepared | State::Armed(_),
             ) => true,
             (Order::Arm(name), State::Sealed { stage, .. }) => {
@@ -131,6 +131,7 @@ impl Run {
                 Order::Prepare(_)
                 | Order::Arm(_)
                 | Order::Start { .. }
+                | Order::Resume { .. }
                 | Order::Stop(_)
                 | Order::Release,
                 State::Prepared
@@ -166,7 +167,8 @@ impl Run {
             // It is known already, so it was prepared; or it is busy, and release must wait.
             Order::Prepare(_) | Order::Release => self.tell(),
             Order::Arm(stage) => self.arm(&stage),
-            Order::Start { stage, at_run, at } => self.start(&stage, at_run, at, now),
+            Order::Start { stage, at_run, at } => self.start(&stage, (at, at_run), false, now),
+            Order::Resume { stage, at_run, at } => self.start(&stage, (at, at_run), true, now),
             Order::Stop(mode) => self.stop(mode, now),
         }
     }
@@ -199,11 +201,17 @@ impl Run {
         self.tell()
     }
 
-    fn start(&mut self, name: &StageName, at_run: RunTime, at: Mono, now: Mono) -> Vec<Action> {
+    fn start(
+        &mut self,
+        name: &StageName,
+        (at, at_run): (Mono, RunTime),
+        resumed: bool,
+        now: Mono,
+    ) -> Vec<Action> {
         let State::Armed(stage) = self.state else {
             return self.tell();
         };
-        let assigned = self.stage(stage).clone();
+        let mut assigned = self.stage(stage).clone();
         if assigned.name != *name {
             return self.tell();
         }
@@ -216,6 +224,9 @@ impl Run {
                 phase,
             })];
         }
+        if resumed {
+            assigned.steps.retain(|step| may_be_resumed(&step.act));
+        }
         self.state = State::Scheduled(Slot { stage, at, at_run });
         let begin = Action::Begin {
             key: self.key.clone(),
@@ -223,6 +234,7 @@ impl Run {
             stage: assigned,
             at,
             at_run,
+            resumed,
         };
         [vec![begin], self.tell(), self.tick(now)].concat()
     }
@@ -361,6 +373,15 @@ impl Run {
             seal,
         };
         self.tell()
+    }
+}
+
+/// Whether an act goes on after its agent was restarted in the middle. A probe asks as often as it
+/// did, and what was not asked meanwhile is missing. Whatever makes load must say no here: half of
+/// the first process's requests may still be under way, and nobody knows how many.
+const fn may_be_resumed<T>(act: &Act<T>) -> bool {
+    match act {
+        Act::Probe(_) => true,
     }
 }
 

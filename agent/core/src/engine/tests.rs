@@ -1,6 +1,7 @@
 use nepho_common::{
     control::StopMode,
     id::{Attempt, Digest, Fence, PlanId},
+    plan::{Act, AssignedStep, Probe},
     time::Nanos,
 };
 
@@ -260,6 +261,47 @@ fn an_unknown_run_is_said_to_be_unknown_and_a_released_one_is_forgotten() {
     );
 }
 
+/// Probes go on; what makes load must not, see `may_be_resumed`, which has to answer for every act.
+#[test]
+fn a_resumed_stage_begins_as_resumed_and_only_with_what_may_be_resumed() {
+    let probe = Act::Probe(Probe {
+        every: Nanos::from_secs(1),
+        timeout: Nanos::from_secs(1),
+        to: Vec::new(),
+    });
+    let mut assignment = assignment();
+    assignment.stages[0].steps = vec![AssignedStep {
+        name: "reach".parse().unwrap(),
+        act: probe,
+    }];
+    let mut engine = engine();
+    engine.handle(order(Order::Prepare(Box::new(assignment))), Mono(0));
+    engine.handle(order(Order::Arm(name("one"))), Mono(0));
+    let resume = Order::Resume {
+        stage: name("one"),
+        at_run: RunTime(0),
+        at: Mono(50),
+    };
+    let acts = engine.handle(order(resume.clone()), Mono(90));
+    let Action::Begin {
+        resumed: true,
+        stage,
+        at: Mono(50),
+        ..
+    } = &acts[0]
+    else {
+        panic!("{acts:?}")
+    };
+    assert_eq!(stage.steps.len(), 1);
+    assert_eq!(phase(&engine), Phase::Running(name("one")));
+    // Said again it changes nothing.
+    let again = engine.handle(order(resume), Mono(91));
+    assert!(matches!(again[..], [Action::Tell(_)]), "{again:?}");
+    // And it ends when the stage ends.
+    let ended = engine.handle(Input::Tick, Mono(150));
+    assert!(matches!(ended[0], Action::StopSending(_)), "{ended:?}");
+}
+
 fn refusal(engine: &mut Engine, assignment: Assignment) -> Option<String> {
     match engine
         .handle(order(Order::Prepare(Box::new(assignment))), Mono(0))
@@ -311,7 +353,7 @@ fn what_every_agent_refuses_comes_after_the_policy() {
 #[test]
 fn a_secret_that_the_host_can_not_give_refuses_the_whole_by_its_name() {
     use nepho_common::{
-        plan::{Act, AssignedStep, Check, HttpCheck, Probe, Target},
+        plan::{Check, HttpCheck, Target},
         policy::TargetRule,
     };
     let check = Check::Http(HttpCheck {

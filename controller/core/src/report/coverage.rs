@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     event::{Event, What},
-    id::{AgentId, SpoolId, StageName},
+    id::{AgentId, Seq, SpoolId, StageName},
     journal::{Body, Entry, RecordKey, RecordKind, Seal},
     recording::Series,
 };
 
 /// What is stored of each stage, agent and spool, and what the seal says there should be.
 #[derive(Debug, Default)]
-pub(super) struct Coverages(BTreeMap<(AgentId, StageName), BTreeMap<SpoolId, Coverage>>);
+pub(super) struct Coverages {
+    of: BTreeMap<(AgentId, StageName), BTreeMap<SpoolId, Coverage>>,
+    /// Where the seals of resumed stages begin to count.
+    resumed: BTreeMap<(AgentId, StageName, SpoolId), Seq>,
+}
 
 #[derive(Debug, Default)]
 struct Coverage {
@@ -32,6 +36,22 @@ pub(super) enum Proof {
 }
 
 impl Coverages {
+    /// Nothing counted yet; what a resumed stage's seal does not count will not be.
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        let mut resumed = BTreeMap::new();
+        for entry in entries {
+            let Body::Seal(Seal { stage, from, .. }) = &entry.body else {
+                continue;
+            };
+            let key = (entry.key.agent.clone(), stage.clone(), entry.key.spool);
+            resumed.extend(from.map(|from| (key, from)));
+        }
+        Self {
+            resumed,
+            ..Self::default()
+        }
+    }
+
     /// Counts a stored record for the stages that it speaks of.
     pub(super) fn count(&mut self, entry: &Entry) {
         let mut stages: Vec<&StageName> = match &entry.body {
@@ -44,12 +64,16 @@ impl Coverages {
         };
         stages.sort();
         stages.dedup();
+        stages.retain(|stage| !self.is_before_resume(&entry.key, stage));
         for stage in stages {
             let coverage = self.at(&entry.key, stage);
             *coverage.records.entry(entry.body.kind()).or_default() += 1;
         }
         if let Body::Recordings(all) = &entry.body {
             for one in all {
+                if self.is_before_resume(&entry.key, &one.series.stage) {
+                    continue;
+                }
                 let coverage = self.at(&entry.key, &one.series.stage);
                 let sum = coverage.samples.entry(one.series.clone()).or_default();
                 *sum = sum.saturating_add(one.histogram.count());
@@ -62,9 +86,14 @@ impl Coverages {
         self.at(key, &stage).seals.push(seal);
     }
 
+    fn is_before_resume(&self, key: &RecordKey, stage: &StageName) -> bool {
+        let of = (key.agent.clone(), stage.clone(), key.spool);
+        self.resumed.get(&of).is_some_and(|from| key.seq < *from)
+    }
+
     fn at(&mut self, key: &RecordKey, stage: &StageName) -> &mut Coverage {
         let spools = self
-            .0
+            .of
             .entry((key.agent.clone(), stage.clone()))
             .or_default();
         spools.entry(key.spool).or_default()
@@ -72,7 +101,7 @@ impl Coverages {
 
     /// Compares once, for many findings rest on the same proof.
     pub(super) fn settle(self) -> Proofs {
-        let settled = self.0.into_iter();
+        let settled = self.of.into_iter();
         Proofs(settled.map(|(key, spools)| (key, proof(&spools))).collect())
     }
 }
@@ -158,6 +187,7 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::AgentRefused { .. }
         | What::AgentLost { .. }
         | What::AgentReturned { .. }
+        | What::ControllerReturned { .. }
         | What::StopRequested { .. }
         | What::RecordRefused { .. }
         | What::RunEnded { .. } => None,

@@ -44,6 +44,8 @@ pub enum Code {
     Refused,
     /// An agent was not heard of for a while.
     Lost,
+    /// The controller was restarted in the middle of the run.
+    ControllerAway,
     /// An agent's clock was disturbed.
     Suspended,
     /// Time stamps of an agent and of the controller contradict each other.
@@ -84,6 +86,7 @@ impl Code {
             Self::NoSeal => "no-seal",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::ControllerAway => "controller-away",
             Self::Suspended => "suspended",
             Self::Clock => "clock",
             Self::WallClock => "wall-clock",
@@ -112,6 +115,7 @@ impl Code {
             | Self::NoSeal
             | Self::Refused
             | Self::Lost
+            | Self::ControllerAway
             | Self::Suspended
             | Self::Clock
             | Self::WallClock

@@ -148,6 +148,7 @@ pub(super) fn plan() -> Plan {
         title: "三环境集群测试".to_owned(),
         seed: 7,
         keep_going: false,
+        lost_agent: nepho_common::plan::LostAgent::default(),
         files: BTreeMap::new(),
         agents: ENVIRONMENTS.map(|name| (agent(name), planned(name))).into(),
         instances: SERVICES
@@ -407,6 +408,7 @@ fn measure(
         stage: stage.name.clone(),
         records,
         samples,
+        from: None,
     }));
 }
 

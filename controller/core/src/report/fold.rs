@@ -43,7 +43,7 @@ pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String
     let set = unique(entries, &mut folded);
     let mine = of_one_run(set, &mut folded);
 
-    let mut coverages = Coverages::default();
+    let mut coverages = Coverages::of(&mine);
     let mut exhibits = Vec::new();
     let mut rest = Vec::new();
     for entry in mine {

@@ -141,6 +141,10 @@ impl Story {
                 );
                 doubts.add(Code::Clock, agent, text);
             }
+            What::ControllerReturned { at, .. } => {
+                let text = format!("the controller was away and back at {at}");
+                doubts.add(Code::ControllerAway, "", text);
+            }
             // Whose seal is missing is seen from the seals themselves.
             What::StageCollected { .. } => {}
             What::StageSkipped { stage, why } => {
@@ -208,6 +212,7 @@ impl Story {
             | What::StageOrdered { .. }
             | What::AgentLost { .. }
             | What::AgentReturned { .. }
+            | What::ControllerReturned { .. }
             | What::StageCollected { .. }
             | What::StageSkipped { .. }
             | What::StopRequested { .. }

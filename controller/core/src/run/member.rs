@@ -9,16 +9,26 @@ use nepho_common::{
     time::{ClockOffset, Mono, Nanos},
 };
 
-use super::wish::Wish;
+use super::{LOST_AFTER, wish::Wish};
 
 #[derive(Debug)]
 pub(super) struct Member {
     /// Where it said that it stands; `None` until it said anything.
     pub(super) phase: Option<Phase>,
     pub(super) last_heard: Mono,
+    /// Not called lost before: it may not know yet that the controller is back.
+    grace: Mono,
     pub(super) lost: bool,
+    /// Since when it is lost, or was when it was lost last.
+    pub(super) lost_since: Option<Mono>,
     /// From the burst after arming; the offset and the shortest round trip.
     pub(super) clock: Option<(ClockOffset, Nanos)>,
+    /// It can go on with a stage after a restart.
+    pub(super) resumes: bool,
+    /// It was restarted in the present stage and is to go on with it.
+    pub(super) again: bool,
+    /// What the process that is here found in its spool: it arrives without being asked for.
+    pub(super) owes: Option<(SpoolId, Seq)>,
     /// Its start of the present stage.
     pub(super) start: Option<StartOrder>,
     /// Up to where the store has its spools.
@@ -28,16 +38,54 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) const fn new(now: Mono) -> Self {
+    pub(super) const fn new(now: Mono, resumes: bool) -> Self {
         Self {
             phase: None,
             last_heard: now,
+            grace: now,
+            resumes,
+            again: false,
+            owes: None,
             lost: false,
+            lost_since: None,
             clock: None,
             start: None,
             durable: BTreeMap::new(),
             asked: None,
         }
+    }
+
+    /// One of a run that is taken up.
+    pub(super) fn returning(now: Mono, grace: Mono) -> Self {
+        Self {
+            grace,
+            ..Self::new(now, false)
+        }
+    }
+
+    /// After this it is lost, unless it is heard of.
+    pub(super) fn lost_at(&self) -> Mono {
+        self.last_heard.plus(LOST_AFTER).max(self.grace)
+    }
+
+    /// It says where it stands. In a stage that is `running`, what it sealed is not taken back by a
+    /// later process that knows nothing of it.
+    pub(super) fn note(&mut self, phase: Phase, running: bool) {
+        if !running || phase != Phase::Unknown || !self.is_sealed() {
+            self.phase = Some(phase);
+        }
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        matches!(self.phase, Some(Phase::Sealed { .. }))
+    }
+
+    /// Something that an earlier process had on disk is on its way.
+    fn is_owing(&self) -> bool {
+        self.owes.is_some_and(|(spool, seq)| {
+            let durable = self.durable.get(&spool).copied().unwrap_or_default();
+            durable < seq
+        })
     }
 
     pub(super) fn is_refused(&self) -> bool {
@@ -88,9 +136,22 @@ impl Member {
     }
 
     /// Nothing more of this stage will come from it: it is collected, or gone.
-    pub(super) fn is_done(&self, stage: &StageName) -> bool {
-        let gone = matches!(self.phase, Some(Phase::Unknown | Phase::Stopped));
-        self.is_collected(stage) || gone || !self.is_active()
+    /// `over` when the stage's time is up: what was not resumed until then is not resumed any more.
+    pub(super) fn is_done(&self, stage: &StageName, over: bool) -> bool {
+        let gone = match &self.phase {
+            Some(Phase::Stopped) => true,
+            Some(Phase::Unknown) => !self.again || over,
+            Some(Phase::Prepared | Phase::Armed(_)) => self.again && over,
+            None
+            | Some(
+                Phase::Refused(_)
+                | Phase::Scheduled(_)
+                | Phase::Running(_)
+                | Phase::Draining(_)
+                | Phase::Sealed { .. },
+            ) => false,
+        };
+        self.is_collected(stage) || (gone && !self.is_owing()) || !self.is_active()
     }
 
     /// For people: what it is doing.

@@ -25,6 +25,12 @@ pub struct Progress {
     pub lasts: Nanos,
     /// Since the run began.
     pub since: Nanos,
+    /// What ends the state that it is in.
+    #[serde(default)]
+    pub waits_for: String,
+    /// Within this the state ends, whatever happens; absent when nothing is waited for.
+    #[serde(default)]
+    pub within: Option<Nanos>,
     /// Who is waited for, and what each is doing.
     pub waiting: Vec<String>,
 }
@@ -43,7 +49,7 @@ impl Run {
             State::Running {
                 stage, at, ends, ..
             } => ("collecting", Some(stage), ends.since(at)),
-            State::Judging { stage } => ("judging", Some(stage), self.stage(stage).lasts),
+            State::Judging { stage, .. } => ("judging", Some(stage), self.stage(stage).lasts),
             State::Releasing { .. } => ("releasing", None, Nanos(0)),
             State::Over => ("over", None, Nanos(0)),
         };
@@ -55,7 +61,36 @@ impl Run {
             elapsed,
             lasts: stage.map_or(Nanos(0), |stage| self.stage(stage).lasts),
             since: now.since(self.since),
+            waits_for: self.waits_for(now).to_owned(),
+            within: self.until().map(|until| until.since(now)),
             waiting: self.waiting(now),
+        }
+    }
+
+    /// When the present state ends at the latest.
+    const fn until(&self) -> Option<Mono> {
+        match self.state {
+            State::Preparing { until }
+            | State::Arming { until, .. }
+            | State::Timing { until, .. }
+            | State::Running { until, .. }
+            | State::Judging { until, .. }
+            | State::Releasing { until } => Some(until),
+            State::Over => None,
+        }
+    }
+
+    const fn waits_for(&self, now: Mono) -> &'static str {
+        match self.state {
+            State::Preparing { .. } => "every agent to take its assignment",
+            State::Arming { .. } => "every agent to be ready to start",
+            State::Timing { .. } => "every agent's clock to be read",
+            State::Running { kept: false, .. } => "the order to start to be written down",
+            State::Running { ends, .. } if now.0 < ends.0 => "the stage's time to be up",
+            State::Running { .. } => "every agent's results to arrive",
+            State::Judging { .. } => "the stage to be judged",
+            State::Releasing { .. } => "every agent to forget the run",
+            State::Over => "",
         }
     }
 

@@ -10,14 +10,17 @@ use nepho_common::{
     time::{ClockOffset, Mono, Nanos, RunTime},
 };
 
-use super::{Action, READY_WITHIN, Run, State, member::Member};
+use super::{Action, FAILOVER, READY_WITHIN, Run, State, member::Member};
 
 /// How long the burst of clock exchanges may take: eight round trips of half a second.
 const TIMED_WITHIN: Nanos = Nanos::from_secs(5);
 /// How long results may take to arrive after the last answer was due.
-const COLLECTED_WITHIN: Nanos = Nanos::from_secs(60);
+pub(super) const COLLECTED_WITHIN: Nanos = Nanos::from_secs(60);
+/// How long folding and judging may take: seconds for the largest journal. After it the stage
+/// counts as not passed for what comes after it; the report judges it again.
+const JUDGED_WITHIN: Nanos = Nanos::from_secs(60);
 /// How long the good-bye may take; nothing depends on it.
-const RELEASED_WITHIN: Nanos = Nanos::from_secs(3);
+pub(super) const RELEASED_WITHIN: Nanos = Nanos::from_secs(3);
 /// The least time between choosing a start and the start.
 pub(super) const LEAD_MIN: Nanos = Nanos::from_secs(1);
 pub(super) const SECOND: i64 = 1_000_000_000;
@@ -29,8 +32,18 @@ impl Run {
             State::Preparing { until } => self.advance_preparing(until, now, actions),
             State::Arming { stage, until } => self.advance_arming(stage, until, now, actions),
             State::Timing { stage, until } => self.advance_timing(stage, until, now, actions),
-            State::Running { stage, until, .. } => self.advance_running(stage, until, now, actions),
-            State::Judging { .. } | State::Over => false,
+            State::Running {
+                stage, ends, until, ..
+            } => self.advance_running(stage, (ends, until), now, actions),
+            State::Judging { stage, until } => {
+                let late = now >= until;
+                if late {
+                    self.passed.insert(self.stage(stage).name.clone(), false);
+                    self.enter_stage(stage + 1, now, actions);
+                }
+                late
+            }
+            State::Over => false,
             State::Releasing { until } => {
                 let all = self
                     .members
@@ -55,7 +68,9 @@ impl Run {
             .iter()
             .find_map(|(agent, member)| match &member.phase {
                 Some(Phase::Refused(why)) => Some(format!("agent {agent} refuses: {why}")),
-                _ if member.lost => Some(format!("agent {agent} was lost before anything ran")),
+                _ if member.lost && !self.is_awaited(member, now) => {
+                    Some(format!("agent {agent} was lost before anything ran"))
+                }
                 _ if now >= until && !member.is_prepared() => Some(format!(
                     "agent {agent} did not take its assignment within {READY_WITHIN}"
                 )),
@@ -89,7 +104,11 @@ impl Run {
             .filter(|(_, m)| m.is_armed(&name))
             .map(|(a, _)| a.clone())
             .collect();
-        let all = active().count() == armed.len();
+        let awaited = self
+            .members
+            .values()
+            .any(|member| self.is_awaited(member, now));
+        let all = active().count() == armed.len() && !awaited;
         if armed.is_empty() && (all || now >= until) {
             self.skip(stage, Skip::NotReady(self.not_armed(&name)), actions);
             self.enter_stage(stage + 1, now, actions);
@@ -187,10 +206,11 @@ impl Run {
             .collect();
         for (agent, member) in &mut self.members {
             member.start = agents.get(agent).copied();
+            member.again = false;
         }
         let planned = self.stage(stage);
         let ends = at.plus(planned.lasts);
-        let until = ends.plus(longest_timeout(planned)).plus(COLLECTED_WITHIN);
+        let until = collected_by(planned, at);
         let name = planned.name.clone();
         actions.push(Action::Journal(What::StageOrdered {
             stage: name,
@@ -204,18 +224,22 @@ impl Run {
             at_run,
             ends,
             until,
+            kept: false,
         };
     }
 
     fn advance_running(
         &mut self,
         stage: usize,
-        until: Mono,
+        (ends, until): (Mono, Mono),
         now: Mono,
         actions: &mut Vec<Action>,
     ) -> bool {
         let name = self.stage(stage).name.clone();
-        let waits = |member: &Member| member.start.is_some() && !member.is_done(&name);
+        let over = now >= ends;
+        let waits = |member: &Member| {
+            member.start.is_some() && (!member.is_done(&name, over) || self.is_awaited(member, now))
+        };
         if now < until && self.members.values().any(waits) {
             return false;
         }
@@ -229,7 +253,10 @@ impl Run {
             missing,
         }));
         actions.push(Action::Judge(name));
-        self.state = State::Judging { stage };
+        self.state = State::Judging {
+            stage,
+            until: now.plus(JUDGED_WITHIN),
+        };
         true
     }
 
@@ -241,7 +268,7 @@ impl Run {
                 None => {
                     self.state = State::Arming {
                         stage: index,
-                        until: now.plus(READY_WITHIN),
+                        until: self.ready_by(now),
                     };
                     return;
                 }
@@ -249,6 +276,12 @@ impl Run {
         }
         let how = self.stop.map_or(RunEnd::Completed, RunEnd::Stopped);
         self.end(how, now, actions);
+    }
+
+    /// When agents must be ready that are asked now: after a restart they have to come back first.
+    fn ready_by(&self, now: Mono) -> Mono {
+        let back = self.taken_up.map_or(now, |at| at.plus(FAILOVER));
+        back.max(now).plus(READY_WITHIN)
     }
 
     fn reason_to_skip(&self, index: usize) -> Option<Skip> {
@@ -280,6 +313,12 @@ impl Run {
             until: now.plus(RELEASED_WITHIN),
         };
     }
+}
+
+/// When the collection of a stage that starts at `at` is given up.
+pub(super) fn collected_by(stage: &PlannedStage, at: Mono) -> Mono {
+    let ends = at.plus(stage.lasts);
+    ends.plus(longest_timeout(stage)).plus(COLLECTED_WITHIN)
 }
 
 fn longest_timeout(stage: &PlannedStage) -> Nanos {

@@ -1,8 +1,13 @@
 use nepho_common::{
     control::Refusal,
     event::Skip,
-    id::{Attempt, Digest, Fence},
+    id::Digest,
     plan::{PlannedAgent, PlannedStage},
+};
+pub(super) use nepho_common::{
+    event::Event,
+    id::{Attempt, Fence},
+    time::{ClockEpoch, WallMillis},
 };
 
 use super::{
@@ -10,8 +15,8 @@ use super::{
     *,
 };
 
-const MS: u64 = 1_000_000;
-const START: u64 = 1_000_000 * MS;
+pub(super) const MS: u64 = 1_000_000;
+pub(super) const START: u64 = 1_000_000 * MS;
 
 fn host() -> Host {
     Host {
@@ -46,6 +51,7 @@ fn plan(agents: &[&str], stages: &[(&str, &[&str])]) -> Plan {
         title: "s".to_owned(),
         seed: 0,
         keep_going: false,
+        lost_agent: LostAgent::default(),
         files: [("f".to_owned(), Digest::of(b""))].into(),
         agents: agents.iter().map(agent).collect(),
         instances: BTreeMap::new(),
@@ -54,16 +60,19 @@ fn plan(agents: &[&str], stages: &[(&str, &[&str])]) -> Plan {
 }
 
 /// A run and its agents, played by hand.
-struct Play {
-    run: Run,
-    now: Mono,
-    journal: Vec<What>,
-    sent: Vec<(AgentId, Order)>,
-    judging: Vec<StageName>,
+pub(super) struct Play {
+    pub(super) run: Run,
+    pub(super) now: Mono,
+    pub(super) journal: Vec<What>,
+    pub(super) stamped: Vec<(Mono, What)>,
+    pub(super) sent: Vec<(AgentId, Order)>,
+    pub(super) judging: Vec<StageName>,
+    /// Neither clocks nor the store answer by themselves.
+    pub(super) deaf: bool,
 }
 
 impl Play {
-    fn new(agents: &[&str], stages: &[(&str, &[&str])]) -> Self {
+    pub(super) fn new(agents: &[&str], stages: &[(&str, &[&str])]) -> Self {
         let key = RunKey {
             run: "r".parse().unwrap(),
             attempt: Attempt(1),
@@ -71,58 +80,83 @@ impl Play {
         };
         let now = Mono(START);
         let (run, actions) = Run::begin(key, plan(agents, stages), host(), &BTreeMap::new(), now);
-        let mut play = Self {
-            run,
-            now,
-            journal: Vec::new(),
-            sent: Vec::new(),
-            judging: Vec::new(),
-        };
+        let mut play = Self::of(run, now);
         play.take(actions);
+        assert!(
+            play.sent.is_empty(),
+            "nobody is asked before the journal knows of the run"
+        );
+        play.give(Input::Begun);
         play
     }
 
-    fn take(&mut self, actions: Vec<Action>) {
+    pub(super) fn of(run: Run, now: Mono) -> Self {
+        Self {
+            run,
+            now,
+            journal: Vec::new(),
+            stamped: Vec::new(),
+            sent: Vec::new(),
+            judging: Vec::new(),
+            deaf: false,
+        }
+    }
+
+    pub(super) fn timed(&mut self, agent: &str) {
+        self.give(Input::Clock {
+            agent: agent.parse().unwrap(),
+            offset: ClockOffset {
+                lo: -1000,
+                hi: 1000,
+            },
+            round_trip: Nanos(2000),
+        });
+    }
+
+    pub(super) fn take(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Send { agent, order } => self.sent.push((agent, order)),
-                Action::Journal(what) => self.journal.push(what),
-                Action::Judge(stage) => self.judging.push(stage),
-                Action::MeasureClock(agent) => {
-                    let offset = ClockOffset {
-                        lo: -1000,
-                        hi: 1000,
+                Action::Journal(what) => {
+                    let ordered = match &what {
+                        What::StageOrdered { stage, .. } => Some(stage.clone()),
+                        _ => None,
                     };
-                    let round_trip = Nanos(2000);
-                    self.give(Input::Clock {
-                        agent,
-                        offset,
-                        round_trip,
-                    });
+                    self.stamped.push((self.now, what.clone()));
+                    self.journal.push(what);
+                    if self.deaf {
+                        continue;
+                    }
+                    ordered
+                        .into_iter()
+                        .for_each(|stage| self.give(Input::Ordered(stage)));
                 }
+                Action::Judge(stage) => self.judging.push(stage),
+                Action::MeasureClock(_) if self.deaf => {}
+                Action::MeasureClock(agent) => self.timed(agent.as_str()),
                 Action::Ended(_) => {}
             }
         }
     }
 
-    fn give(&mut self, input: Input) {
+    pub(super) fn give(&mut self, input: Input) {
         let actions = self.run.handle(input, self.now);
         self.take(actions);
     }
 
-    fn pass(&mut self, by: Nanos) {
+    pub(super) fn pass(&mut self, by: Nanos) {
         self.now = self.now.plus(by);
         self.give(Input::Tick);
     }
 
-    fn say(&mut self, agent: &str, phase: Phase) {
+    pub(super) fn say(&mut self, agent: &str, phase: Phase) {
         self.give(Input::Status {
             agent: agent.parse().unwrap(),
             phase,
         });
     }
 
-    fn seal(&mut self, agent: &str, stage: &str, seal: u64) {
+    pub(super) fn seal(&mut self, agent: &str, stage: &str, seal: u64) {
         let spool = SpoolId::new([1; 16]);
         let [agent, stage] = [agent, stage].map(str::to_owned);
         let agent: AgentId = agent.parse().unwrap();
@@ -142,7 +176,7 @@ impl Play {
         });
     }
 
-    fn started(&mut self, agents: &[&str], stage: &str) {
+    pub(super) fn started(&mut self, agents: &[&str], stage: &str) {
         agents
             .iter()
             .for_each(|agent| self.say(agent, Phase::Prepared));
@@ -154,18 +188,18 @@ impl Play {
             .for_each(|agent| self.say(agent, Phase::Running(stage.parse().unwrap())));
     }
 
-    fn judged(&mut self, stage: &str, passed: bool) {
+    pub(super) fn judged(&mut self, stage: &str, passed: bool) {
         self.give(Input::Judged {
             stage: stage.parse().unwrap(),
             passed,
         });
     }
 
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         self.run.progress(self.now).state
     }
 
-    fn ended(&self) -> Option<&RunEnd> {
+    pub(super) fn ended(&self) -> Option<&RunEnd> {
         self.journal.iter().find_map(|what| match what {
             What::RunEnded { how } => Some(how),
             _ => None,

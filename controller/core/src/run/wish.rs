@@ -16,6 +16,9 @@ impl Run {
     /// What has to be sent now: what is wanted and was not sent, or sent too long ago.
     pub(super) fn orders(&mut self, now: Mono) -> Vec<Action> {
         let mut actions = Vec::new();
+        if !self.begun {
+            return actions;
+        }
         let (state, stop, plan) = (&self.state, self.stop, &self.plan);
         for (agent, member) in &mut self.members {
             let Some(wish) = wanted(member, state, stop, plan) else {
@@ -27,6 +30,9 @@ impl Run {
                 .as_ref()
                 .is_some_and(|(asked, at)| *asked == wish && now.since(*at) < REPEAT_AFTER);
             if !member.lost && !waiting {
+                if wish == Wish::ReadClock {
+                    actions.push(Action::MeasureClock(agent.clone()));
+                }
                 let order = wish.order(agent, plan, member);
                 member.asked = Some((wish, now));
                 actions.extend(order.map(|order| Action::Send {
@@ -44,7 +50,17 @@ impl Run {
 pub(super) enum Wish {
     Prepare,
     Arm(usize),
-    Start { stage: usize, at_run: RunTime },
+    Start {
+        stage: usize,
+        at_run: RunTime,
+    },
+    /// Read its clock: it is to go on with a stage that has begun.
+    ReadClock,
+    Resume {
+        stage: usize,
+        at_run: RunTime,
+        at: Mono,
+    },
     Stop(StopMode),
     Release,
 }
@@ -65,6 +81,12 @@ impl Wish {
                     at,
                 })
             }
+            Self::ReadClock => None,
+            Self::Resume { stage, at_run, at } => Some(Order::Resume {
+                stage: name(*stage)?,
+                at_run: *at_run,
+                at: *at,
+            }),
             Self::Stop(mode) => Some(Order::Stop(*mode)),
             Self::Release => Some(Order::Release),
         }
@@ -94,6 +116,30 @@ fn wanted(member: &Member, state: &State, stop: Option<StopMode>, plan: &Plan) -
             Some(_) => Some(Wish::Arm(*stage)),
         },
         State::Timing { .. } => None,
+        State::Running { kept: false, .. } => None,
+        State::Running {
+            stage, at_run, at, ..
+        } if member.again => match &member.phase {
+            Some(Phase::Unknown) => Some(Wish::Prepare),
+            Some(Phase::Prepared) => Some(Wish::Arm(*stage)),
+            Some(Phase::Armed(_)) => Some(match member.clock {
+                None => Wish::ReadClock,
+                Some((offset, _)) => Wish::Resume {
+                    stage: *stage,
+                    at_run: *at_run,
+                    at: at.shifted(offset.middle()),
+                },
+            }),
+            None
+            | Some(
+                Phase::Refused(_)
+                | Phase::Scheduled(_)
+                | Phase::Running(_)
+                | Phase::Draining(_)
+                | Phase::Sealed { .. }
+                | Phase::Stopped,
+            ) => None,
+        },
         State::Running { stage, at_run, .. } => {
             let armed = name(*stage).is_some_and(|name| member.is_armed(name));
             (armed && member.start.is_some()).then_some(Wish::Start {

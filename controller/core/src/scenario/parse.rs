@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::{ScenarioName, StageName, StepName},
+    plan::LostAgent,
     time::Nanos,
 };
 
@@ -12,7 +13,7 @@ use super::{
     duration::duration,
     expectation::expectation,
     probe::probe,
-    raw::{RawScenario, RawStage, RawStep},
+    raw::{RawLostAgent, RawScenario, RawStage, RawStep},
 };
 use crate::{
     diagnose::{Checker, Code, Pointer, Problem, quoted},
@@ -33,6 +34,7 @@ pub(crate) fn parse(
     api(checker, raw.api.as_deref());
     let name = checker.name::<ScenarioName>(&root.key("name"), raw.name.as_deref());
     let title = title(checker, &root.key("title"), raw.title.as_deref());
+    let lost_agent = lost_agent(checker, raw);
     let at = root.key("stages");
     let mut earlier: Vec<&str> = Vec::new();
     let mut stages = Vec::new();
@@ -45,7 +47,32 @@ pub(crate) fn parse(
     Some(Scenario {
         name: name?,
         title,
+        lost_agent: lost_agent?,
         stages,
+    })
+}
+
+/// How long a lost agent is waited for when nothing is said: a host that restarts is back by then.
+const WAITED: Nanos = Nanos::from_secs(120);
+
+fn lost_agent(checker: &mut Checker, raw: &RawScenario) -> Option<LostAgent> {
+    let at = Pointer::root().key("lost-agent-within");
+    let within = raw.lost_agent_within.as_deref();
+    let waits = raw.lost_agent == Some(RawLostAgent::Wait);
+    if within.is_some() && !waits {
+        let message = "lost-agent-within has a meaning only with lost-agent: wait";
+        let problem = Problem::new(Code::NotOneOf, message).label("nothing waits");
+        checker.at_value(&at, problem);
+        return None;
+    }
+    Some(match raw.lost_agent {
+        None | Some(RawLostAgent::Continue) => LostAgent::Continue,
+        Some(RawLostAgent::Fail) => LostAgent::Fail,
+        Some(RawLostAgent::Wait) if within.is_none() => LostAgent::Wait(WAITED),
+        Some(RawLostAgent::Wait) => {
+            let most = Nanos::from_secs(3600);
+            LostAgent::Wait(duration(checker, &at, within, Nanos::from_secs(1), most)?)
+        }
     })
 }
 

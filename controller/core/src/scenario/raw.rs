@@ -31,9 +31,25 @@ pub(crate) struct RawScenario {
     pub(crate) title: Option<String>,
     /// The fleet file, relative to this file.
     pub(crate) fleet: Option<String>,
+    /// What becomes of the run when an agent is not heard of any more: continue with the others
+    /// (when left out), fail (stop the run), or wait for it.
+    pub(crate) lost_agent: Option<RawLostAgent>,
+    /// With `lost-agent: wait`, how long: 1s to 1h, 2m when left out. Then the run continues.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) lost_agent_within: Option<String>,
     /// What happens, one stage at a time, in this order.
     #[schemars(length(min = 1, max = 100))]
     pub(crate) stages: Option<Vec<Option<RawStage>>>,
+}
+
+/// What becomes of the run when an agent is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "LostAgent", inline)]
+pub(crate) enum RawLostAgent {
+    Continue,
+    Fail,
+    Wait,
 }
 
 /// A time in which some steps run side by side.

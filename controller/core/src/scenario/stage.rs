@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     id::{ScenarioName, StageName, StepName},
+    plan::LostAgent,
     time::Nanos,
 };
 
@@ -17,6 +18,8 @@ pub struct Scenario {
     pub name: ScenarioName,
     /// Its name for people.
     pub title: Option<Title>,
+    /// What becomes of a run when an agent is lost.
+    pub lost_agent: LostAgent,
     /// Its stages, in the order in which they happen; at least one.
     pub stages: Vec<Stage>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     event::{RunEnd, Skip, StageEnd, StartOrder, What},
-    id::{AgentId, PlanId},
+    id::{AgentId, Fence, PlanId},
     time::{ClockOffset, HostClock, Mono},
 };
 
@@ -32,6 +32,9 @@ impl TryFrom<Wire> for What {
             Wire::StageOrdered(wire) => stage_ordered(wire).within("stage_ordered"),
             Wire::AgentLost(wire) => agent_lost(wire).within("agent_lost"),
             Wire::AgentReturned(wire) => agent_returned(wire).within("agent_returned"),
+            Wire::ControllerReturned(wire) => {
+                controller_returned(wire).within("controller_returned")
+            }
             Wire::StageCollected(wire) => stage_collected(wire).within("stage_collected"),
             Wire::StageSkipped(wire) => stage_skipped(wire).within("stage_skipped"),
             Wire::StopRequested(wire) => stop_requested(wire).within("stop_requested"),
@@ -169,6 +172,13 @@ fn agent_returned(wire: wire::AgentReturned) -> Result<What, BadMessage> {
         agent: name("agent", wire.agent)?,
         at: run_time("at", wire.at)?,
         restarted: wire.restarted,
+    })
+}
+
+fn controller_returned(wire: wire::ControllerReturned) -> Result<What, BadMessage> {
+    Ok(What::ControllerReturned {
+        at: run_time("at", wire.at)?,
+        fence: Fence(wire.fence),
     })
 }
 

@@ -105,6 +105,12 @@ impl From<&What> for Wire {
                 at: at.0,
                 restarted: *restarted,
             }),
+            What::ControllerReturned { at, fence } => {
+                Self::ControllerReturned(wire::ControllerReturned {
+                    at: at.0,
+                    fence: fence.0,
+                })
+            }
             What::StageCollected { stage, missing } => Self::StageCollected(wire::StageCollected {
                 stage: stage.to_string(),
                 missing: missing.iter().map(ToString::to_string).collect(),
