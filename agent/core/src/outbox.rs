@@ -93,10 +93,10 @@ impl Outbox {
         self.acked
     }
 
-    /// How many records are on disk and not acknowledged.
+    /// How many records are on disk and not acknowledged: none when the disk forgot what was.
     #[must_use]
     pub const fn owed(&self) -> u64 {
-        self.written.0 - self.acked.0
+        self.written.0.saturating_sub(self.acked.0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use nepho_common::id::RunId;
+use nepho_controller_core::run::Progress;
 
 use super::{Context, Failure, out::Format, runs};
 use crate::{
@@ -65,6 +66,17 @@ fn describe(view: &RunView) -> String {
             stage.verdict.word()
         ));
     }
+    if let Some(Progress {
+        state,
+        waits_for,
+        within: Some(within),
+        ..
+    }) = &view.progress
+    {
+        text.push_str(&format!(
+            "{state}, until {waits_for}; at most {within} more\n"
+        ));
+    }
     for waiting in view.progress.iter().flat_map(|progress| &progress.waiting) {
         text.push_str(&format!("waiting: {waiting}\n"));
     }
@@ -81,7 +93,7 @@ fn describe(view: &RunView) -> String {
 mod tests {
     use nepho_common::{
         id::{Digest, PlanId},
-        time::WallMillis,
+        time::{Nanos, WallMillis},
     };
     use nepho_controller_core::report::Verdict;
 
@@ -112,5 +124,25 @@ mod tests {
             exit_code: Some(10),
         };
         insta::assert_snapshot!(describe(&view));
+
+        let under_way = RunView {
+            progress: Some(Progress {
+                state: "arming".to_owned(),
+                stage: None,
+                number: 1,
+                stages: 2,
+                elapsed: Nanos(0),
+                lasts: Nanos(0),
+                since: Nanos(0),
+                waits_for: "every agent to be ready to start".to_owned(),
+                within: Some(Nanos::from_secs(12)),
+                waiting: vec!["tencent-1 prepared".to_owned()],
+            }),
+            ..view
+        };
+        let text = describe(&under_way);
+        let line = "arming, until every agent to be ready to start; at most 12s more\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("waiting: tencent-1 prepared\n"), "{text}");
     }
 }

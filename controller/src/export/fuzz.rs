@@ -102,12 +102,6 @@ mod tests {
             [vec![0], serde_json::to_vec_pretty(&manifest).unwrap()].concat(),
             [vec![1], line(1)].concat(),
             [vec![1], line(1), vec![b'\n'], line(2), vec![b'\n']].concat(),
-            [
-                vec![1],
-                line(1).iter().map(u8::to_ascii_uppercase).collect(),
-                line(2),
-            ]
-            .concat(),
         ]
     }
 

@@ -125,5 +125,7 @@ pub(super) fn lived(cell: &Cell) -> (Lived, Evidence) {
 /// Up to where the agent knows its records to be stored.
 fn acked(site: &Site, agent: &str) -> u64 {
     let ack = std::fs::read_to_string(site.data(agent).join("spool/ack"));
-    ack.map_or(0, |text| text.trim().parse().unwrap())
+    // The number, then its checksum.
+    let number = |text: String| text.split_whitespace().next().map(str::parse);
+    ack.map_or(0, |text| number(text).unwrap().unwrap())
 }
