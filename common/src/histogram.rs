@@ -5,8 +5,9 @@
 //! to that. Beside the bins stand the exact count, minimum, maximum and sum, because a bin keeps a
 //! value only to one part in a thousand.
 
-use std::collections::BTreeMap;
+mod bins;
 
+use self::bins::Bins;
 use crate::time::Nanos;
 
 /// The number that names this layout on the wire.
@@ -95,7 +96,7 @@ pub enum BadHistogram {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
-    bins: BTreeMap<u32, u64>,
+    bins: Bins,
     count: u64,
     overflow: u64,
     min: u64,
@@ -129,7 +130,7 @@ impl Histogram {
     /// Counts one value.
     pub fn record(&mut self, value: Nanos) {
         let value = value.0;
-        *self.bins.entry(bin_of(value)).or_default() += 1;
+        self.bins.count(bin_of(value));
         self.overflow += u64::from(value > HIGHEST);
         self.min = if self.count == 0 {
             value
@@ -146,10 +147,7 @@ impl Histogram {
         if other.count == 0 {
             return;
         }
-        for (&bin, &n) in &other.bins {
-            let slot = self.bins.entry(bin).or_default();
-            *slot = slot.saturating_add(n);
-        }
+        self.bins.merge(&other.bins);
         self.min = if self.count == 0 {
             other.min
         } else {
@@ -193,7 +191,7 @@ impl Histogram {
 
     /// The bins that hold something, in order of value.
     pub fn bins(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.bins.iter().map(|(&bin, &n)| (bin, n))
+        self.bins.iter()
     }
 
     /// The smallest and the largest that the value of `rank` (1 is the smallest value) can be.
@@ -205,7 +203,7 @@ impl Histogram {
             return None;
         }
         let mut seen = 0u64;
-        for (&bin, &n) in &self.bins {
+        for (bin, n) in self.bins.iter() {
             seen = seen.saturating_add(n);
             if seen >= rank {
                 let (low, high) = range_of(bin);
@@ -233,11 +231,8 @@ impl Histogram {
     #[must_use]
     pub fn to_sparse(&self) -> Sparse {
         let mut last = 0;
-        let gap = self
-            .bins
-            .keys()
-            .map(|&bin| bin - std::mem::replace(&mut last, bin))
-            .collect();
+        let gap = |(bin, _)| bin - std::mem::replace(&mut last, bin);
+        let gap = self.bins.iter().map(gap).collect();
         Sparse {
             layout: LAYOUT,
             count: self.count,
@@ -246,14 +241,14 @@ impl Histogram {
             max: self.max,
             sum: self.sum,
             gap,
-            n: self.bins.values().copied().collect(),
+            n: self.bins.iter().map(|(_, n)| n).collect(),
         }
     }
 
     /// Checks everything before it believes anything.
     ///
     /// # Errors
-    /// [`BadHistogram`] says what is wrong; nothing was allocated beyond the message's own size.
+    /// [`BadHistogram`] says what is wrong; what was allocated is bounded by the message's own size.
     pub fn from_sparse(sparse: &Sparse) -> Result<Self, BadHistogram> {
         if sparse.layout != LAYOUT {
             return Err(BadHistogram::Layout(sparse.layout));
@@ -262,7 +257,7 @@ impl Histogram {
             let (gaps, counts) = (sparse.gap.len(), sparse.n.len());
             return Err(BadHistogram::Lengths { gaps, counts });
         }
-        let mut bins = BTreeMap::new();
+        let mut bins = Bins::with_room(sparse.n.len());
         let (mut bin, mut total) = (0u64, 0u64);
         for (place, (&gap, &n)) in sparse.gap.iter().zip(&sparse.n).enumerate() {
             if gap == 0 && place > 0 {
@@ -279,7 +274,7 @@ impl Histogram {
                 said: sparse.count,
             };
             total = total.checked_add(n).ok_or(wrong)?;
-            bins.insert(index, n);
+            bins.push(index, n);
         }
         if total != sparse.count {
             return Err(BadHistogram::Count {
@@ -303,8 +298,7 @@ impl Histogram {
     }
 
     fn is_consistent(&self) -> bool {
-        let (Some((&first, _)), Some((&last, &at_last))) =
-            (self.bins.first_key_value(), self.bins.last_key_value())
+        let (Some((first, _)), Some((last, at_last))) = (self.bins.first(), self.bins.last())
         else {
             return (self.min, self.max, self.sum, self.overflow) == (0, 0, 0, 0);
         };
@@ -314,29 +308,24 @@ impl Histogram {
             && self.min <= self.max
             && self.overflow <= at_last
             && (self.overflow > 0) == (self.max > HIGHEST)
-            && self.least() <= self.sum
-            && self.sum <= self.most()
+            && {
+                let (least, most) = self.reach();
+                least <= self.sum && self.sum <= most
+            }
     }
 
-    /// The least that values in these bins can add up to.
-    fn least(&self) -> u128 {
-        let low =
-            |(&bin, &n): (&u32, &u64)| u128::from(range_of(bin).0.max(self.min)) * u128::from(n);
-        self.bins.iter().map(low).sum()
-    }
-
-    /// The most that values in these bins can add up to. The last bin of all has no upper edge of
-    /// its own.
-    fn most(&self) -> u128 {
-        let high = |(&bin, &n): (&u32, &u64)| {
-            let high = if bin == bin_of(self.max) {
-                self.max
-            } else {
-                range_of(bin).1
-            };
-            u128::from(high) * u128::from(n)
-        };
-        self.bins.iter().map(high).sum()
+    /// The least and the most that values in these bins can add up to. The last bin of all has no
+    /// upper edge of its own.
+    fn reach(&self) -> (u128, u128) {
+        let last = bin_of(self.max);
+        let (mut least, mut most) = (0, 0);
+        for (bin, n) in self.bins.iter() {
+            let (low, high) = range_of(bin);
+            let high = if bin == last { self.max } else { high };
+            least += u128::from(low.max(self.min)) * u128::from(n);
+            most += u128::from(high) * u128::from(n);
+        }
+        (least, most)
     }
 
     /// Two histograms whose merge is this one, each with half of the bins. `None` when there are
@@ -346,29 +335,30 @@ impl Histogram {
     /// bins' own and the sum is shared out by the lower edges; merging restores all of it.
     #[must_use]
     pub fn split(&self) -> Option<(Self, Self)> {
-        let &middle = self
-            .bins
-            .keys()
-            .nth(self.bins.len() / 2)
-            .filter(|_| self.bins.len() > 1)?;
+        if self.bins.len() < 2 {
+            return None;
+        }
+        let (lower, upper) = self.bins.halves();
+        let ((top, _), (middle, _)) = (lower.last()?, upper.first()?);
         let mut lower = Self {
-            bins: self.bins.clone(),
+            count: lower.iter().map(|(_, n)| n).sum(),
+            bins: lower,
+            min: self.min,
+            max: range_of(top).1,
             ..Self::default()
         };
-        let upper_bins = lower.bins.split_off(&middle);
-        let (&top, _) = lower.bins.last_key_value()?;
-        lower.count = lower.bins.values().sum();
-        lower.min = self.min;
-        lower.max = range_of(top).1;
         let mut upper = Self {
-            bins: upper_bins,
+            bins: upper,
             min: range_of(middle).0,
             max: self.max,
             ..Self::default()
         };
         // What the upper half needs at least stays there; the lower takes the rest, up to what its
         // values can add up to.
-        lower.sum = self.sum.saturating_sub(upper.least()).min(lower.most());
+        lower.sum = self
+            .sum
+            .saturating_sub(upper.reach().0)
+            .min(lower.reach().1);
         upper.sum = self.sum - lower.sum;
         upper.count = self.count - lower.count;
         upper.overflow = self.overflow;

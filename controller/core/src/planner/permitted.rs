@@ -6,7 +6,9 @@ use nepho_common::{
     control::PolicyReport,
     id::AgentId,
     plan::{Assignment, Plan},
-    policy::{Endpoint, HostPattern, Network, Policy, Ports, TargetRule, peak_rate, references},
+    policy::{
+        Denied, Endpoint, HostPattern, Network, Policy, Ports, TargetRule, peak_rate, references,
+    },
     secret::{Part, SecretRef, parts},
 };
 use serde::{Deserialize, Serialize};
@@ -133,9 +135,24 @@ fn refusal(
         Some(Known::Refusing(why)) => Some(format!("agent {agent} refuses all work: {why}")),
         Some(Known::Policy(policy, doors)) => {
             let rule = policy.admits(assignment, doors).err()?;
+            let remedy = match rule {
+                Denied::BuiltIn { .. } | Denied::Controller(_) => {
+                    "correct its address in the fleet file, or leave it out of the step's `to`"
+                }
+                Denied::Action(_)
+                | Denied::Target(_)
+                | Denied::Endpoint { .. }
+                | Denied::Secret { .. }
+                | Denied::Reference { .. }
+                | Denied::Rate { .. }
+                | Denied::Connections { .. }
+                | Denied::Lasts { .. }
+                | Denied::Now { .. } => {
+                    "whoever owns its host may change its policy.yaml and send the agent SIGHUP"
+                }
+            };
             Some(format!(
-                "the policy of agent {agent} forbids it: {rule}; whoever owns its host may change \
-                 its policy.yaml and send the agent SIGHUP"
+                "the policy of agent {agent} forbids it: {rule}; {remedy}"
             ))
         }
         // What we can't read the agent judges itself when the run is prepared.

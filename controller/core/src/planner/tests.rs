@@ -251,12 +251,19 @@ fn what_an_agent_will_refuse_is_said_before_anything_runs() {
         told.contains("the policy of agent local-1 forbids it: action probe.http is not in"),
         "{told}"
     );
+    assert!(told.contains("may change its policy.yaml"), "{told}");
     let doors = vec!["10.0.0.1:80".to_owned().try_into().unwrap()];
     let told = refused(PolicyReport::of(&policy(), doors));
     assert!(
         told.contains("10.0.0.1:80 is this agent's own controller"),
         "{told}"
     );
+    // No change of a policy would help.
+    assert!(
+        told.contains("correct its address in the fleet file"),
+        "{told}"
+    );
+    assert!(!told.contains("policy.yaml"), "{told}");
     assert!(judged(Some(PolicyReport::of(&policy(), Vec::new())), "plain").is_ok());
 }
 
