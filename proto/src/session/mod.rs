@@ -6,7 +6,7 @@
 //!   controller's ends, as routes for a `tonic` server.
 //! - [`PeerIdentity`] and [`Stranger`]: who is there; the accept loops' streams say so as
 //!   `Connected::ConnectInfo`. [`Peer`] is what a session is told.
-//! - [`queue`]: what waits to go out, bounded by its bytes.
+//! - `queue`: what waits to go out, bounded by its bytes.
 //! - [`SessionError`]: refused, broken, or a bad message.
 
 mod bytes;
