@@ -26,6 +26,7 @@ use nepho_common::{id::StageName, journal::Entry};
 mod cause;
 mod clocks;
 mod coverage;
+mod disturbed;
 mod doubts;
 mod finding;
 #[cfg(test)]
