@@ -31,8 +31,8 @@ use super::{
 const SEGMENT: u64 = 8 << 20;
 
 /// How much may lie on disk, 256 MiB: what 40 services in three stages leave in some 20 days
-/// without a controller, and small beside what a host keeps of logs. Beyond it results wait in
-/// memory, where recordings merge, as on a full disk.
+/// without a controller, and small beside what a host keeps of logs. Beyond it old recordings merge;
+/// when none are left, results wait in memory as on a full disk.
 pub(super) const QUOTA: u64 = 256 << 20;
 
 /// The sizes of a store.

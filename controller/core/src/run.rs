@@ -536,3 +536,5 @@ fn run_time(origin: Option<Mono>, now: Mono) -> RunTime {
 mod taken_up;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timed;

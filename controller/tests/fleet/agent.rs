@@ -14,13 +14,24 @@ use nepho_common::{
     journal::{Body, Entry, RecordKey},
     plan::Act,
     recording::{Metric, Outcome},
-    time::{ClockEpoch, Mono, Nanos, RunTime, WallMillis},
+    time::{ClockEpoch, ClockOffset, Mono, Nanos, RunTime, WallMillis},
 };
 
 use crate::{chance::Chance, check::Sabotage, disk::Disk, scene};
 
 /// After this without an acknowledgement the connection is taken for broken.
 const RESEND_AFTER: Nanos = Nanos::from_secs(4);
+
+/// What a host and the controller's know of their wall clocks, as a claim on the offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nobody keeps them.
+    No,
+    /// Within so much to either side, and so much off.
+    Within(u64, i64),
+    /// They say so, and are a second off: more than any path here hides.
+    Lies,
+}
 
 /// How often it looks whether its host slept.
 const LOOK_EVERY: Nanos = Nanos::from_secs(1);
@@ -41,6 +52,7 @@ pub(crate) struct Agent {
     /// It slept so long since it last looked at its clocks, and when that was, on its own.
     unnoticed: Nanos,
     looked: Mono,
+    pub(crate) kept: Kept,
     /// What its host says that the time of day is; nothing may depend on it.
     pub(crate) wall: WallMillis,
     pub(crate) spool_id: SpoolId,
@@ -102,6 +114,15 @@ impl Agent {
             sleeps: Vec::new(),
             unnoticed: Nanos(0),
             looked: Mono(0),
+            kept: match chance.below(4) {
+                0 => Kept::No,
+                1 => Kept::Lies,
+                _ => {
+                    let within = chance.below(20_000_000);
+                    let off = i64::try_from(chance.below(2 * within + 1)).unwrap();
+                    Kept::Within(within, off - i64::try_from(within).unwrap())
+                }
+            },
             wall: WallMillis(0),
             spool_id: SpoolId::new([u8::try_from(index).unwrap(); 16]),
             disk: Disk::new(sabotage),
@@ -121,6 +142,19 @@ impl Agent {
 
     pub(crate) fn clock(&self, now: Mono) -> Mono {
         now.shifted(self.offset)
+    }
+
+    /// Where its offset lies by what the hosts say.
+    pub(crate) fn claims(&self) -> Option<ClockOffset> {
+        let around = |middle: i64, within: u64| ClockOffset {
+            lo: middle.saturating_sub_unsigned(within),
+            hi: middle.saturating_add_unsigned(within),
+        };
+        match self.kept {
+            Kept::No => None,
+            Kept::Within(within, off) => Some(around(self.offset + off, within)),
+            Kept::Lies => Some(around(self.offset + 1_000_000_000, 1_000_000)),
+        }
     }
 
     /// Whether it hears anything: its process runs and its host is awake.

@@ -12,6 +12,7 @@ use nepho_common::{
 use nepho_controller_core::report::Verdict;
 
 use crate::{
+    agent::Kept,
     scene,
     world::{self, World},
 };
@@ -58,6 +59,9 @@ pub(crate) struct Seen {
     told: u32,
     /// Runs in which a host slept while a stage was under way.
     spoilt: u32,
+    /// Starts that the hosts' own bounds narrowed, and claims of theirs that were not believed.
+    narrowed: u32,
+    rejected: u32,
     /// Changes of the time of day.
     stepped: u32,
     restarts: u32,
@@ -88,6 +92,11 @@ impl Seen {
                     self.missing += u32::from(!missing.is_empty())
                 }
                 What::StageSkipped { .. } => self.skipped += 1,
+                What::HostClockRejected { .. } => self.rejected += 1,
+                What::StageOrdered { agents, .. } => {
+                    let narrowed = agents.values().filter(|order| order.measured.is_some());
+                    self.narrowed += u32::try_from(narrowed.count()).unwrap();
+                }
                 _ => {}
             }
         }
@@ -110,6 +119,8 @@ impl Seen {
             slept,
             told,
             spoilt,
+            narrowed,
+            rejected,
             stepped,
             restarts,
         } = self;
@@ -129,6 +140,8 @@ impl Seen {
             ("slept", slept),
             ("told", told),
             ("spoilt", spoilt),
+            ("narrowed", narrowed),
+            ("rejected", rejected),
             ("stepped", stepped),
             ("restarts", restarts),
         ] {
@@ -143,6 +156,7 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
     completeness(world)?;
     starts(world)?;
     verdict(world)?;
+    claims(world)?;
     sleeps(world)
 }
 
@@ -293,6 +307,34 @@ fn verdict(world: &World) -> Result<(), String> {
     demand(world.verdict != Verdict::Pass || found == planned, || {
         format!("passed with {found} of {planned} requests")
     })
+}
+
+/// Who lies about its clock is not believed, and who tells the truth is not called a liar.
+fn claims(world: &World) -> Result<(), String> {
+    for what in world.journal() {
+        match what {
+            What::HostClockRejected { agent, .. } => {
+                let of = world.agents.iter().find(|one| one.id == *agent).unwrap();
+                // A host that slept says of its clock what was so before.
+                let lied = of.kept == Kept::Lies || !of.sleeps.is_empty();
+                demand(lied, || {
+                    format!("{agent} told the truth and was not believed")
+                })?;
+            }
+            What::StageOrdered { stage, agents, .. } => {
+                let mut liars = world.agents.iter().filter(|one| one.kept == Kept::Lies);
+                let believed = liars.find(|one| {
+                    let order = agents.get(&one.id);
+                    order.is_some_and(|order| order.measured.is_some())
+                });
+                demand(believed.is_none(), || {
+                    format!("a lie moved the start of {stage}")
+                })?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a host slept through can't be judged by: such a run does not pass.

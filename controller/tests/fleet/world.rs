@@ -9,7 +9,7 @@ use nepho_common::{
     id::{AgentId, Attempt, Fence, Operation, RunKey, Seq, SpoolId},
     journal::{Body, Entry, RecordKey},
     recording::Exhibit,
-    time::{ClockEpoch, Exchange, Mono, Nanos, WallMillis},
+    time::{ClockEpoch, ClockOffset, Exchange, Mono, Nanos, WallMillis},
 };
 use nepho_controller_core::{
     clock::{Estimate, Told},
@@ -41,6 +41,7 @@ pub(crate) enum Message {
         t2: Mono,
         boot: u64,
         epoch: u32,
+        claimed: Option<ClockOffset>,
         statuses: Vec<Status>,
     },
     Status {
@@ -317,7 +318,7 @@ impl World {
             Message::Ping { t1 } if self.agents[index].hears() => {
                 let agent = &self.agents[index];
                 let (t2, boot, epoch) = (agent.clock(self.now), agent.boot, agent.epoch);
-                let statuses = agent.statuses();
+                let (statuses, claimed) = (agent.statuses(), agent.claims());
                 self.send(
                     index,
                     Message::Pong {
@@ -325,6 +326,7 @@ impl World {
                         t2,
                         boot,
                         epoch,
+                        claimed,
                         statuses,
                     },
                 );
@@ -338,12 +340,13 @@ impl World {
                 t2,
                 boot,
                 epoch,
+                claimed,
                 statuses,
             } => {
                 // A stream keeps its order: nothing of an epoch comes after the next one's.
                 if self.is_news(index, boot) && epoch >= self.epochs[index] {
                     self.epochs[index] = epoch;
-                    self.pong(index, t1, t2, statuses);
+                    self.pong(index, (t1, t2), claimed, statuses);
                 }
             }
             Message::Status { boot, status } => {
@@ -376,7 +379,13 @@ impl World {
         boot >= known
     }
 
-    fn pong(&mut self, index: usize, t1: Mono, t2: Mono, statuses: Vec<Status>) {
+    fn pong(
+        &mut self,
+        index: usize,
+        (t1, t2): (Mono, Mono),
+        claimed: Option<ClockOffset>,
+        statuses: Vec<Status>,
+    ) {
         let exchange = Exchange {
             t1,
             t2,
@@ -388,6 +397,13 @@ impl World {
         let hidden = self.sabotage == Sabotage::HideSleep;
         if let (Told::Contradicts(jump), false) = (told, hidden) {
             self.input(run::Input::ClockDisturbed(agent.clone(), jump));
+        }
+        if let Some(measured) = self.clocks[index].note_hosts(claimed, self.now) {
+            self.input(run::Input::HostClockRejected {
+                agent: agent.clone(),
+                claimed: claimed.unwrap(),
+                measured,
+            });
         }
         self.input(run::Input::Heard(agent.clone()));
         if self.bursts[index] > 0 {

@@ -7,7 +7,7 @@
 //! - [`process`]: a program that runs and ends, or runs until it is dropped.
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
-//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`ending`],
 //!   [`command_line`], [`identity`], [`matrix`], [`secret`], [`survive`], [`doctor`].
 
 #![expect(
@@ -19,6 +19,7 @@
 
 mod command_line;
 mod crash;
+mod disk;
 mod doctor;
 mod ending;
 mod fleet;

@@ -27,6 +27,8 @@ mod cause;
 mod clocks;
 mod coverage;
 mod disturbed;
+#[cfg(test)]
+mod doubted;
 mod doubts;
 mod finding;
 #[cfg(test)]
