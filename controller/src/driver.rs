@@ -393,19 +393,21 @@ impl Driver {
             AgentMessage::Pong(pong) => {
                 let Pong { runs, .. } = pong.clone();
                 let answered = self.fleet.pong(agent, &pong, at);
-                if answered.disturbed {
-                    self.each_run(|_| Some(run::Input::ClockDisturbed(agent.clone())));
+                if let Some(jump) = answered.disturbed {
+                    self.each_run(|_| Some(run::Input::ClockDisturbed(agent.clone(), jump)));
                 }
-                for (run, offset, round_trip) in answered.over {
+                if let Some((claimed, measured)) = answered.rejected {
+                    self.each_run(|_| {
+                        Some(run::Input::HostClockRejected {
+                            agent: agent.clone(),
+                            claimed,
+                            measured,
+                        })
+                    });
+                }
+                for (run, reading) in answered.over {
                     let agent = agent.clone();
-                    self.one_run(
-                        &run,
-                        run::Input::Clock {
-                            agent,
-                            offset,
-                            round_trip,
-                        },
-                    );
+                    self.one_run(&run, run::Input::Clock { agent, reading });
                 }
                 self.each_run(|_| Some(run::Input::Heard(agent.clone())));
                 self.statuses(agent, runs);

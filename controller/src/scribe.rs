@@ -256,6 +256,7 @@ const fn word_of(what: &What) -> &'static str {
         What::AgentReturned { .. } => "agent-returned",
         What::ControllerReturned { .. } => "controller-returned",
         What::ClockDisturbed { .. } => "clock-disturbed",
+        What::HostClockRejected { .. } => "host-clock-rejected",
         What::StageCollected { .. } => "stage-collected",
         What::StageSkipped { .. } => "stage-skipped",
         What::StopRequested { .. } => "stop-requested",
@@ -266,6 +267,7 @@ const fn word_of(what: &What) -> &'static str {
         | What::StageEnded { .. }
         | What::Missed { .. }
         | What::HostClock(_)
+        | What::SpoolFull { .. }
         | What::Gap { .. }
         | What::EpochOpened { .. } => "of-an-agent",
     }

@@ -374,6 +374,9 @@ fn saying(what: &What) -> Option<String> {
         What::ClockDisturbed { agent, .. } => {
             format!("the clock of {agent} or of the controller was disturbed")
         }
+        What::HostClockRejected { agent, .. } => {
+            format!("what the hosts of {agent} and of the controller say of their clocks is not so")
+        }
         What::ControllerReturned { .. } => "the controller is back and goes on".to_owned(),
         What::AgentRefused { agent, why } => format!("agent {agent} refuses: {why}"),
         What::StopRequested { by, .. } => format!("{by} asked for an end"),
@@ -385,6 +388,7 @@ fn saying(what: &What) -> Option<String> {
         | What::Missed { .. }
         | What::EpochOpened { .. }
         | What::HostClock(_)
+        | What::SpoolFull { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

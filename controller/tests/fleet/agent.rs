@@ -8,7 +8,7 @@ use nepho_agent_core::{
     recorder::{Observation, Recorder, SEAL_EVERY},
 };
 use nepho_common::{
-    control::Status,
+    control::{Phase, Status},
     event::{Event, StageEnd, What},
     id::{AgentId, RunId, RunKey, Seq, SpoolId, StageName},
     journal::{Body, Entry, RecordKey},
@@ -21,6 +21,9 @@ use crate::{chance::Chance, check::Sabotage, disk::Disk, scene};
 
 /// After this without an acknowledgement the connection is taken for broken.
 const RESEND_AFTER: Nanos = Nanos::from_secs(4);
+
+/// How often it looks whether its host slept.
+const LOOK_EVERY: Nanos = Nanos::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -35,6 +38,9 @@ pub(crate) struct Agent {
     asleep: Option<Mono>,
     /// Its sleeps: (since when, how long), on the controller's clock.
     pub(crate) sleeps: Vec<(Mono, Nanos)>,
+    /// It slept so long since it last looked at its clocks, and when that was, on its own.
+    unnoticed: Nanos,
+    looked: Mono,
     /// What its host says that the time of day is; nothing may depend on it.
     pub(crate) wall: WallMillis,
     pub(crate) spool_id: SpoolId,
@@ -49,6 +55,8 @@ pub(crate) struct Agent {
     pub(crate) truth: BTreeMap<StageName, u64>,
     /// Real start instants, on the controller's clock and on its own.
     pub(crate) starts: BTreeMap<StageName, (Mono, Mono)>,
+    /// When each stage was sealed, on the controller's clock.
+    pub(crate) seals: BTreeMap<StageName, Mono>,
     sabotage: Sabotage,
 }
 
@@ -68,6 +76,14 @@ struct Work {
     began: bool,
 }
 
+/// Whether a sleep matters to a run in this phase: its clock was measured, or is about to be.
+fn is_begun(phase: &Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Armed(_) | Phase::Scheduled(_) | Phase::Running(_) | Phase::Draining(_)
+    )
+}
+
 /// What an agent wants to send.
 pub(crate) enum Out {
     Status(Status),
@@ -84,6 +100,8 @@ impl Agent {
             epoch: 1,
             asleep: None,
             sleeps: Vec::new(),
+            unnoticed: Nanos(0),
+            looked: Mono(0),
             wall: WallMillis(0),
             spool_id: SpoolId::new([u8::try_from(index).unwrap(); 16]),
             disk: Disk::new(sabotage),
@@ -94,6 +112,7 @@ impl Agent {
             last_progress: Mono(0),
             truth: BTreeMap::new(),
             starts: BTreeMap::new(),
+            seals: BTreeMap::new(),
             sabotage,
         };
         agent.restart();
@@ -126,11 +145,28 @@ impl Agent {
         let suspended = *long;
         self.asleep = None;
         self.offset -= i64::try_from(suspended.0).unwrap();
+        self.unnoticed.0 += suspended.0;
+    }
+
+    /// Notices what it slept through; every second, and before it seals anything.
+    fn look(&mut self, now: Mono) {
+        let mine = self.clock(now);
+        let awake = std::mem::replace(&mut self.looked, mine);
+        let suspended = std::mem::take(&mut self.unnoticed);
+        if suspended == Nanos(0) || self.sabotage == Sabotage::HideSleep {
+            return;
+        }
         self.epoch += 1;
+        let what = What::EpochOpened {
+            suspended,
+            awake: Some(awake),
+        };
+        let event = self.event(what, mine);
         // Such a record speaks of no stage, so no seal counts it.
-        if let Some(run) = self.work.as_ref().map(|work| work.key.run.clone()) {
-            let event = self.event(What::EpochOpened { suspended }, self.clock(now));
-            self.write(&run, Body::Events(vec![event]), None);
+        for status in self.engine.statuses() {
+            if is_begun(&status.phase) {
+                self.write(&status.key.run, Body::Events(vec![event.clone()]), None);
+            }
         }
     }
 
@@ -141,6 +177,8 @@ impl Agent {
             self.acked_on_disk = self.outbox.acked();
         }
         self.asleep = None;
+        // The next process takes its clocks as it finds them.
+        self.unnoticed = Nanos(0);
         self.disk.crash();
         if let Some(work) = self.work.take() {
             // What was observed and not written is lost, and nobody may count it.
@@ -188,6 +226,9 @@ impl Agent {
         self.wake(now);
         if self.asleep.is_some() {
             return Vec::new();
+        }
+        if self.clock(now).since(self.looked) >= LOOK_EVERY {
+            self.look(now);
         }
         let mut out = self.work(now, chance);
         for input in self.disk.turn(now, chance) {
@@ -354,6 +395,8 @@ impl Agent {
     }
 
     fn seal(&mut self, key: &RunKey, stage: &StageName, at: RunTime, how: StageEnd, now: Mono) {
+        self.look(now);
+        self.seals.insert(stage.clone(), now);
         self.flush();
         let ended = What::StageEnded {
             stage: stage.clone(),

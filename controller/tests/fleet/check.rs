@@ -31,6 +31,8 @@ pub(crate) enum Sabotage {
     SendBeforeSync,
     /// What does not fit on a full disk is forgotten.
     DropWhenFull,
+    /// Nobody says that a host slept.
+    HideSleep,
 }
 
 /// How often what happened: a simulation in which nothing goes wrong shows nothing.
@@ -54,6 +56,8 @@ pub(crate) struct Seen {
     /// Sleeps of a host, and those of them that a run's journal tells.
     slept: u32,
     told: u32,
+    /// Runs in which a host slept while a stage was under way.
+    spoilt: u32,
     /// Changes of the time of day.
     stepped: u32,
     restarts: u32,
@@ -75,6 +79,7 @@ impl Seen {
             self.slept += u32::try_from(agent.sleeps.len()).unwrap();
         }
         self.told += u32::try_from(world.sleeps_told()).unwrap();
+        self.spoilt += u32::from(slept_in_a_stage(world).is_some());
         for what in world.journal() {
             match what {
                 What::AgentLost { .. } => self.lost += 1,
@@ -104,6 +109,7 @@ impl Seen {
             full,
             slept,
             told,
+            spoilt,
             stepped,
             restarts,
         } = self;
@@ -122,6 +128,7 @@ impl Seen {
             ("full", full),
             ("slept", slept),
             ("told", told),
+            ("spoilt", spoilt),
             ("stepped", stepped),
             ("restarts", restarts),
         ] {
@@ -135,7 +142,8 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
     ending(world)?;
     completeness(world)?;
     starts(world)?;
-    verdict(world)
+    verdict(world)?;
+    sleeps(world)
 }
 
 fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -284,6 +292,33 @@ fn verdict(world: &World) -> Result<(), String> {
     let found: u64 = stored(world).values().sum();
     demand(world.verdict != Verdict::Pass || found == planned, || {
         format!("passed with {found} of {planned} requests")
+    })
+}
+
+/// What a host slept through can't be judged by: such a run does not pass.
+fn sleeps(world: &World) -> Result<(), String> {
+    let Some((agent, stage)) = slept_in_a_stage(world) else {
+        return Ok(());
+    };
+    demand(world.verdict != Verdict::Pass, || {
+        format!("passed although {agent} slept in {stage}")
+    })
+}
+
+/// Who slept in which of its stages.
+fn slept_in_a_stage(world: &World) -> Option<(&AgentId, &StageName)> {
+    world.agents.iter().find_map(|agent| {
+        let slept = |(stage, (began, _)): (&StageName, &(Mono, Mono))| {
+            let sealed = *agent.seals.get(stage)?;
+            let in_it = |(from, long): &(Mono, Nanos)| *from < sealed && from.plus(*long) > *began;
+            let mut sleeps = agent.sleeps.iter();
+            sleeps.any(in_it).then_some(())
+        };
+        let found = agent
+            .starts
+            .iter()
+            .find(|(stage, at)| slept((stage, at)).is_some());
+        found.map(|(stage, _)| (&agent.id, stage))
     })
 }
 

@@ -9,10 +9,10 @@ use nepho_common::{
     id::{AgentId, Attempt, Fence, Operation, RunKey, Seq, SpoolId},
     journal::{Body, Entry, RecordKey},
     recording::Exhibit,
-    time::{ClockEpoch, ClockOffset, Exchange, Mono, Nanos, WallMillis},
+    time::{ClockEpoch, Exchange, Mono, Nanos, WallMillis},
 };
 use nepho_controller_core::{
-    clock::Estimate,
+    clock::{Estimate, Told},
     report::{self, Verdict},
     run::{self, Action, Participant, Run},
 };
@@ -383,19 +383,18 @@ impl World {
             t3: t2,
             t4: self.now,
         };
-        self.clocks[index].note(exchange, ClockEpoch(self.epochs[index]));
+        let told = self.clocks[index].note(exchange, ClockEpoch(self.epochs[index]));
         let agent = self.agents[index].id.clone();
+        let hidden = self.sabotage == Sabotage::HideSleep;
+        if let (Told::Contradicts(jump), false) = (told, hidden) {
+            self.input(run::Input::ClockDisturbed(agent.clone(), jump));
+        }
         self.input(run::Input::Heard(agent.clone()));
         if self.bursts[index] > 0 {
             self.bursts[index] -= 1;
             if self.bursts[index] == 0 {
-                let offset: ClockOffset = self.clocks[index].offset(self.now).unwrap();
-                let round_trip = self.clocks[index].round_trip().unwrap();
-                self.input(run::Input::Clock {
-                    agent,
-                    offset,
-                    round_trip,
-                });
+                let reading = self.clocks[index].read(self.now).unwrap();
+                self.input(run::Input::Clock { agent, reading });
             } else {
                 self.ping(index);
             }

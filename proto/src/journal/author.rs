@@ -41,9 +41,11 @@ const fn is_controllers(what: &What) -> bool {
         | What::Missed { .. }
         | What::EpochOpened { .. }
         | What::HostClock(_)
+        | What::SpoolFull { .. }
         | What::Gap { .. } => false,
         What::RunStarted { .. }
         | What::ClockDisturbed { .. }
+        | What::HostClockRejected { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }
         | What::StageOrdered { .. }

@@ -181,6 +181,9 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         What::EpochOpened { .. }
         | What::HostClock(_)
         | What::ClockDisturbed { .. }
+        | What::HostClockRejected { .. }
+        // The spool says it of what it holds, and no seal counts it.
+        | What::SpoolFull { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

@@ -237,10 +237,15 @@ impl Author {
     }
 
     pub(super) fn say(&mut self, what: What) {
+        self.say_at(Mono(self.seq.0), what);
+    }
+
+    pub(super) fn say_at(&mut self, at: Mono, what: What) {
+        let passed = i64::try_from(at.0 / 1_000_000).unwrap();
         self.write(Body::Events(vec![Event {
-            at: Mono(self.seq.0),
+            at,
             epoch: ClockEpoch(0),
-            wall: WallMillis(1_795_393_620_000),
+            wall: WallMillis(1_795_393_620_000 + passed),
             what,
         }]));
     }
@@ -256,6 +261,11 @@ pub(super) fn host(name: &str) -> Host {
         memory: 4 << 30,
         version: "0.1.0".to_owned(),
     }
+}
+
+/// An instant of the run on everybody's clock, which began long before.
+pub(super) fn on_clocks(at: RunTime) -> Mono {
+    Mono(10_000_000_000).shifted(at.0)
 }
 
 /// When a stage of the fixture starts, in run time.
@@ -302,20 +312,24 @@ pub(super) fn controller(plan: &Plan, end: Option<RunEnd>) -> Vec<Entry> {
         });
     }
     for stage in &plan.stages {
+        let at_run = start_of(plan, &stage.name);
+        let at = on_clocks(at_run);
         let order = StartOrder {
-            at: Mono(1_000_000),
+            at,
             offset: ClockOffset {
                 lo: -40_000,
                 hi: 40_000,
             },
             round_trip: Nanos(80_000),
+            measured: None,
         };
-        author.say(What::StageOrdered {
+        let ordered = What::StageOrdered {
             stage: stage.name.clone(),
-            at_run: start_of(plan, &stage.name),
-            at: Mono(1_000_000),
+            at_run,
+            at,
             agents: ENVIRONMENTS.map(|name| (agent(name), order)).into(),
-        });
+        };
+        author.say_at(at.shifted(-1_000_000_000), ordered);
         author.say(What::StageCollected {
             stage: stage.name.clone(),
             missing: Vec::new(),
@@ -336,11 +350,14 @@ fn measure(
 ) {
     let began = author.entries.len();
     let start = start_of(plan, &stage.name);
-    author.say(What::StageStarted {
+    let planned = on_clocks(start);
+    let actual = planned.plus(Nanos(120_000));
+    let started = What::StageStarted {
         stage: stage.name.clone(),
-        planned: Mono(1_000_000),
-        actual: Mono(1_120_000),
-    });
+        planned,
+        actual,
+    };
+    author.say_at(actual, started);
     let Act::Probe(probe) = &stage.steps[0].act;
     let half = Nanos(stage.lasts.0 / 2);
     let mut samples: BTreeMap<Series, u64> = BTreeMap::new();
@@ -392,11 +409,13 @@ fn measure(
             series.into_iter().map(recording).collect(),
         ));
     }
-    author.say(What::StageEnded {
+    let end = start.plus(stage.lasts);
+    let ended = What::StageEnded {
         stage: stage.name.clone(),
-        at: start.plus(stage.lasts),
+        at: end,
         how: StageEnd::Completed,
-    });
+    };
+    author.say_at(on_clocks(end), ended);
     let mut records: BTreeMap<RecordKind, u64> = BTreeMap::new();
     for entry in &author.entries[began..] {
         let speaks = match &entry.body {

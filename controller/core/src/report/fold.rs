@@ -7,7 +7,7 @@ use nepho_common::{
     id::{AgentId, Attempt, RunId},
     journal::{Body, Entry, RecordKey, RecordKind},
     plan::Plan,
-    recording::Exhibit,
+    recording::{Exhibit, Recording},
 };
 
 use super::{
@@ -26,6 +26,8 @@ pub(super) struct Folded {
     pub(super) plan: Option<Plan>,
     pub(super) story: Story,
     pub(super) measurements: Measurements,
+    /// The same without what clocks that stood still have spoilt; `None` when none did.
+    pub(super) sound: Option<Measurements>,
     pub(super) proofs: Proofs,
     /// How many records of each kind each author has.
     pub(super) records: BTreeMap<AgentId, BTreeMap<RecordKind, u64>>,
@@ -107,16 +109,49 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
         }
     }
     folded.story.doubt_gaps(&mut folded.doubts);
+    folded.story.doubt_full(&mut folded.doubts);
     folded.proofs = coverages.settle();
     let Folded { story, doubts, .. } = &mut folded;
     story.clocks.doubt(&story.ordered, doubts);
     folded.plan = plan(&exhibits, &mut folded);
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);
+        if folded.story.disturbed.any() {
+            let sound = sound(plan, &folded.story, &rest);
+            // What is to be doubted is doubted once, below.
+            let again = Measurements::gather(plan, identity, sound, &mut Doubts::default());
+            folded.sound = Some(again);
+        }
         folded.measurements = Measurements::gather(plan, identity, rest, &mut folded.doubts);
     }
     unfinished(&mut folded);
     folded
+}
+
+/// The recordings of which everything was over before a clock stood still.
+fn sound(
+    plan: &Plan,
+    story: &Story,
+    all: &[(RecordKey, Vec<Recording>)],
+) -> Vec<(RecordKey, Vec<Recording>)> {
+    let mut spoilt = BTreeMap::new();
+    for stage in &plan.stages {
+        for agent in plan.agents.keys() {
+            if let Some(found) = story.disturbed.spoilt(story, stage, agent) {
+                spoilt.insert((agent, &stage.name), (stage, found));
+            }
+        }
+    }
+    let is_sound = |recording: &&Recording| {
+        let of = (&recording.series.agent, &recording.series.stage);
+        let spoilt = spoilt.get(&of);
+        spoilt.is_none_or(|(stage, spoilt)| spoilt.leaves(stage, recording))
+    };
+    let of_record = |(key, recordings): &(RecordKey, Vec<Recording>)| {
+        let sound = recordings.iter().filter(is_sound).cloned().collect();
+        (key.clone(), sound)
+    };
+    all.iter().map(of_record).collect()
 }
 
 /// One entry for each key. Of two contents under one key the smaller is kept.

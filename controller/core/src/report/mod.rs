@@ -29,6 +29,7 @@ use nepho_common::{
 mod cause;
 mod clocks;
 mod coverage;
+mod disturbed;
 mod doubts;
 mod finding;
 #[cfg(test)]

@@ -339,6 +339,9 @@ pub struct StartQuality {
     pub bound_ns: Option<Nanos>,
     /// The shortest round trip behind that bound.
     pub round_trip_ns: Option<Nanos>,
+    /// The bound by the exchanges alone, when what both hosts know of their clocks narrowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchanged_ns: Option<Nanos>,
 }
 
 /// From where to where, for one step.

@@ -139,6 +139,7 @@ fn starts(folded: &Folded, plan: &Plan, stage: &PlannedStage) -> Vec<StartQualit
             late_ns: actual.minus(planned),
             bound_ns: order.map(|order| order.offset.width().half()),
             round_trip_ns: order.map(|order| order.round_trip),
+            exchanged_ns: order.and_then(|order| Some(order.measured?.width().half())),
         })
     };
     plan.agents.keys().filter_map(quality).collect()

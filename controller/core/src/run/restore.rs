@@ -158,6 +158,8 @@ impl Run {
             | What::Missed { .. }
             | What::HostClock(_)
             | What::ClockDisturbed { .. }
+            | What::HostClockRejected { .. }
+            | What::SpoolFull { .. }
             | What::Gap { .. }
             | What::EpochOpened { .. } => {}
         }

@@ -136,7 +136,12 @@ pub(super) fn start(start: &StartQuality) -> String {
     let sign = if start.late_ns < 0 { "-" } else { "+" };
     let late = Nanos(start.late_ns.unsigned_abs());
     match start.bound_ns {
-        Some(bound) => format!("{sign}{late} ± {bound}"),
+        Some(bound) => match start.exchanged_ns {
+            Some(alone) => format!(
+                "{sign}{late} ± {bound} (by the hosts' own clocks; by exchanges alone ± {alone})"
+            ),
+            None => format!("{sign}{late} ± {bound}"),
+        },
         None => format!("{sign}{late}, clock bound unknown"),
     }
 }
