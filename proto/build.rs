@@ -8,6 +8,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(files, ["proto"])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        // Ours leaves its columns as bytes.
+        .extern_path(".nepho.v1.Histogram", "crate::columns::Histogram")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Host, Refusal, StopMode},
-    id::{AgentId, EnvironmentName, Feature, Fence, PlanId, Seq, StageName, StepName},
+    id::{AgentId, EnvironmentName, Feature, Fence, PlanId, Seq, SpoolId, StageName, StepName},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -200,6 +200,25 @@ pub enum What {
         /// How.
         how: RunEnd,
     },
+    /// Controller: it made this revision of the report from these records of the agents. What is
+    /// stored later is late, and makes the next revision. Several of one number are one list.
+    Reported {
+        /// From 1.
+        revision: u32,
+        /// Every record of an agent that was stored then.
+        known: Vec<Known>,
+    },
+}
+
+/// Records of one spool that a revision of the report was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whose.
+    pub agent: AgentId,
+    /// Of which spool.
+    pub spool: SpoolId,
+    /// First and last of each stretch without a hole.
+    pub ranges: Vec<(Seq, Seq)>,
 }
 
 /// What an agent was told of a start.

@@ -6,8 +6,12 @@
 //! value only to one part in a thousand.
 
 mod bins;
+mod eight;
+mod intake;
+mod reach;
 
-use self::bins::Bins;
+pub use self::intake::{Announced, Intake, Said};
+use self::{bins::Bins, reach::Reach};
 use crate::time::Nanos;
 
 /// The number that names this layout on the wire.
@@ -227,6 +231,19 @@ impl Histogram {
         self.at_rank(rank).map(|(_, high)| high)
     }
 
+    /// What stands beside the bins.
+    #[must_use]
+    pub const fn said(&self) -> Said {
+        Said {
+            layout: LAYOUT,
+            count: self.count,
+            overflow: self.overflow,
+            min: self.min,
+            max: self.max,
+            sum: self.sum,
+        }
+    }
+
     /// The sparse form, for the wire.
     #[must_use]
     pub fn to_sparse(&self) -> Sparse {
@@ -250,82 +267,37 @@ impl Histogram {
     /// # Errors
     /// [`BadHistogram`] says what is wrong; what was allocated is bounded by the message's own size.
     pub fn from_sparse(sparse: &Sparse) -> Result<Self, BadHistogram> {
-        if sparse.layout != LAYOUT {
-            return Err(BadHistogram::Layout(sparse.layout));
-        }
-        if sparse.gap.len() != sparse.n.len() {
-            let (gaps, counts) = (sparse.gap.len(), sparse.n.len());
-            return Err(BadHistogram::Lengths { gaps, counts });
-        }
-        let mut bins = Bins::with_room(sparse.n.len());
-        let (mut bin, mut total) = (0u64, 0u64);
-        for (place, (&gap, &n)) in sparse.gap.iter().zip(&sparse.n).enumerate() {
-            if gap == 0 && place > 0 {
-                return Err(BadHistogram::Gap(place));
-            }
-            bin += u64::from(gap);
-            let index = u32::try_from(bin).ok().filter(|&bin| bin < BINS);
-            let index = index.ok_or(BadHistogram::Bin(bin))?;
-            if n == 0 {
-                return Err(BadHistogram::Zero(place));
-            }
-            let wrong = BadHistogram::Count {
-                bins: u64::MAX,
-                said: sparse.count,
-            };
-            total = total.checked_add(n).ok_or(wrong)?;
-            bins.push(index, n);
-        }
-        if total != sparse.count {
-            return Err(BadHistogram::Count {
-                bins: total,
-                said: sparse.count,
-            });
-        }
-        let found = Self {
-            bins,
+        let said = Said {
+            layout: sparse.layout,
             count: sparse.count,
             overflow: sparse.overflow,
             min: sparse.min,
             max: sparse.max,
             sum: sparse.sum,
         };
-        if found.is_consistent() {
-            Ok(found)
-        } else {
-            Err(BadHistogram::Bounds)
-        }
-    }
-
-    fn is_consistent(&self) -> bool {
-        let (Some((first, _)), Some((last, at_last))) = (self.bins.first(), self.bins.last())
-        else {
-            return (self.min, self.max, self.sum, self.overflow) == (0, 0, 0, 0);
+        let gaps = || sparse.gap.iter().map(|&gap| u64::from(gap));
+        let announced = Announced {
+            gaps: sparse.gap.len(),
+            counts: sparse.n.len(),
+            first: gaps().next().unwrap_or(0),
+            last: gaps().sum(),
         };
-        // A half of a split recording knows its own edges to a bin only, hence bins, not values.
-        bin_of(self.min) == first
-            && bin_of(self.max) == last
-            && self.min <= self.max
-            && self.overflow <= at_last
-            && (self.overflow > 0) == (self.max > HIGHEST)
-            && {
-                let (least, most) = self.reach();
-                least <= self.sum && self.sum <= most
-            }
+        let mut intake = Intake::new(said, announced)?;
+        for (gap, &n) in gaps().zip(&sparse.n) {
+            intake.one(gap, n)?;
+        }
+        intake.finish()
     }
 
     /// The least and the most that values in these bins can add up to. The last bin of all has no
     /// upper edge of its own.
     fn reach(&self) -> (u128, u128) {
-        let last = bin_of(self.max);
-        let (mut least, mut most) = (0, 0);
-        for (bin, n) in self.bins.iter() {
-            let (low, high) = range_of(bin);
-            let high = if bin == last { self.max } else { high };
-            least += u128::from(low.max(self.min)) * u128::from(n);
-            most += u128::from(high) * u128::from(n);
-        }
-        (least, most)
+        let (Some(first), Some(last)) = (self.bins.first(), self.bins.last()) else {
+            return (0, 0);
+        };
+        let mut reach = Reach::default();
+        self.bins.iter().for_each(|(bin, n)| reach.take(bin, n));
+        reach.within(first, Nanos(self.min), last, Nanos(self.max))
     }
 
     /// Two histograms whose merge is this one, each with half of the bins. `None` when there are

@@ -28,7 +28,7 @@ use tokio::{
 use tracing::warn;
 
 pub use self::{
-    handle::{Enrolled, Failure, Handle, PlanFailure, Revoked, RunOptions},
+    handle::{Enrolled, Failure, Handle, PlanFailure, Revisions, Revoked, RunOptions},
     live::{Opening, TakenUp},
     take_up::{Holder, LEASE_RENEW_EVERY, take_up},
 };
@@ -123,6 +123,8 @@ pub enum Input {
     Reported {
         /// Of which run.
         run: RunId,
+        /// Which revision of it.
+        revision: u32,
         /// Its verdict.
         verdict: Verdict,
         /// Its exit code.
@@ -312,11 +314,12 @@ impl Driver {
             }
             Input::Reported {
                 run,
+                revision,
                 verdict,
                 exit_code,
             } => {
                 if let Some(live) = self.runs.get_mut(&run) {
-                    live.reported(verdict, exit_code, clock::now());
+                    live.reported(revision, verdict, exit_code, clock::now());
                 }
             }
             Input::Written { run, number } => {

@@ -27,6 +27,7 @@ pub mod local;
 pub mod rate;
 #[cfg(test)]
 mod replay;
+pub mod revise;
 pub mod scribe;
 pub mod service;
 pub mod sessions;

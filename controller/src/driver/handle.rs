@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -75,6 +76,9 @@ pub enum Failure {
     /// There is no such run.
     #[error("there is no run {0}; `nepho runs` lists them")]
     NoSuchRun(RunId),
+    /// There is no such revision of its report.
+    #[error("run {0} has {1}")]
+    NoSuchRevision(RunId, Revisions),
     /// There is no such agent.
     #[error("there is no agent {0}; `nepho agents ls` lists them")]
     NoSuchAgent(AgentId),
@@ -93,6 +97,20 @@ pub enum Failure {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
+}
+
+/// The revisions that a run's report has, by the last of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revisions(u32);
+
+impl fmt::Display for Revisions {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => write!(to, "no revision of its report yet"),
+            1 => write!(to, "revision 1 of its report only"),
+            last => write!(to, "revisions 1 to {last} of its report"),
+        }
+    }
 }
 
 /// A join token and how it is used.
@@ -310,6 +328,7 @@ impl Handle {
             scenario: planned.plan.scenario.clone(),
             state: RunState::Running,
             verdict: None,
+            made: None,
             created,
             ended: None,
             requested_by: options.requested_by,
@@ -402,12 +421,18 @@ impl Handle {
         Err(Failure::Over(run.clone()))
     }
 
-    /// The report, folded from what the store has now.
+    /// The report, folded from what the store has now, or as it was in a revision.
     ///
     /// # Errors
-    /// [`Failure::NoSuchRun`], or when the store fails.
-    pub async fn report(&self, run: &RunId) -> Result<Report, Failure> {
-        Ok(scribe::refold(self.records(run).await?.1))
+    /// [`Failure::NoSuchRun`] or [`Failure::NoSuchRevision`], or when the store fails.
+    pub async fn report(&self, run: &RunId, revision: Option<u32>) -> Result<Report, Failure> {
+        let (row, records) = self.records(run).await?;
+        let Some(revision) = revision else {
+            return Ok(scribe::refold(records));
+        };
+        let last = row.made.map_or(0, |made| made.revision);
+        scribe::refold_as_of(revision, records)
+            .ok_or(Failure::NoSuchRevision(row.run, Revisions(last)))
     }
 
     /// Everything that the store has of a run.
@@ -531,6 +556,7 @@ fn past(row: RunRow) -> RunView {
         tally: None,
         stages: Vec::new(),
         said: Vec::new(),
+        revision: row.made.map(|made| made.revision),
         exit_code: verdict.map(nepho_controller_core::report::exit_code_of),
         verdict,
     }

@@ -138,6 +138,7 @@ impl Live {
             tally: Some(Tally::default()),
             stages: Vec::new(),
             said: Vec::new(),
+            revision: None,
             verdict: None,
             exit_code: None,
         };
@@ -301,10 +302,12 @@ impl Live {
         self.view.send_modify(|view| view.stages.push(stage));
     }
 
-    pub(super) fn reported(&mut self, verdict: Verdict, exit_code: u8, now: Mono) {
-        self.over = Some(now);
+    /// Its report is there, or a revision of it.
+    pub(super) fn reported(&mut self, revision: u32, verdict: Verdict, exit_code: u8, now: Mono) {
+        self.over.get_or_insert(now);
         self.view.send_modify(|view| {
             view.progress = None;
+            view.revision = Some(revision);
             view.verdict = Some(verdict);
             view.exit_code = Some(exit_code);
         });
@@ -391,6 +394,7 @@ fn saying(what: &What) -> Option<String> {
         | What::AgentJoined { .. }
         | What::StageCollected { .. }
         | What::RecordRefused { .. }
+        | What::Reported { .. }
         | What::RunEnded {
             how: RunEnd::Completed | RunEnd::Stopped(_),
         } => return None,

@@ -7,8 +7,9 @@
 //! - [`process`]: a program that runs and ends, or runs until it is dropped.
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
-//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`ending`],
-//!   [`command_line`], [`identity`], [`matrix`], [`secret`], [`survive`], [`doctor`].
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`],
+//!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
+//!   [`doctor`].
 
 #![expect(
     clippy::unwrap_used,
@@ -25,6 +26,7 @@ mod ending;
 mod fleet;
 mod found;
 mod identity;
+mod late;
 mod matrix;
 mod mistakes;
 mod nginx;

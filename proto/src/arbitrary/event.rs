@@ -2,8 +2,8 @@
 
 use nepho_common::{
     control::{Host, Refusal, StopMode},
-    event::{ClockJump, Event, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
-    id::{Fence, PlanId},
+    event::{ClockJump, Event, Known, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
+    id::{Fence, PlanId, SpoolId},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, WallMillis},
 };
 use proptest::{
@@ -63,6 +63,15 @@ prop_compose! {
         at in mono(), offset in range(), round_trip in span(), measured in option::of(range()),
     ) -> StartOrder {
         StartOrder { at, offset, round_trip, measured }
+    }
+}
+
+prop_compose! {
+    fn known()(
+        agent in name(), spool in any::<[u8; 16]>(), ends in vec((seq(), seq()), 0..4),
+    ) -> Known {
+        let ranges = ends.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+        Known { agent, spool: SpoolId::new(spool), ranges }
     }
 }
 
@@ -181,6 +190,8 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
         (stop(), text()).prop_map(|(mode, by)| What::StopRequested { mode, by }),
         (name(), text()).prop_map(|(agent, why)| What::RecordRefused { agent, why }),
         end.prop_map(|how| What::RunEnded { how }),
+        (1u32.., vec(known(), 0..4))
+            .prop_map(|(revision, known)| What::Reported { revision, known }),
     ]
 }
 

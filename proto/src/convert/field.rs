@@ -55,7 +55,10 @@ where
     N: TryFrom<W, Error = BadMessage>,
 {
     at_most(field, wires.len(), max)?;
-    let one = |(place, wire)| N::try_from(wire).within(&format!("{field}[{place}]"));
+    // The place is only put into words when it is asked for: lists are long and nearly always right.
+    let one = |(place, wire)| {
+        N::try_from(wire).or_else(|bad| Err(bad).within(&format!("{field}[{place}]")))
+    };
     wires.into_iter().enumerate().map(one).collect()
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod exhibit;
 pub(crate) mod field;
 pub(crate) mod gauge;
 pub(crate) mod hello;
+pub(crate) mod histogram;
 pub(crate) mod message;
 pub(crate) mod plan;
 pub(crate) mod record;

@@ -1,16 +1,10 @@
-//! Recordings with their intervals and histograms.
+//! Recordings with their intervals.
 
-use nepho_common::{
-    histogram::{Histogram, Sparse},
-    recording::Recording,
-    time::Interval,
-};
-use prost::Message as _;
+use nepho_common::{recording::Recording, time::Interval};
 
-use super::field::{at_most, part, run_time};
+use super::field::{part, run_time};
 use crate::{
     bad::{BadMessage, Wrong},
-    limits::HISTOGRAM_MAX,
     wire,
 };
 
@@ -57,53 +51,12 @@ impl From<&Interval> for wire::Interval {
     }
 }
 
-impl TryFrom<wire::Histogram> for Histogram {
-    type Error = BadMessage;
-
-    fn try_from(wire: wire::Histogram) -> Result<Self, BadMessage> {
-        at_most("", wire.encoded_len(), HISTOGRAM_MAX)?;
-        let sparse = Sparse {
-            layout: wire.layout,
-            count: wire.count,
-            overflow: wire.overflow,
-            min: wire.min,
-            max: wire.max,
-            sum: u128::from(wire.sum_high) << 64 | u128::from(wire.sum),
-            gap: wire.gap,
-            n: wire.n,
-        };
-        Ok(Self::from_sparse(&sparse)?)
-    }
-}
-
-impl From<&Histogram> for wire::Histogram {
-    fn from(histogram: &Histogram) -> Self {
-        let sparse = histogram.to_sparse();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the two halves of 128 bits"
-        )]
-        let (sum, sum_high) = (sparse.sum as u64, (sparse.sum >> 64) as u64);
-        Self {
-            layout: sparse.layout,
-            count: sparse.count,
-            overflow: sparse.overflow,
-            min: sparse.min,
-            max: sparse.max,
-            sum,
-            sum_high,
-            gap: sparse.gap,
-            n: sparse.n,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::arbitrary::{histogram, recording, through};
+    use crate::arbitrary::{recording, through};
 
     proptest! {
         #[test]
@@ -130,38 +83,5 @@ mod tests {
             let wire = wire::Interval { from, to: from - length };
             prop_assert_eq!(Interval::try_from(wire).unwrap_err().wrong, Wrong::Backwards);
         }
-
-        #[test]
-        fn a_histogram_with_one_number_changed_is_refused(histogram in histogram(), which in 0usize..5) {
-            prop_assume!(histogram.count() > 0);
-            let mut wire = wire::Histogram::from(&histogram);
-            match which {
-                0 => wire.layout += 1,
-                1 => wire.count += 1,
-                2 => wire.gap.push(1),
-                3 => wire.n[0] += 1,
-                _ => wire.sum_high = u64::MAX,
-            }
-            prop_assert!(matches!(Histogram::try_from(wire).unwrap_err().wrong, Wrong::Histogram(_)));
-        }
-    }
-
-    #[test]
-    fn a_histogram_above_its_cap_is_refused_before_it_is_looked_into() {
-        let wire = wire::Histogram {
-            n: vec![1; HISTOGRAM_MAX + 1],
-            ..Default::default()
-        };
-        let wrong = Histogram::try_from(wire).unwrap_err().wrong;
-        assert!(
-            matches!(
-                wrong,
-                Wrong::TooMany {
-                    max: HISTOGRAM_MAX,
-                    ..
-                }
-            ),
-            "{wrong}"
-        );
     }
 }

@@ -56,7 +56,8 @@ const fn is_controllers(what: &What) -> bool {
         | What::StageSkipped { .. }
         | What::StopRequested { .. }
         | What::RecordRefused { .. }
-        | What::RunEnded { .. } => true,
+        | What::RunEnded { .. }
+        | What::Reported { .. } => true,
     }
 }
 

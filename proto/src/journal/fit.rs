@@ -38,7 +38,8 @@ pub fn fit(recordings: Vec<Recording>) -> Vec<Vec<Recording>> {
 
 fn narrow(recording: Recording) -> Vec<Recording> {
     let too_wide = wire::Histogram::from(&recording.histogram).encoded_len() > HISTOGRAM_MAX;
-    match recording.histogram.split().filter(|_| too_wide) {
+    let halves = too_wide.then(|| recording.histogram.split()).flatten();
+    match halves {
         Some((lower, upper)) => {
             let half = |histogram| Recording {
                 histogram,

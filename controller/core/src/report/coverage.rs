@@ -193,7 +193,8 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::ControllerReturned { .. }
         | What::StopRequested { .. }
         | What::RecordRefused { .. }
-        | What::RunEnded { .. } => None,
+        | What::RunEnded { .. }
+        | What::Reported { .. } => None,
     }
 }
 

@@ -90,7 +90,8 @@ impl Disturbances {
             | What::StageSkipped { .. }
             | What::StopRequested { .. }
             | What::RecordRefused { .. }
-            | What::RunEnded { .. } => {}
+            | What::RunEnded { .. }
+            | What::Reported { .. } => {}
         }
     }
 

@@ -137,7 +137,7 @@ impl Code {
 }
 
 /// Doubts under way: for each kind and subject how often, and one example.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Doubts(BTreeMap<(Code, String), (u64, String)>);
 
 impl Doubts {

@@ -17,6 +17,7 @@ use nepho_common::{
 };
 
 use super::{
+    Unread,
     model::{Code, Finding, Report},
     report,
 };
@@ -466,6 +467,13 @@ const LAST_HEARD: u64 = 7;
 
 /// A run with something of everything: a target that refuses, missing answers, a lost agent.
 pub(super) fn eventful() -> Vec<Entry> {
+    let mut entries = whole();
+    entries.retain(|entry| !is_late(entry));
+    entries
+}
+
+/// Of [`eventful`] with everything that the lost agent wrote after it was last heard of.
+pub(super) fn whole() -> Vec<Entry> {
     let mut entries = journal(&plan(), |ask| {
         if ask.is("local", "tencent/dao-api/1") {
             return ended(Outcome::Refused, 1);
@@ -475,10 +483,6 @@ pub(super) fn eventful() -> Vec<Entry> {
         }
         good(ask)
     });
-    entries.retain(|entry| {
-        let late = entry.key.agent == agent("aliyun") && entry.key.seq.0 > LAST_HEARD;
-        !late
-    });
     let mut author = Author::new(AgentId::controller(), 99);
     author.say(What::AgentLost {
         agent: agent("aliyun"),
@@ -487,6 +491,21 @@ pub(super) fn eventful() -> Vec<Entry> {
     });
     entries.extend(author.entries);
     entries
+}
+
+/// A record of `agent-local` that could not be read.
+pub(super) fn unread(why: &str) -> Unread {
+    let key = RecordKey {
+        agent: agent("local"),
+        spool: SpoolId::new([9; 16]),
+        seq: Seq(9),
+    };
+    let why = why.to_owned();
+    Unread { key, why }
+}
+
+pub(super) fn is_late(entry: &Entry) -> bool {
+    entry.key.agent == agent("aliyun") && entry.key.seq.0 > LAST_HEARD
 }
 
 pub(super) fn of(entries: Vec<Entry>) -> Report {

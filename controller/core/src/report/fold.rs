@@ -11,6 +11,7 @@ use nepho_common::{
 };
 
 use super::{
+    Unread,
     coverage::{Coverages, Proofs},
     doubts::{Code, Doubts},
     measured::Measurements,
@@ -35,16 +36,55 @@ pub(super) struct Folded {
     pub(super) doubts: Doubts,
 }
 
-pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String>) -> Folded {
-    let mut folded = Folded::default();
-    // An export may hold a record twice, so reasons are a set like the records themselves.
-    for why in refused.into_iter().collect::<BTreeSet<_>>() {
-        let text = format!("a record could not be read: {why}");
-        folded.doubts.add(Code::Unreadable, "", text);
-    }
-    let set = unique(entries, &mut folded);
-    let mine = of_one_run(set, &mut folded);
+/// The records of one run, each once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gathered {
+    pub(super) entries: Vec<Entry>,
+    /// Those that could not be read.
+    pub(super) unread: BTreeSet<Unread>,
+    run: Option<RunId>,
+    attempt: Option<Attempt>,
+    contested: BTreeSet<AgentId>,
+    doubts: Doubts,
+}
 
+/// Finds the run that these records tell of, and what belongs to it.
+pub(super) fn gather(
+    entries: impl IntoIterator<Item = Entry>,
+    unread: impl IntoIterator<Item = Unread>,
+) -> Gathered {
+    let mut gathered = Gathered {
+        // An export may hold a record twice, so these are a set like the records themselves.
+        unread: unread.into_iter().collect(),
+        ..Gathered::default()
+    };
+    let set = unique(entries, &mut gathered);
+    gathered.entries = of_one_run(set, &mut gathered);
+    gathered
+}
+
+pub(super) fn fold(gathered: Gathered) -> Folded {
+    let Gathered {
+        entries,
+        unread,
+        run,
+        attempt,
+        contested,
+        mut doubts,
+    } = gathered;
+    for Unread { key, why } in unread {
+        let RecordKey { agent, spool, seq } = key;
+        let text = format!("a record could not be read: {agent} {spool}/{seq}: {why}");
+        doubts.add(Code::Unreadable, "", text);
+    }
+    let mut folded = Folded {
+        run,
+        attempt,
+        contested,
+        doubts,
+        ..Folded::default()
+    };
+    let mine = entries;
     let mut coverages = Coverages::of(&mine);
     let mut exhibits = Vec::new();
     let mut rest = Vec::new();
@@ -117,7 +157,7 @@ fn sound(
 /// One entry for each key. Of two contents under one key the smaller is kept.
 fn unique(
     entries: impl IntoIterator<Item = Entry>,
-    folded: &mut Folded,
+    folded: &mut Gathered,
 ) -> BTreeMap<RecordKey, Entry> {
     let mut set: BTreeMap<RecordKey, Entry> = BTreeMap::new();
     let mut conflicts = BTreeSet::new();
@@ -149,7 +189,7 @@ fn unique(
 }
 
 /// The records of the run that the controller started, of its last try.
-fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Folded) -> Vec<Entry> {
+fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Gathered) -> Vec<Entry> {
     let mut starts: BTreeMap<RunId, Attempt> = BTreeMap::new();
     for entry in set.values().filter(|entry| starts_run(entry)) {
         let last = starts.entry(entry.run.clone()).or_insert(entry.attempt);

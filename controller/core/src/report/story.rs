@@ -14,6 +14,7 @@ use super::{
     disturbed::Disturbances,
     doubts::{Code, Doubts},
     model::LostSpan,
+    revision::joined,
 };
 
 /// How many stretches of lost records a sentence names.
@@ -192,6 +193,8 @@ impl Story {
                 doubts.add(Code::Unreadable, agent, text);
             }
             What::RunEnded { how } => self.ended = Some((how, event.wall)),
+            // Which records it was made from is asked of them all together.
+            What::Reported { .. } => {}
             What::StageStarted { .. }
             | What::StageEnded { .. }
             | What::Missed { .. }
@@ -263,7 +266,8 @@ impl Story {
             | What::StageSkipped { .. }
             | What::StopRequested { .. }
             | What::RecordRefused { .. }
-            | What::RunEnded { .. } => {
+            | What::RunEnded { .. }
+            | What::Reported { .. } => {
                 let text = format!("{author} wrote an event that only the controller writes");
                 doubts.add(Code::NotItsOwn, author, text);
             }
@@ -273,13 +277,7 @@ impl Story {
     /// Which records who lost, after everything was told: one sentence for each agent.
     pub(super) fn doubt_gaps(&self, doubts: &mut Doubts) {
         for (author, gaps) in &self.gaps {
-            let mut ranges: Vec<(Seq, Seq)> = Vec::new();
-            for &(from, to) in gaps {
-                match ranges.last_mut() {
-                    Some((_, end)) if from <= end.next() => *end = to.max(*end),
-                    Some(_) | None => ranges.push((from, to)),
-                }
-            }
+            let ranges = joined(gaps.iter().copied().collect());
             let all = ranges.len();
             let shown = ranges.into_iter().take(RANGES_SHOWN);
             let shown: Vec<_> = shown.map(|(from, to)| format!("{from} to {to}")).collect();

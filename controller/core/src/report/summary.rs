@@ -45,6 +45,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
         schema: Report::SCHEMA.to_owned(),
         run: folded.run,
         scenario: folded.plan.map(|plan| plan.scenario),
+        revision: None,
         verdict,
         counts,
         stages,

@@ -152,6 +152,7 @@ impl Run {
             What::RunStarted { .. }
             | What::ControllerReturned { .. }
             | What::RecordRefused { .. }
+            | What::Reported { .. }
             | What::StageStarted { .. }
             | What::StageEnded { .. }
             | What::Missed { .. }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    event::{ClockJump, RunEnd, Skip, StageEnd, StartOrder, What},
-    id::{AgentId, Fence, PlanId},
+    event::{ClockJump, Known, RunEnd, Skip, StageEnd, StartOrder, What},
+    id::{AgentId, Fence, PlanId, Seq},
     time::{ClockOffset, Mono},
 };
 
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    convert::field::{at_most, choice, id, mark, name, names, part, run_time, seq, span, text},
-    limits::{AGENTS_MAX, FEATURES_MAX},
+    convert::field::{
+        at_most, choice, id, list, mark, name, names, part, run_time, seq, span, text,
+    },
+    limits::{AGENTS_MAX, ENTRIES_MAX, FEATURES_MAX},
     wire::{self, event::What as Wire},
 };
 
@@ -45,6 +47,7 @@ impl TryFrom<Wire> for What {
             Wire::RecordRefused(wire) => record_refused(wire).within("record_refused"),
             Wire::RunEnded(wire) => run_ended(wire).within("run_ended"),
             Wire::Gap(wire) => gap(wire).within("gap"),
+            Wire::Reported(wire) => reported(wire).within("reported"),
         }
     }
 }
@@ -119,11 +122,45 @@ fn spool_full(wire: wire::SpoolFull) -> Result<What, BadMessage> {
 }
 
 fn gap(wire: wire::Gap) -> Result<What, BadMessage> {
+    let (from, to) = range(&wire::Range {
+        from: wire.from,
+        to: wire.to,
+    })?;
+    Ok(What::Gap { from, to })
+}
+
+fn reported(wire: wire::Reported) -> Result<What, BadMessage> {
+    if wire.revision == 0 {
+        return Err(Wrong::Missing).within("revision");
+    }
+    let ranges = wire.known.iter().map(|known| known.ranges.len()).sum();
+    at_most("ranges", ranges, ENTRIES_MAX)?;
+    Ok(What::Reported {
+        revision: wire.revision,
+        known: list("known", wire.known, ENTRIES_MAX)?,
+    })
+}
+
+impl TryFrom<wire::Known> for Known {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Known) -> Result<Self, BadMessage> {
+        let ranges = wire.ranges.into_iter().enumerate();
+        let range = |(place, wire)| range(&wire).within(&format!("ranges[{place}]"));
+        Ok(Self {
+            agent: name("agent", wire.agent)?,
+            spool: id("spool", &wire.spool)?,
+            ranges: ranges.map(range).collect::<Result<_, BadMessage>>()?,
+        })
+    }
+}
+
+fn range(wire: &wire::Range) -> Result<(Seq, Seq), BadMessage> {
     let (from, to) = (seq("from", wire.from)?, seq("to", wire.to)?);
     if from > to {
         return Err(Wrong::Backwards.into());
     }
-    Ok(What::Gap { from, to })
+    Ok((from, to))
 }
 
 fn run_started(wire: wire::RunStarted) -> Result<What, BadMessage> {

@@ -1,8 +1,8 @@
 //! What happened, outwards.
 
 use nepho_common::{
-    event::{RunEnd, Skip, StageEnd, StartOrder, What},
-    id::AgentId,
+    event::{Known, RunEnd, Skip, StageEnd, StartOrder, What},
+    id::{AgentId, Seq},
 };
 
 use crate::{
@@ -155,7 +155,23 @@ impl From<&What> for Wire {
             What::RunEnded { how } => Self::RunEnded(wire::RunEnded {
                 how: Some(run_end(how)),
             }),
+            What::Reported { revision, known } => Self::Reported(wire::Reported {
+                revision: *revision,
+                known: known.iter().map(known_records).collect(),
+            }),
         }
+    }
+}
+
+fn known_records(known: &Known) -> wire::Known {
+    let range = |&(from, to): &(Seq, Seq)| wire::Range {
+        from: from.0,
+        to: to.0,
+    };
+    wire::Known {
+        agent: known.agent.to_string(),
+        spool: known.spool.bytes().to_vec(),
+        ranges: known.ranges.iter().map(range).collect(),
     }
 }
 

@@ -38,6 +38,28 @@ pub(super) fn counts(counts: &Counts) -> String {
     }
 }
 
+/// What late results made of the report; nothing of its first revision.
+pub(super) fn revised(report: &Report) -> Option<String> {
+    let revision = report.revision.as_ref().filter(|one| one.number > 1)?;
+    let before = revision.number.saturating_sub(1);
+    let late = revision.late.iter();
+    let late: Vec<_> = late.map(|(agent, n)| format!("{n} of {agent}")).collect();
+    let late = match late.as_slice() {
+        [] => "no record".to_owned(),
+        all => format!("records ({})", all.join(", ")),
+    };
+    let said = revision.was.map_or("nothing", Verdict::word);
+    let open = if revision.closed {
+        ""
+    } else {
+        "; more may still arrive"
+    };
+    Some(format!(
+        "Revision {}: {late} came after revision {before}, which said {said}{open}",
+        revision.number
+    ))
+}
+
 /// The doubts that alone keep the run from passing.
 pub(super) fn deciding(report: &Report) -> impl Iterator<Item = &Doubt> {
     let decides = |doubt: &&Doubt| doubt.code.at_best() > Verdict::Pass;
