@@ -201,6 +201,8 @@ impl Fleet {
         }
         let claimed = pong.wall.zip(discipline::host_wall());
         let claimed = claimed.and_then(|(theirs, ours)| theirs.offset_from(ours));
+        // Theirs was read before ours, and both may have drifted on the way.
+        let claimed = claimed.map(|claimed| claimed.aged(t4.since(t1)));
         let measured = known.clock.note_hosts(claimed, t4);
         let rejected = claimed.zip(measured);
         if let Some((claimed, measured)) = rejected {

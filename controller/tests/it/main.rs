@@ -7,7 +7,7 @@
 //! - [`process`]: a program that runs and ends, or runs until it is dropped.
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
-//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`],
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
 //!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
 //!   [`doctor`].
 
@@ -26,6 +26,7 @@ mod ending;
 mod fleet;
 mod found;
 mod identity;
+mod kept;
 mod late;
 mod matrix;
 mod mistakes;

@@ -123,5 +123,7 @@ impl Store {
     }
 }
 
+#[cfg(all(test, feature = "hold-points"))]
+mod killed;
 #[cfg(test)]
 mod tests;

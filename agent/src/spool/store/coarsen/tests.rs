@@ -23,7 +23,7 @@ use crate::spool::{
 };
 
 /// Some twenty portions to a segment, eight segments.
-const SIZES: Sizes = Sizes {
+pub(super) const SIZES: Sizes = Sizes {
     segment: 128 << 10,
     quota: 1 << 20,
 };
@@ -32,14 +32,14 @@ const SMALL: Sizes = Sizes {
     segment: 4_000,
     quota: QUOTA,
 };
-const SERIES: u64 = 40;
+pub(super) const SERIES: u64 = 40;
 
 fn open(dir: &TempDir, sizes: Sizes) -> Store {
     Store::open_with(dir.path().into(), "a".parse().unwrap(), sizes).unwrap()
 }
 
 /// What a stage leaves in ten seconds: some series with a few values.
-fn portion(n: u64, series: u64) -> Draft {
+pub(super) fn portion(n: u64, series: u64) -> Draft {
     let recording = |operation: u64| {
         let mut histogram = Histogram::default();
         (0..20).for_each(|value| histogram.record(Nanos(1_000_000 + (value * n) % 97 * 50_000)));
@@ -78,7 +78,9 @@ fn draft(body: Body) -> Draft {
 }
 
 /// The values of every series in these records.
-fn sums<'a>(payloads: impl IntoIterator<Item = &'a Record>) -> BTreeMap<Series, Histogram> {
+pub(super) fn sums<'a>(
+    payloads: impl IntoIterator<Item = &'a Record>,
+) -> BTreeMap<Series, Histogram> {
     let mut sums: BTreeMap<Series, Histogram> = BTreeMap::new();
     for record in payloads {
         if let Body::Recordings(all) = journal::decode(record).unwrap().body {
@@ -279,7 +281,7 @@ impl Play {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn merging_on_disk_keeps_every_value_and_never_touches_what_went_out(
         steps in prop::collection::vec(step(), 1..80),
@@ -317,11 +319,14 @@ async fn a_spool_at_its_quota_goes_on_and_says_how_finely_time_is_divided_now() 
     let (jobs, queue) = mpsc::channel(8);
     let serving = tokio::spawn(server.serve(queue));
     let mut last = Seq(0);
-    for n in 0..500 {
+    for n in 0..50 {
         let (done, written) = oneshot::channel();
-        jobs.send(Job::Write(vec![portion(n, SERIES)], done))
-            .await
-            .unwrap();
+        jobs.send(Job::Write(
+            (n * 10..n * 10 + 10).map(|n| portion(n, SERIES)).collect(),
+            done,
+        ))
+        .await
+        .unwrap();
         last = written.await.unwrap().unwrap();
     }
     assert!(last > Seq(500), "what was said of it has numbers too");
