@@ -29,8 +29,8 @@ pub struct Estimate {
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
+    /// The stamps were taken after it, and clocks drift from there on.
     sent: Mono,
-    at: Mono,
     offset: ClockOffset,
     round_trip: Nanos,
 }
@@ -87,7 +87,6 @@ impl Estimate {
         }
         self.seen.push_back(Seen {
             sent: exchange.t1,
-            at: exchange.t4,
             offset,
             round_trip,
         });
@@ -144,7 +143,7 @@ impl Estimate {
         let aged = self
             .seen
             .iter()
-            .map(|seen| seen.offset.aged(now.since(seen.at)));
+            .map(|seen| seen.offset.aged(now.since(seen.sent)));
         aged.reduce(|known, next| known.intersect(next).unwrap_or(next))
     }
 
@@ -163,7 +162,7 @@ impl Estimate {
             return None;
         }
         let contradicts = |seen: &&Seen| {
-            let then = seen.offset.aged(now.since(seen.at));
+            let then = seen.offset.aged(now.since(seen.sent));
             then.intersect(found).is_none()
         };
         let last = self.seen.iter().rev().find(contradicts);
@@ -285,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn what_drifts_while_an_answer_is_on_its_way_back_counts_as_well() {
+        // The agent's stamp bounds the offset from above to the nanosecond, 120 ms before it is here.
+        let steps = [(0, 0, 120_000_000)];
+        for ppm in [-30, 30] {
+            let known = truth_and_knowledge(ppm, 0, &steps, true);
+            assert!(known.iter().all(is_inside), "{ppm}: {known:?}");
+        }
+        let naive = truth_and_knowledge(30, 0, &steps, false);
+        assert!(!naive.iter().all(is_inside), "the control must fail");
+    }
+
+    #[test]
     fn without_widening_the_truth_would_be_lost() {
         // Quick paths, a heartbeat every 5 s, five minutes: 30 ppm are 9 ms by then.
         let steps = [(5_000_000_000, 100_000, 100_000); 60];
@@ -387,7 +398,8 @@ mod tests {
         let read = estimate.read(far.t4).unwrap();
         assert!(read.offset.lo <= 5_000 && 5_000 <= read.offset.hi);
         assert!(read.offset.width() < Nanos::from_millis(5), "{read:?}");
-        assert_eq!(read.measured.unwrap().width(), Nanos(250_000_002));
+        let alone = read.measured.unwrap().width();
+        assert!(alone >= Nanos::from_millis(250) && alone < Nanos::from_millis(251));
         // Controls: a clock that nobody keeps says nothing, and a sleep makes what was said void.
         assert_eq!(claimed(false), None);
         assert_eq!(estimate.note_hosts(None, far.t4), None);
