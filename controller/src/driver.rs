@@ -1,8 +1,9 @@
 //! One loop owns sessions and runs: an input comes in, the pure run decides, the driver performs.
 //!
-//! - [`Handle`]: how the API asks.
+//! - [`Handle`]: how the API asks; `begin`: how a run begins.
 //! - `sessions`: the agents and their clocks. `live`: a run under way and what is shown of it.
 
+mod begin;
 mod handle;
 mod live;
 mod sessions;
@@ -28,7 +29,8 @@ use tokio::{
 use tracing::warn;
 
 pub use self::{
-    handle::{Enrolled, Failure, Handle, PlanFailure, Revisions, Revoked, RunOptions},
+    begin::{PlanFailure, RunOptions},
+    handle::{Enrolled, Failure, Handle, Revisions, Revoked},
     live::{Opening, TakenUp},
     take_up::{Holder, LEASE_RENEW_EVERY, take_up},
 };

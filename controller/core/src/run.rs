@@ -269,11 +269,14 @@ impl Run {
     /// Takes one input and says what to do.
     pub fn handle(&mut self, input: Input, now: Mono) -> Vec<Action> {
         let mut actions = Vec::new();
+        let has_ended = matches!(self.state, State::Releasing { .. } | State::Over);
         self.note(input, now, &mut actions);
         let lost = self.members.values().filter(|member| member.lost).count();
         self.lose(now, &mut actions);
         self.bear_losses(lost, now, &mut actions);
         while self.advance(now, &mut actions) {}
+        // The report is made of what was said until the end, and must be the same when it is made again.
+        actions.retain(|action| !(has_ended && matches!(action, Action::Journal(_))));
         actions.extend(self.orders(now));
         actions
     }
