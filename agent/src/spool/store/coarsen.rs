@@ -123,7 +123,8 @@ impl Store {
     }
 }
 
-#[cfg(all(test, feature = "hold-points"))]
+#[cfg(test)]
+#[cfg(feature = "hold-points")]
 mod killed;
 #[cfg(test)]
 mod tests;
