@@ -101,19 +101,31 @@ impl Alarm {
 pub struct Epochs {
     epoch: ClockEpoch,
     slept: Nanos,
+    looked: Mono,
+}
+
+/// A sleep of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slept {
+    /// For how long.
+    pub long: Nanos,
+    /// The last look that found it awake: the sleep began after it.
+    pub awake: Mono,
 }
 
 impl Epochs {
     /// The first epoch of this process.
     #[must_use]
     pub fn new() -> Self {
-        Self::at(slept())
+        let looked = now();
+        Self::at(slept(), looked)
     }
 
-    const fn at(slept: Nanos) -> Self {
+    const fn at(slept: Nanos, looked: Mono) -> Self {
         Self {
             epoch: ClockEpoch(1),
             slept,
+            looked,
         }
     }
 
@@ -123,13 +135,16 @@ impl Epochs {
         self.epoch
     }
 
-    /// For how long the host slept since the last look, if it did; then a new epoch has begun.
-    pub fn look(&mut self) -> Option<Nanos> {
-        self.look_at(slept())
+    /// Whether the host slept since the last look; then a new epoch has begun.
+    pub fn look(&mut self) -> Option<Slept> {
+        // Before the look: a sleep between the two would be seen by the next one.
+        let looked = now();
+        self.look_at(slept(), looked)
     }
 
-    fn look_at(&mut self, slept: Nanos) -> Option<Nanos> {
+    fn look_at(&mut self, slept: Nanos, looked: Mono) -> Option<Slept> {
         let grown = Nanos(slept.0.saturating_sub(self.slept.0));
+        let awake = std::mem::replace(&mut self.looked, looked);
         if grown <= SUSPEND_MIN {
             // A scheduling gap between the two readings must not raise the base for ever.
             self.slept = self.slept.min(slept);
@@ -137,7 +152,7 @@ impl Epochs {
         }
         self.slept = slept;
         self.epoch = ClockEpoch(self.epoch.0 + 1);
-        Some(grown)
+        Some(Slept { long: grown, awake })
     }
 }
 
@@ -189,11 +204,15 @@ mod tests {
 
     #[test]
     fn a_sleep_opens_an_epoch_and_jitter_does_not() {
-        let mut epochs = Epochs::at(Nanos::from_secs(7));
-        assert_eq!(epochs.look_at(Nanos::from_millis(7_080)), None);
-        let slept = Nanos::from_millis(160);
-        assert_eq!(epochs.look_at(Nanos::from_millis(7_160)), Some(slept));
+        let mut epochs = Epochs::at(Nanos::from_secs(7), Mono(1));
+        assert_eq!(epochs.look_at(Nanos::from_millis(7_080), Mono(2)), None);
+        let slept = Slept {
+            long: Nanos::from_millis(160),
+            awake: Mono(2),
+        };
+        let looked = epochs.look_at(Nanos::from_millis(7_160), Mono(3));
+        assert_eq!(looked, Some(slept));
         assert_eq!(epochs.epoch(), ClockEpoch(2));
-        assert_eq!(epochs.look_at(Nanos::from_millis(7_160)), None);
+        assert_eq!(epochs.look_at(Nanos::from_millis(7_160), Mono(4)), None);
     }
 }

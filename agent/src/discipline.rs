@@ -1,6 +1,9 @@
 //! How well the kernel thinks that the wall clock is kept: what chrony or ntpd tells it.
 
-use nepho_common::time::{HostClock, Nanos};
+use nepho_common::time::{HostClock, HostWall, Nanos};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::clock;
 
 /// What the kernel says; `None` where it says nothing, as in some sandboxes.
 #[must_use]
@@ -14,6 +17,20 @@ pub fn host_clock() -> Option<HostClock> {
         max_error: nanos(timex.maxerror),
         estimated_error: nanos(timex.esterror),
     })
+}
+
+/// The wall clock against the monotonic one, and how far it may be off.
+#[must_use]
+pub fn host_wall() -> Option<HostWall> {
+    let mut said = host_clock()?;
+    let before = clock::now();
+    let wall = clock_gettime(ClockId::Realtime);
+    let after = clock::now();
+    // The wall clock was read at some instant between the two.
+    said.max_error.0 = said.max_error.0.saturating_add(after.since(before).0);
+    let wall = i128::from(wall.tv_sec) * 1_000_000_000 + i128::from(wall.tv_nsec);
+    let ahead = i64::try_from(wall - i128::from(after.0)).ok()?;
+    Some(HostWall { clock: said, ahead })
 }
 
 #[expect(

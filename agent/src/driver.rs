@@ -33,7 +33,7 @@ use tokio::{
 
 pub use self::allowed::Allowed;
 use crate::{
-    clock::{self, Alarm, Epochs},
+    clock::{self, Alarm, Epochs, Slept},
     discipline, hold,
     leave::{Leave, beyond},
     ration::Ration,
@@ -407,6 +407,8 @@ impl Driver {
     }
 
     async fn seal(&mut self, key: RunKey, stage: StageName, at: RunTime, how: StageEnd) {
+        // What it slept through must be told before the seal, not up to a second after it.
+        self.look_at_clock().await;
         let Some(mut active) = self.stages.remove(&key.run) else {
             return;
         };
@@ -452,16 +454,30 @@ impl Driver {
         }
     }
 
-    /// A sleep of the host is told in every run that was under way. Such a record speaks of no
-    /// stage, so no seal counts it.
+    /// A sleep of the host is told in every run that has a stage under way or armed: one that is armed may have been told
+    /// of a start that its clock does not keep any more. Such a record speaks of no stage, so no seal
+    /// counts it.
     async fn look_at_clock(&mut self) {
-        let Some(suspended) = self.epochs.look() else {
+        let Some(Slept { long, awake }) = self.epochs.look() else {
             return;
         };
-        tracing::warn!(%suspended, "the host slept; a new clock epoch begins");
-        let event = stamp(&self.epochs, What::EpochOpened { suspended });
-        let told = |active: &Active| active.draft(Body::Events(vec![event.clone()]));
-        let drafts: Vec<_> = self.stages.values().map(told).collect();
+        tracing::warn!(suspended = %long, "the host slept; a new clock epoch begins");
+        let what = What::EpochOpened {
+            suspended: long,
+            awake: Some(awake),
+        };
+        let event = stamp(&self.epochs, what);
+        let told = |status: Status| draft(&status.key, Body::Events(vec![event.clone()]));
+        let may_be_late = |status: &Status| match status.phase {
+            Phase::Armed(_) | Phase::Scheduled(_) | Phase::Running(_) | Phase::Draining(_) => true,
+            Phase::Unknown
+            | Phase::Refused(_)
+            | Phase::Prepared
+            | Phase::Sealed { .. }
+            | Phase::Stopped => false,
+        };
+        let runs = self.engine.statuses().into_iter().filter(may_be_late);
+        let drafts: Vec<_> = runs.map(told).collect();
         if !drafts.is_empty() {
             self.promise(Meaning::Progress, drafts).await;
         }
@@ -513,13 +529,7 @@ impl Driver {
 
 impl Active {
     fn draft(&self, body: Body) -> Draft {
-        let RunKey { run, attempt, .. } = &self.key;
-        Draft {
-            kind: body.kind(),
-            version: journal::version(body.kind()),
-            run: run.clone(),
-            payload: journal::payload(run, *attempt, &body),
-        }
+        draft(&self.key, body)
     }
 
     fn flushed(&mut self) -> Vec<Draft> {
@@ -531,6 +541,16 @@ impl Active {
             self.recorder.wrote(RecordKind::Recordings);
         }
         drafts
+    }
+}
+
+fn draft(key: &RunKey, body: Body) -> Draft {
+    let RunKey { run, attempt, .. } = key;
+    Draft {
+        kind: body.kind(),
+        version: journal::version(body.kind()),
+        run: run.clone(),
+        payload: journal::payload(run, *attempt, &body),
     }
 }
 

@@ -12,6 +12,8 @@
 //! | `stage.draining` | a stage's time is up, its workers were not told |
 //! | `spool.after-append` | records are written, not synced |
 //! | `spool.after-sync` | records are synced, not sent |
+//! | `spool.before-merge` | the recordings of a segment are merged, nothing is written |
+//! | `spool.after-merge` | the merged segment is in the place of the other |
 //! | `results.before-send` | a record is read from the spool, not sent |
 //! | `results.after-send` | a record is sent, not acknowledged |
 //! | `results.acked` | an acknowledgement was received, not written down |

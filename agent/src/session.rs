@@ -27,7 +27,7 @@ use crate::{
     chain::Chain,
     clock,
     dial::{DialError, Dialer},
-    hold,
+    discipline, hold,
     ration::Ration,
     renewal::is_ended,
 };
@@ -323,6 +323,7 @@ impl Session<'_> {
             epoch,
             runs,
             policy: news.clone(),
+            wall: discipline::host_wall(),
         };
         let weight = AgentMessage::Pong(pong.clone()).weight();
         let place = timeout(self.silence, self.out.reserve(weight)).await;

@@ -16,6 +16,7 @@ use std::{
 
 use nepho_agent::spool::{Draft, Spool};
 use nepho_common::{
+    event::{Event, Shortage, What},
     histogram::Histogram,
     id::{Attempt, Seq},
     journal::Body,
@@ -154,11 +155,21 @@ async fn results_outlast_a_full_disk_without_a_restart_and_without_losing_a_coun
 
     fs::remove_file(&filler).unwrap();
     let written = timeout(SOON, last).await.unwrap().unwrap().unwrap();
-    assert_eq!(written, Seq(202), "no number was skipped or used twice");
+    // One more than was given: before the rest the spool says that it was full.
+    assert_eq!(written, Seq(203), "no number was skipped or used twice");
     for done in waiting {
         done.await.unwrap().unwrap();
     }
-    assert_eq!(values(&spool, 3..=202).await, 200 * 1_500);
+    assert_eq!(values(&spool, 4..=203).await, 200 * 1_500);
+    let said = spool.read(Seq(3)).await.unwrap().unwrap();
+    let Body::Events(said) = journal::decode(&said).unwrap().body else {
+        unreachable!("nothing is said of it")
+    };
+    let [Event { what, .. }] = &said[..] else {
+        unreachable!("{said:?}")
+    };
+    let disk = matches!(what, What::SpoolFull { why: Shortage::Disk, waited, .. } if *waited >= Nanos::from_secs(1));
+    assert!(disk, "{what:?}");
     let next = spool.write(vec![portion(0)]).await;
-    assert_eq!(next.await.unwrap().unwrap(), Seq(203));
+    assert_eq!(next.await.unwrap().unwrap(), Seq(204));
 }

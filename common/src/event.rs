@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Host, Refusal, StopMode},
-    id::{AgentId, EnvironmentName, Feature, Fence, PlanId, Seq, StageName, StepName},
+    id::{AgentId, EnvironmentName, Feature, Fence, PlanId, Seq, SpoolId, StageName, StepName},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -59,6 +59,9 @@ pub enum What {
     EpochOpened {
         /// For how long it was suspended.
         suspended: Nanos,
+        /// When its clock was last seen undisturbed: the suspend lies between this instant and the
+        /// event's. `None` from a release that does not say.
+        awake: Option<Mono>,
     },
     /// Agent: what its kernel says of its wall clock, at the start of a stage.
     HostClock(HostClock),
@@ -69,6 +72,32 @@ pub enum What {
         agent: AgentId,
         /// When it was noticed, in run time.
         at: RunTime,
+        /// What is known of it; `None` from a release that does not say.
+        jump: Option<ClockJump>,
+    },
+    /// Controller: the bounds that this agent's host and its own state of their wall clocks
+    /// contradict the exchanges, so one of the two is wrong. They are not believed.
+    HostClockRejected {
+        /// Whose.
+        agent: AgentId,
+        /// When it was noticed, in run time.
+        at: RunTime,
+        /// Where the offset would lie by them.
+        claimed: ClockOffset,
+        /// Where the exchanges say that it lies.
+        measured: ClockOffset,
+    },
+    /// Agent: its spool could take no more for a while. No value was lost, but recordings of this
+    /// stage were merged into longer ones.
+    SpoolFull {
+        /// The stage.
+        stage: StageName,
+        /// Why.
+        why: Shortage,
+        /// For how long nothing could be written.
+        waited: Nanos,
+        /// How long the longest of them is.
+        longest: Nanos,
     },
     /// Agent: records of its spool are lost, because its disk does not give them back.
     Gap {
@@ -171,6 +200,25 @@ pub enum What {
         /// How.
         how: RunEnd,
     },
+    /// Controller: it made this revision of the report from these records of the agents. What is
+    /// stored later is late, and makes the next revision. Several of one number are one list.
+    Reported {
+        /// From 1.
+        revision: u32,
+        /// Every record of an agent that was stored then.
+        known: Vec<Known>,
+    },
+}
+
+/// Records of one spool that a revision of the report was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whose.
+    pub agent: AgentId,
+    /// Of which spool.
+    pub spool: SpoolId,
+    /// First and last of each stretch without a hole.
+    pub ranges: Vec<(Seq, Seq)>,
 }
 
 /// What an agent was told of a start.
@@ -182,6 +230,27 @@ pub struct StartOrder {
     pub offset: ClockOffset,
     /// The shortest round trip among the exchanges behind that offset.
     pub round_trip: Nanos,
+    /// What the exchanges alone say, when the hosts' own bounds narrowed the offset.
+    pub measured: Option<ClockOffset>,
+}
+
+/// How an agent's clock moved against the controller's between two exchanges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockJump {
+    /// Until here, in run time, nothing was disturbed.
+    pub since: RunTime,
+    /// By how much the offset grew, at least and at most. It shrinks when the agent's clock stood
+    /// still, and grows when the controller's did.
+    pub moved: ClockOffset,
+}
+
+/// Why a spool takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shortage {
+    /// The disk took nothing.
+    Disk,
+    /// It was as large as it may be.
+    Quota,
 }
 
 /// How a stage ended on an agent.

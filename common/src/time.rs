@@ -290,6 +290,50 @@ impl HostClock {
     }
 }
 
+/// A host's wall clock, and how far its kernel thinks that it may be off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostWall {
+    /// What the kernel says.
+    pub clock: HostClock,
+    /// Wall clock - monotonic clock, in nanoseconds. It changes only when the wall clock is set: the
+    /// kernel slews both alike.
+    pub ahead: i64,
+}
+
+impl HostWall {
+    /// Where `self's monotonic clock - other's` lies if both hosts know how far off they are. `None`
+    /// if one of them is not synchronised: then its bound means nothing.
+    ///
+    /// Both wall clocks show the same instant, each within its own error, and each monotonic clock
+    /// is its wall clock less a constant. So the difference is that of the constants, within the sum
+    /// of both errors.
+    ///
+    /// ```
+    /// use nepho_common::time::{HostClock, HostWall, Nanos};
+    /// let clock = HostClock { synchronised: true, max_error: Nanos(30), estimated_error: Nanos(1) };
+    /// // The agent's host was booted 500 ns after the controller's.
+    /// let (agent, controller) = (HostWall { clock, ahead: 1_500 }, HostWall { clock, ahead: 1_000 });
+    /// let offset = agent.offset_from(controller).unwrap();
+    /// assert_eq!((offset.lo, offset.hi), (-560, -440));
+    /// ```
+    #[must_use]
+    pub fn offset_from(self, other: Self) -> Option<ClockOffset> {
+        if !self.clock.synchronised || !other.clock.synchronised {
+            return None;
+        }
+        let middle = other.ahead.saturating_sub(self.ahead);
+        let error = self
+            .clock
+            .max_error
+            .0
+            .saturating_add(other.clock.max_error.0);
+        Some(ClockOffset {
+            lo: middle.saturating_sub_unsigned(error),
+            hi: middle.saturating_add_unsigned(error),
+        })
+    }
+}
+
 /// Four time stamps of one exchange: controller sends `t1`, agent receives `t2`, agent sends `t3`,
 /// controller receives `t4` (RFC 5905 §8, with the controller as client).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! One loop owns sessions and runs: an input comes in, the pure run decides, the driver performs.
 //!
-//! - [`Handle`]: how the API asks.
+//! - [`Handle`]: how the API asks; `begin`: how a run begins.
 //! - `sessions`: the agents and their clocks. `live`: a run under way and what is shown of it.
 
+mod begin;
 mod handle;
 mod live;
 mod sessions;
@@ -28,7 +29,8 @@ use tokio::{
 use tracing::warn;
 
 pub use self::{
-    handle::{Enrolled, Failure, Handle, PlanFailure, Revoked, RunOptions},
+    begin::{PlanFailure, RunOptions},
+    handle::{Enrolled, Failure, Handle, Revisions, Revoked},
     live::{Opening, TakenUp},
     take_up::{Holder, LEASE_RENEW_EVERY, take_up},
 };
@@ -123,6 +125,8 @@ pub enum Input {
     Reported {
         /// Of which run.
         run: RunId,
+        /// Which revision of it.
+        revision: u32,
         /// Its verdict.
         verdict: Verdict,
         /// Its exit code.
@@ -312,11 +316,12 @@ impl Driver {
             }
             Input::Reported {
                 run,
+                revision,
                 verdict,
                 exit_code,
             } => {
                 if let Some(live) = self.runs.get_mut(&run) {
-                    live.reported(verdict, exit_code, clock::now());
+                    live.reported(revision, verdict, exit_code, clock::now());
                 }
             }
             Input::Written { run, number } => {
@@ -390,19 +395,21 @@ impl Driver {
             AgentMessage::Pong(pong) => {
                 let Pong { runs, .. } = pong.clone();
                 let answered = self.fleet.pong(agent, &pong, at);
-                if answered.disturbed {
-                    self.each_run(|_| Some(run::Input::ClockDisturbed(agent.clone())));
+                if let Some(jump) = answered.disturbed {
+                    self.each_run(|_| Some(run::Input::ClockDisturbed(agent.clone(), jump)));
                 }
-                for (run, offset, round_trip) in answered.over {
+                if let Some((claimed, measured)) = answered.rejected {
+                    self.each_run(|_| {
+                        Some(run::Input::HostClockRejected {
+                            agent: agent.clone(),
+                            claimed,
+                            measured,
+                        })
+                    });
+                }
+                for (run, reading) in answered.over {
                     let agent = agent.clone();
-                    self.one_run(
-                        &run,
-                        run::Input::Clock {
-                            agent,
-                            offset,
-                            round_trip,
-                        },
-                    );
+                    self.one_run(&run, run::Input::Clock { agent, reading });
                 }
                 self.each_run(|_| Some(run::Input::Heard(agent.clone())));
                 self.statuses(agent, runs);

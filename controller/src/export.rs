@@ -334,6 +334,7 @@ mod tests {
             scenario: "s".parse().unwrap(),
             state: RunState::Ended,
             verdict: Some("pass".to_owned()),
+            made: None,
             created: WallMillis(1),
             ended: Some(WallMillis(2)),
             requested_by: "me".to_owned(),

@@ -8,11 +8,12 @@
 //! - [`service`]: all of it wired together, as `nepho controller`, `--local` and the demo run it.
 //! - [`web`]: the HTTP/JSON API and its client. [`cli`]: a file per verb. [`view`]: what both show.
 //! - [`doctor`]: facts of this host, for the doctor. [`rate`]: how often something may happen.
-//! - [`clock`]: the controller's own clocks. [`exit`]: exit codes.
+//! - [`clock`], [`discipline`]: the controller's own clocks. [`exit`]: exit codes.
 
 pub mod cli;
 pub mod clock;
 pub mod demo;
+pub mod discipline;
 pub mod doctor;
 pub mod driver;
 pub mod exit;
@@ -26,6 +27,7 @@ pub mod local;
 pub mod rate;
 #[cfg(test)]
 mod replay;
+pub mod revise;
 pub mod scribe;
 pub mod service;
 pub mod sessions;

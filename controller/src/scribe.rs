@@ -9,7 +9,7 @@ use nepho_common::{
     recording::Exhibit,
     time::ClockEpoch,
 };
-use nepho_controller_core::report::{self, Report, Verdict};
+use nepho_controller_core::report::{self, Report, Revisions, Unread, Verdict};
 use nepho_proto::journal::{decode, payload, version};
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -18,7 +18,7 @@ use crate::{
     clock,
     driver::Input,
     hold,
-    journal::{RunState, Store, StoreError},
+    journal::{Ending, Made, RunState, Store, StoreError},
 };
 
 /// What the driver asks of a scribe, in this order.
@@ -35,6 +35,9 @@ pub enum Task {
 
 /// Tasks waiting for one scribe. A run makes some dozens of events in all.
 pub const TASKS_MAX: usize = 1024;
+
+/// Stretches of records that one event names: with their names some 100 kB.
+const RANGES_MAX: usize = 4096;
 
 /// The writer of one run's controller records.
 #[derive(Debug)]
@@ -185,21 +188,60 @@ impl Scribe {
         })
     }
 
-    async fn report(&self) -> Result<Input, StoreError> {
-        let report = refold(self.store.run_records(&self.key.run).await?);
+    /// Makes the report, and the next revision of it when something was stored since the last.
+    ///
+    /// # Errors
+    /// When the store fails, or somebody else drives the run.
+    pub async fn report(&mut self) -> Result<Input, StoreError> {
+        let mut records = self.store.run_records(&self.key.run).await?;
+        let revision = self.close(&mut records).await?;
+        let of_agents = records.iter().filter(|r| !r.key.agent.is_controller());
+        let made = Some(Made {
+            revision,
+            records: of_agents.count() as u64,
+        });
+        let report = refold(records);
         let run = self.key.run.clone();
-        let word = Some(word(report.verdict));
         hold::at("report.before-end").await;
-        self.store
-            .end_run(run.clone(), RunState::Ended, word, clock::wall())
-            .await?;
+        let ending = Ending {
+            state: RunState::Ended,
+            verdict: Some(word(report.verdict)),
+            made,
+            at: clock::wall(),
+        };
+        self.store.end_run(run.clone(), ending).await?;
         hold::at("report.after-end").await;
         let (verdict, exit_code) = (report.verdict, report::exit_code(&report));
         Ok(Input::Reported {
             run,
+            revision,
             verdict,
             exit_code,
         })
+    }
+
+    /// Says which records the report is made from, unless that was said before a restart.
+    async fn close(&mut self, records: &mut Vec<Record>) -> Result<u32, StoreError> {
+        let own = records.iter().filter(|r| r.key.agent.is_controller());
+        let (own, _) = read(own.cloned().collect());
+        let revisions = Revisions::of(&own);
+        let last = revisions.last();
+        let is_known = |record: &Record| revisions.knows(last, &record.key);
+        if last > 0 && records.iter().all(is_known) {
+            return Ok(last);
+        }
+        let revision = last.saturating_add(1);
+        let portions = report::known(records.iter().map(|record| &record.key), RANGES_MAX);
+        let said: Vec<_> = portions
+            .into_iter()
+            .map(|known| event(What::Reported { revision, known }))
+            .map(|event| self.record(&Body::Events(vec![event])))
+            .collect();
+        hold::at("events.before-reported").await;
+        self.append(said.clone()).await?;
+        hold::at("events.after-reported").await;
+        records.extend(said);
+        Ok(revision)
     }
 }
 
@@ -214,15 +256,18 @@ const fn word_of(what: &What) -> &'static str {
         What::AgentReturned { .. } => "agent-returned",
         What::ControllerReturned { .. } => "controller-returned",
         What::ClockDisturbed { .. } => "clock-disturbed",
+        What::HostClockRejected { .. } => "host-clock-rejected",
         What::StageCollected { .. } => "stage-collected",
         What::StageSkipped { .. } => "stage-skipped",
         What::StopRequested { .. } => "stop-requested",
         What::RecordRefused { .. } => "record-refused",
         What::RunEnded { .. } => "run-ended",
+        What::Reported { .. } => "reported",
         What::StageStarted { .. }
         | What::StageEnded { .. }
         | What::Missed { .. }
         | What::HostClock(_)
+        | What::SpoolFull { .. }
         | What::Gap { .. }
         | What::EpochOpened { .. } => "of-an-agent",
     }
@@ -245,8 +290,15 @@ pub fn refold(records: Vec<Record>) -> Report {
     report::report(entries, refused)
 }
 
+/// The report as it was in this revision; `None` when there is no such one.
+#[must_use]
+pub fn refold_as_of(revision: u32, records: Vec<Record>) -> Option<Report> {
+    let (entries, unread) = read(records);
+    report::report_as_of(revision, entries, unread)
+}
+
 /// Records decoded, and what is wrong with those that can't be.
-pub(crate) fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<String>) {
+pub(crate) fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<Unread>) {
     let mut refused = Vec::new();
     let mut entries = Vec::with_capacity(records.len());
     for record in records {
@@ -254,7 +306,10 @@ pub(crate) fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<String>) {
             Ok(entry) => entries.push(entry),
             Err(error) => {
                 let key = &record.key;
-                refused.push(format!("{} {}/{}: {error}", key.agent, key.spool, key.seq));
+                refused.push(Unread {
+                    key: key.clone(),
+                    why: error.to_string(),
+                });
             }
         }
     }

@@ -32,6 +32,7 @@ use crate::{
     },
     journal::{Store, StoreError},
     listen::{Agents, Arrivals, Cuts, Limits, Strangers, listen, server_builder},
+    revise::{Late, Reviser},
     sessions::Desk,
     web::{self, BindError},
 };
@@ -150,11 +151,20 @@ pub async fn start(config: Config) -> Result<Controller, ServiceError> {
         tries: Tries::default(),
     };
     let arrivals = Arrivals::default();
+    let late = Late::default();
+    let reviser = Reviser {
+        store: store.clone(),
+        holder: holder.clone(),
+        driver: inputs.clone(),
+        late: late.clone(),
+    };
+    tasks.spawn(reviser.work(down.clone()));
     let desk = Desk::new(
         inputs.clone(),
         store.clone(),
         registrar.clone(),
         arrivals.clone(),
+        late,
         down.clone(),
     );
     let gate = Agents {

@@ -36,6 +36,7 @@ use crate::{
     inbox::{self, Room, Rooms},
     journal::Store,
     listen::Arrivals,
+    revise::Late,
     view::Tally,
 };
 
@@ -62,6 +63,7 @@ pub struct Desk {
     registrar: Registrar,
     rooms: Rooms,
     arrivals: Arrivals,
+    late: Late,
     /// True: the controller ends, and takes nothing more.
     down: watch::Receiver<bool>,
 }
@@ -74,6 +76,7 @@ impl Desk {
         store: Store,
         registrar: Registrar,
         arrivals: Arrivals,
+        late: Late,
         down: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -82,6 +85,7 @@ impl Desk {
             registrar,
             rooms: Rooms::default(),
             arrivals,
+            late,
             down,
         }
     }
@@ -298,6 +302,15 @@ impl Desk {
         for item in chunk {
             match item {
                 Ok(record) => records.push(record),
+                Err(SessionError::Bad(error)) => {
+                    // It stays in the agent's spool and comes again, so it is not lost meanwhile.
+                    warn!(
+                        %agent, %error,
+                        "a record was not understood, and what comes after it waits in the agent's \
+                         spool: upgrade the controller if the agent is newer"
+                    );
+                    break;
+                }
                 Err(error) => {
                     info!(%agent, %error, "results stream ended");
                     break;
@@ -305,6 +318,7 @@ impl Desk {
             }
         }
         let spools: BTreeSet<SpoolId> = records.iter().map(|record| record.key.spool).collect();
+        let runs: BTreeSet<RunId> = records.iter().map(|record| record.run.clone()).collect();
         let mut tallies = BTreeMap::new();
         records
             .iter()
@@ -318,6 +332,9 @@ impl Desk {
         let appended = appended
             .map_err(|error| warn!(%agent, %error, "results not stored"))
             .ok()?;
+        if appended.stored > 0 {
+            self.late.touch(runs);
+        }
         for key in &appended.conflicts {
             warn!(%agent, spool = %key.spool, seq = %key.seq, "one key came with two contents");
         }

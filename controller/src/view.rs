@@ -122,6 +122,9 @@ pub struct RunView {
     pub stages: Vec<StageView>,
     /// What the last events said, newest last; at most 20.
     pub said: Vec<String>,
+    /// Which revision of the report there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
     /// Set once the report is made.
     pub verdict: Option<Verdict>,
     /// The exit code that goes with the verdict.

@@ -69,7 +69,12 @@ impl Directory {
         let mut found = Found::default();
         for entry in fs::read_dir(&self.path).map_err(failed("list", &self.path))? {
             let path = entry.map_err(failed("list", &self.path))?.path();
-            if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
+            let suffix = path.extension();
+            if suffix.is_some_and(|suffix| suffix == "new") {
+                // A crash came before it was put into place.
+                fs::remove_file(&path).map_err(failed("delete", &path))?;
+            }
+            if suffix.is_none_or(|suffix| suffix != SUFFIX) {
                 continue;
             }
             let bytes = fs::read(&path).ok();
@@ -206,6 +211,11 @@ impl Directory {
         drop(file);
         let bytes = fs::read(self.segment(first)).ok()?;
         segment::scan(&bytes).map(|scan| scan.places)
+    }
+
+    /// Puts a segment that holds the same records into the place of another.
+    pub(super) fn replace(&self, first: Seq, content: &[u8]) -> io::Result<()> {
+        durable::replace(&self.segment(first), content, 0o600)
     }
 
     pub(super) fn remove(&self, first: Seq) -> Result<(), SpoolError> {

@@ -8,6 +8,7 @@ use nepho_common::{
     id::{AgentId, Attempt, RunId, Seq, SpoolId, StageName},
     journal::{Body, FORMAT, Record, RecordKey, RecordKind},
     recording::{Recording, Series},
+    time::{Interval, Nanos},
 };
 use nepho_proto::journal;
 
@@ -15,36 +16,66 @@ use super::Draft;
 
 type Stage = (RunId, Attempt, StageName);
 
+/// Recordings of one stage, and in which drafts they were.
+#[derive(Default)]
+struct Held {
+    places: Vec<usize>,
+    merged: BTreeMap<Series, Recording>,
+}
+
+/// A stage of which recordings were merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Merged {
+    pub(super) run: RunId,
+    pub(super) attempt: Attempt,
+    pub(super) stage: StageName,
+    /// How long the longest of its recordings is now.
+    pub(super) longest: Nanos,
+}
+
 /// Merges the recordings of each stage into its last drafts. The others stay, each with an empty
 /// recording of the stage, because its seal counts them.
-pub(super) fn merge(agent: &AgentId, mut drafts: Vec<&mut Draft>) {
-    let mut stages: BTreeMap<Stage, Vec<(usize, Vec<Recording>)>> = BTreeMap::new();
+pub(super) fn merge(agent: &AgentId, mut drafts: Vec<&mut Draft>) -> Vec<Merged> {
+    let mut stages: BTreeMap<Stage, Held> = BTreeMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         if let Some((stage, recordings)) = recordings(agent, draft) {
-            stages.entry(stage).or_default().push((index, recordings));
+            // One draft after the other: a segment of them, read at once, would take ten times the
+            // room that it has on disk.
+            stages.entry(stage).or_default().take(index, recordings);
         }
     }
-    for ((run, attempt, _), holders) in stages {
-        let places: Vec<_> = holders.iter().map(|(index, _)| *index).collect();
-        let merged = of_series(holders.into_iter().flat_map(|(_, recordings)| recordings));
-        let Some(first) = merged.first().cloned() else {
+    let mut all = Vec::new();
+    for ((run, attempt, stage), held) in stages {
+        let Some(first) = held.merged.values().next().cloned() else {
             continue;
         };
-        let mut groups = journal::fit(merged);
-        if groups.len() >= places.len() {
+        let longest = held.merged.values().map(|one| length(one.interval)).max();
+        let mut groups = journal::fit(held.merged.into_values().collect());
+        if groups.len() >= held.places.len() {
             continue;
         }
         let histogram = Histogram::default();
         let empty = vec![Recording { histogram, ..first }];
         // The last drafts take what there is.
-        let holders = places.into_iter().rev();
+        let holders = held.places.into_iter().rev();
         for index in holders {
             let body = Body::Recordings(groups.pop().unwrap_or_else(|| empty.clone()));
             if let Some(draft) = drafts.get_mut(index) {
                 draft.payload = journal::payload(&run, attempt, &body);
             }
         }
+        all.push(Merged {
+            run,
+            attempt,
+            stage,
+            longest: longest.unwrap_or_default(),
+        });
     }
+    all
+}
+
+const fn length(interval: Interval) -> Nanos {
+    interval.to.since(interval.from)
 }
 
 /// What a draft holds, if it is recordings of one stage.
@@ -73,28 +104,29 @@ fn recordings(agent: &AgentId, draft: &Draft) -> Option<(Stage, Vec<Recording>)>
     is_one.then_some(((entry.run, entry.attempt, stage), recordings))
 }
 
-fn of_series(all: impl Iterator<Item = Recording>) -> Vec<Recording> {
-    let mut merged: BTreeMap<Series, Recording> = BTreeMap::new();
-    for recording in all {
-        match merged.get_mut(&recording.series) {
-            Some(known) => {
-                known.histogram.merge(&recording.histogram);
-                known.interval.from = known.interval.from.min(recording.interval.from);
-                known.interval.to = known.interval.to.max(recording.interval.to);
-            }
-            None => {
-                merged.insert(recording.series.clone(), recording);
+impl Held {
+    fn take(&mut self, index: usize, recordings: Vec<Recording>) {
+        self.places.push(index);
+        for recording in recordings {
+            match self.merged.get_mut(&recording.series) {
+                Some(known) => {
+                    known.histogram.merge(&recording.histogram);
+                    known.interval.from = known.interval.from.min(recording.interval.from);
+                    known.interval.to = known.interval.to.max(recording.interval.to);
+                }
+                None => {
+                    self.merged.insert(recording.series.clone(), recording);
+                }
             }
         }
     }
-    merged.into_values().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use nepho_common::{
         recording::{Metric, Outcome},
-        time::{Interval, Nanos, RunTime},
+        time::RunTime,
     };
     use proptest::prelude::*;
 
@@ -191,7 +223,9 @@ mod tests {
             .collect();
         let size = |drafts: &[Draft]| drafts.iter().map(|d| d.payload.len()).sum::<usize>();
         let before = size(&drafts);
-        merge(&"a".parse().unwrap(), drafts.iter_mut().collect());
+        let merged = merge(&"a".parse().unwrap(), drafts.iter_mut().collect());
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].longest, Nanos(10_000));
         assert!(size(&drafts) * 4 < before, "{} of {before}", size(&drafts));
         let (_, last) = read(&drafts).pop().unwrap();
         let whole = Interval {

@@ -9,7 +9,8 @@
 //!   aside.
 //! - `store`: records in numbered order, and what to do when the disk fails. `gap`: what stands in
 //!   the place of a lost one.
-//! - `serve`: the thread. `merge`: what waits for a full disk takes less room.
+//! - `serve`: the thread. `merge`: what waits for a full disk takes less room; `store/coarsen`: so
+//!   does what is on a disk that may hold no more. `notice`: what is said of both.
 //! - `inspect`: a look from outside.
 
 mod directory;
@@ -20,6 +21,7 @@ mod inspect;
 mod merge;
 #[cfg(test)]
 mod model;
+mod notice;
 mod segment;
 mod serve;
 mod store;

@@ -4,15 +4,22 @@
 //! every second, in another file; meanwhile its recordings merge, so that an hour of a full disk
 //! takes the room of a minute.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use nepho_common::id::{AgentId, Seq};
+use nepho_common::{
+    event::Shortage,
+    id::{AgentId, Seq},
+    time::Nanos,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
 
-use super::{Draft, Job, SpoolError, Store, merge::merge};
+use super::{Draft, Job, SpoolError, Store, merge::merge, notice::Notices};
 use crate::{chain::Chain, hold};
 
 /// How soon a disk is tried again that took nothing.
@@ -34,15 +41,21 @@ pub(super) struct Server {
     waiting: VecDeque<(Vec<Draft>, Done)>,
     /// How often the disk took nothing since it last did.
     refused: u64,
+    /// Since when it has taken nothing.
+    refused_since: Option<Instant>,
+    /// What is to be said when it takes something.
+    notices: Notices,
 }
 
 impl Server {
-    pub(super) const fn new(store: Store, agent: AgentId) -> Self {
+    pub(super) fn new(store: Store, agent: AgentId) -> Self {
         Self {
             store,
             agent,
             waiting: VecDeque::new(),
             refused: 0,
+            refused_since: None,
+            notices: Notices::default(),
         }
     }
 
@@ -111,6 +124,8 @@ impl Server {
                     tracing::info!(after = self.refused, "the disk takes results again");
                     self.refused = 0;
                 }
+                self.refused_since = None;
+                self.notices.clear();
                 for ((_, done), last) in self.waiting.drain(..).zip(lasts) {
                     drop(done.send(Ok(last)));
                 }
@@ -123,14 +138,44 @@ impl Server {
                     tracing::error!(error = %Chain(&error), waiting, "results wait in memory: free some disk");
                 }
                 self.refused += 1;
+                self.refused_since.get_or_insert_with(Instant::now);
                 let waiting = self.waiting.iter_mut().flat_map(|(drafts, _)| drafts);
-                merge(&self.agent, waiting.collect());
+                let merged = merge(&self.agent, waiting.collect());
+                let why = match error {
+                    SpoolError::Quota(_) => Shortage::Quota,
+                    SpoolError::File { .. }
+                    | SpoolError::Locked(_)
+                    | SpoolError::Id(_)
+                    | SpoolError::Gone => Shortage::Disk,
+                };
+                self.notices.note(why, merged);
             }
+        }
+    }
+
+    /// Merges old recordings until what waits finds room, or nothing is left to merge.
+    fn make_room(&mut self) {
+        loop {
+            let waiting = self.waiting.iter().flat_map(|(drafts, _)| drafts);
+            if self.store.has_room_for(waiting) {
+                return;
+            }
+            let Some(merged) = self.store.coarsen() else {
+                return;
+            };
+            self.notices.note(Shortage::Quota, merged);
         }
     }
 
     fn try_write(&mut self) -> Result<Vec<Seq>, SpoolError> {
         let mut lasts = Vec::with_capacity(self.waiting.len());
+        self.make_room();
+        let since = self.refused_since.map(|since| since.elapsed().as_nanos());
+        let waited = since.map(|since| u64::try_from(since).unwrap_or(u64::MAX));
+        // Before what waits: a seal may be in that, and after it nobody looks for more.
+        for notice in self.notices.drafts(Nanos(waited.unwrap_or_default())) {
+            self.store.append(&notice)?;
+        }
         for (drafts, _) in &self.waiting {
             for draft in drafts {
                 self.store.append(draft)?;

@@ -4,6 +4,8 @@
 //! back to what was synced, looks at what the disk really has of it, and goes on in another file;
 //! whoever holds the records writes them again. Their numbers were never sent.
 
+mod coarsen;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -29,8 +31,8 @@ use super::{
 const SEGMENT: u64 = 8 << 20;
 
 /// How much may lie on disk, 256 MiB: what 40 services in three stages leave in some 20 days
-/// without a controller, and small beside what a host keeps of logs. Beyond it results wait in
-/// memory, where recordings merge, as on a full disk.
+/// without a controller, and small beside what a host keeps of logs. Beyond it old recordings merge;
+/// when none are left, results wait in memory as on a full disk.
 pub(super) const QUOTA: u64 = 256 << 20;
 
 /// The sizes of a store.
@@ -56,6 +58,8 @@ pub struct Store {
     damaged: u64,
     sizes: Sizes,
     hole: Option<Hole>,
+    /// Everything up to here may have been sent, by this process or an earlier one.
+    handed: Seq,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +67,8 @@ struct Segment {
     places: Vec<Option<Place>>,
     /// Up to where it is filled.
     length: u64,
+    /// Its recordings were merged, or can't be.
+    is_coarse: bool,
 }
 
 impl Store {
@@ -108,6 +114,7 @@ impl Store {
             damaged: aside + u64::from(acked.is_none()),
             sizes,
             hole: None,
+            handed: Seq(0),
         };
         let mut sound = None;
         for (first, scan) in scans {
@@ -125,7 +132,12 @@ impl Store {
             let length = scan.sound;
             sound = Some((first, length));
             let places = scan.places;
-            store.segments.insert(first, Segment { places, length });
+            let segment = Segment {
+                places,
+                length,
+                is_coarse: false,
+            };
+            store.segments.insert(first, segment);
         }
         let end = |(first, segment): (&Seq, &Segment)| first.0 + segment.places.len() as u64 - 1;
         let end = store.segments.last_key_value().map_or(0, end);
@@ -137,6 +149,7 @@ impl Store {
         // A killed process leaves records that are whole but not yet on disk.
         store.sync()?;
         store.look_for_holes()?;
+        store.handed = store.last;
         store.unlink_acknowledged();
         store.directory.take_ballast();
         Ok(store)
@@ -198,15 +211,7 @@ impl Store {
     /// The disk is full or broken, or the spool is as large as it may be: [`Self::roll_back`].
     pub fn append(&mut self, draft: &Draft) -> Result<Seq, SpoolError> {
         let seq = self.last.next();
-        let record = Record {
-            format: FORMAT,
-            kind: draft.kind,
-            version: draft.version,
-            key: self.key(seq),
-            run: draft.run.clone(),
-            payload: draft.payload.clone(),
-        };
-        let frame = segment::frame(&journal::to_bytes(&record))
+        let frame = segment::frame(&journal::to_bytes(&self.record(seq, draft)))
             .ok_or_else(|| io::Error::other("the record is larger than any reader takes"))
             .map_err(failed("write", self.directory.path()))?;
         let size = frame.len() as u64;
@@ -222,8 +227,11 @@ impl Store {
         if self.tail.is_none() {
             self.tail = Some(self.directory.create(self.id, seq)?);
             let length = HEADER as u64;
-            let places = Vec::new();
-            self.segments.insert(seq, Segment { places, length });
+            let segment = Segment {
+                length,
+                ..Segment::default()
+            };
+            self.segments.insert(seq, segment);
         }
         let (Some(tail), Some(mut entry)) = (&self.tail, self.segments.last_entry()) else {
             return Err(SpoolError::Gone);
@@ -301,6 +309,7 @@ impl Store {
         if seq > self.synced {
             return None;
         }
+        self.handed = seq.max(self.handed);
         if let Some(record) = self.sound(seq) {
             return Some(record);
         }
@@ -400,6 +409,17 @@ impl Store {
         let (first, segment) = self.segments.range(..=seq).next_back()?;
         let index = usize::try_from(seq.0 - first.0).ok()?;
         segment.places.get(index).copied().flatten()
+    }
+
+    fn record(&self, seq: Seq, draft: &Draft) -> Record {
+        Record {
+            format: FORMAT,
+            kind: draft.kind,
+            version: draft.version,
+            key: self.key(seq),
+            run: draft.run.clone(),
+            payload: draft.payload.clone(),
+        }
     }
 
     fn key(&self, seq: Seq) -> RecordKey {

@@ -105,13 +105,27 @@ impl Policy {
     /// # Errors
     /// The first rule against it.
     pub fn admits(&self, assignment: &Assignment, doors: &[Endpoint]) -> Result<(), Denied> {
-        for action in &assignment.features {
-            self.admits_action(action)?;
-        }
-        for stage in &assignment.stages {
-            self.admits_stage(stage, doors)?;
-        }
-        Ok(())
+        self.against(assignment, doors).next().map_or(Ok(()), Err)
+    }
+
+    /// Every rule against it, each once, in the order of the assignment.
+    #[must_use]
+    pub fn denials(&self, assignment: &Assignment, doors: &[Endpoint]) -> Vec<Denied> {
+        let mut told = BTreeSet::new();
+        let all = self.against(assignment, doors);
+        all.filter(|denied| told.insert(denied.to_string()))
+            .collect()
+    }
+
+    fn against<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        doors: &'a [Endpoint],
+    ) -> impl Iterator<Item = Denied> + 'a {
+        let actions = assignment.features.iter();
+        let actions = actions.filter_map(|action| self.admits_action(action).err());
+        let stages = assignment.stages.iter();
+        actions.chain(stages.flat_map(|stage| self.against_stage(stage, doors)))
     }
 
     /// Whether this may be done at all.
@@ -126,36 +140,32 @@ impl Policy {
         }
     }
 
-    fn admits_stage(&self, stage: &AssignedStage, doors: &[Endpoint]) -> Result<(), Denied> {
+    fn against_stage<'a>(
+        &'a self,
+        stage: &'a AssignedStage,
+        doors: &'a [Endpoint],
+    ) -> impl Iterator<Item = Denied> + 'a {
         let name = || stage.name.to_string();
         let limits = self.limits;
-        if stage.lasts > Nanos(limits.stage_seconds.saturating_mul(1_000_000_000)) {
-            return Err(Denied::Lasts {
-                stage: name(),
-                lasts: stage.lasts,
-                most: limits.stage_seconds,
-            });
-        }
-        let asked = rate(stage);
-        if asked > limits.requests_per_second {
-            return Err(Denied::Rate {
-                stage: name(),
-                asked,
-                most: limits.requests_per_second,
-            });
-        }
-        let asked = connections(stage);
-        if asked > limits.connections {
-            return Err(Denied::Connections {
-                stage: name(),
-                asked,
-                most: limits.connections,
-            });
-        }
-        for target in targets(stage) {
-            self.admits_target(target, doors)?;
-        }
-        Ok(())
+        let (rate, connections) = (rate(stage), connections(stage));
+        let longest = Nanos(limits.stage_seconds.saturating_mul(1_000_000_000));
+        let lasts = (stage.lasts > longest).then(|| Denied::Lasts {
+            stage: name(),
+            lasts: stage.lasts,
+            most: limits.stage_seconds,
+        });
+        let rate = (rate > limits.requests_per_second).then(|| Denied::Rate {
+            stage: name(),
+            asked: rate,
+            most: limits.requests_per_second,
+        });
+        let connections = (connections > limits.connections).then(|| Denied::Connections {
+            stage: name(),
+            asked: connections,
+            most: limits.connections,
+        });
+        let own = lasts.into_iter().chain(rate).chain(connections);
+        own.chain(targets(stage).filter_map(|target| self.admits_target(target, doors).err()))
     }
 
     fn admits_target(&self, target: &Target, doors: &[Endpoint]) -> Result<(), Denied> {

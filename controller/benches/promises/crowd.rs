@@ -234,6 +234,7 @@ impl Agent {
                         epoch: ClockEpoch(0),
                         runs: Vec::new(),
                         policy: None,
+                        wall: None,
                     };
                     if out.send(AgentMessage::Pong(pong)).await.is_err() {
                         return "the stream is closed".to_owned();

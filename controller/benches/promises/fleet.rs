@@ -290,6 +290,7 @@ async fn enrol(dir: &Path, agents: usize) -> Vec<Held> {
         scenario: "bench".parse().unwrap(),
         state: RunState::Ended,
         verdict: None,
+        made: None,
         created: now,
         ended: Some(now),
         requested_by: "bench".to_owned(),

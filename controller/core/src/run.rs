@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     control::{Host, Order, Phase, StopMode},
-    event::{RunEnd, What},
+    event::{ClockJump, RunEnd, What},
     id::{AgentId, EnvironmentName, Feature, RunKey, Seq, SpoolId, StageName},
     plan::{LostAgent, Plan, PlannedStage},
     time::{ClockOffset, Mono, Nanos, RunTime},
@@ -29,6 +29,7 @@ pub use self::{
     progress::Progress,
     restore::{Past, shift_by_wall},
 };
+use crate::clock::{Jump, Reading};
 
 /// An agent that has been silent for this long is lost: three heartbeats.
 pub const LOST_AFTER: Nanos = Nanos::from_secs(15);
@@ -79,13 +80,20 @@ pub enum Input {
     Clock {
         /// Who.
         agent: AgentId,
-        /// Where its offset lies.
-        offset: ClockOffset,
-        /// The shortest round trip behind it.
-        round_trip: Nanos,
+        /// What they showed.
+        reading: Reading,
     },
-    /// Exchanges with this agent contradict each other.
-    ClockDisturbed(AgentId),
+    /// Exchanges with this agent contradict each other: its offset moved so.
+    ClockDisturbed(AgentId, Jump),
+    /// Exchanges contradict what this agent's host and ours say of their clocks.
+    HostClockRejected {
+        /// Whose.
+        agent: AgentId,
+        /// Where the offset would lie by them.
+        claimed: ClockOffset,
+        /// Where it lies.
+        measured: ClockOffset,
+    },
     /// The store has committed everything of this spool up to `seq`.
     Durable {
         /// Whose.
@@ -261,11 +269,14 @@ impl Run {
     /// Takes one input and says what to do.
     pub fn handle(&mut self, input: Input, now: Mono) -> Vec<Action> {
         let mut actions = Vec::new();
+        let has_ended = matches!(self.state, State::Releasing { .. } | State::Over);
         self.note(input, now, &mut actions);
         let lost = self.members.values().filter(|member| member.lost).count();
         self.lose(now, &mut actions);
         self.bear_losses(lost, now, &mut actions);
         while self.advance(now, &mut actions) {}
+        // The report is made of what was said until the end, and must be the same when it is made again.
+        actions.retain(|action| !(has_ended && matches!(action, Action::Journal(_))));
         actions.extend(self.orders(now));
         actions
     }
@@ -305,19 +316,42 @@ impl Run {
                     *kept |= name.as_ref() == Some(&stage);
                 }
             }
-            Input::Clock {
-                agent,
-                offset,
-                round_trip,
-            } => {
+            Input::Clock { agent, reading } => {
                 if let Some(member) = self.members.get_mut(&agent) {
-                    member.clock = Some((offset, round_trip));
+                    member.clock = Some(reading);
+                    // Said again at each start: a run may have begun long after it was found.
+                    if let Some(claimed) = reading.rejected {
+                        let measured = reading.offset;
+                        let rejected = Input::HostClockRejected {
+                            agent,
+                            claimed,
+                            measured,
+                        };
+                        self.note(rejected, now, actions);
+                    }
                 }
             }
-            Input::ClockDisturbed(agent) => {
+            Input::ClockDisturbed(agent, Jump { since, moved }) => {
+                let at = self.run_time(now);
+                let since = self.run_time(since);
+                let jump = Some(ClockJump { since, moved });
+                if self.members.contains_key(&agent) {
+                    actions.push(Action::Journal(What::ClockDisturbed { agent, at, jump }));
+                }
+            }
+            Input::HostClockRejected {
+                agent,
+                claimed,
+                measured,
+            } => {
                 let at = self.run_time(now);
                 if self.members.contains_key(&agent) {
-                    actions.push(Action::Journal(What::ClockDisturbed { agent, at }));
+                    actions.push(Action::Journal(What::HostClockRejected {
+                        agent,
+                        at,
+                        claimed,
+                        measured,
+                    }));
                 }
             }
             Input::Durable { agent, spool, seq } => {
@@ -505,3 +539,5 @@ fn run_time(origin: Option<Mono>, now: Mono) -> RunTime {
 mod taken_up;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timed;

@@ -48,7 +48,7 @@ pub(crate) async fn execute(
         .out
         .say(&format!("run {run} of {}", request.bundle.scenario.name));
     let ended_by = follow(context, signals, client, &run).await?;
-    let report = client.report(&run).await?;
+    let report = client.report(&run, None).await?;
     let folder = folder.of_run(&run)?;
     artifacts::write(client, &run, &report, &folder).await?;
     print(context, &report)?;

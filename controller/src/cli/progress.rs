@@ -188,6 +188,7 @@ mod tests {
             stages: Vec::new(),
             said: Vec::new(),
             verdict: None,
+            revision: None,
             exit_code: None,
         };
         assert_eq!(

@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   nepho report 20261123-081500-0a1b
   nepho report 20261123-081500-0a1b --format md > report.md
+  nepho report 20261123-081500-0a1b --revision 1
   nepho report --from ./nepho-runs/20261123-081500-0a1b --format json,md --out ./report";
 
 /// Prints a run's report, folded anew from its journal. The exit code is the run's.
@@ -32,6 +33,10 @@ pub(super) struct Arguments {
     /// text, json or md; several only with --out.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = form)]
     format: Vec<Form>,
+    /// As it was in this revision; without it the latest. Results that arrive after the end of a
+    /// run make a new one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    revision: Option<u32>,
     /// Read this run directory instead of asking a controller.
     #[arg(long, value_name = "RUN_DIR")]
     from: Option<PathBuf>,
@@ -81,6 +86,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     let Arguments {
         run,
         format,
+        revision,
         from,
         out,
     } = arguments;
@@ -89,8 +95,8 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         return Err(Failure::Usage(several));
     }
     let report = match (run, from) {
-        (_, Some(folder)) => refold(folder).await?,
-        (Some(run), None) => context.client()?.report(&run).await?,
+        (_, Some(folder)) => refold(folder, revision).await?,
+        (Some(run), None) => context.client()?.report(&run, revision).await?,
         (None, None) => return Err(Failure::Usage("name a run, or a run directory".to_owned())),
     };
     match (out, format.as_slice()) {
@@ -116,10 +122,18 @@ fn colour(out: &out::Out) -> Colour {
     }
 }
 
-async fn refold(folder: PathBuf) -> Result<Report, Failure> {
+async fn refold(folder: PathBuf, revision: Option<u32>) -> Result<Report, Failure> {
     let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder));
     let (_, records) = read.await.expect("reading does not panic")?;
-    Ok(scribe::refold(records))
+    let Some(revision) = revision else {
+        return Ok(scribe::refold(records));
+    };
+    let missing = || {
+        Failure::Usage(format!(
+            "the journal has no revision {revision} of the report"
+        ))
+    };
+    scribe::refold_as_of(revision, records).ok_or_else(missing)
 }
 
 fn write(context: &Context, report: &Report, folder: &Path, forms: &[Form]) -> Result<(), Failure> {

@@ -49,7 +49,10 @@ fn row(run: &RunView) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let progress = run.progress.as_ref();
     let state = match (run.verdict, progress) {
-        (Some(verdict), _) => verdict.word().to_owned(),
+        (Some(verdict), _) => match run.revision.filter(|number| *number > 1) {
+            Some(number) => format!("{} (revision {number})", verdict.word()),
+            None => verdict.word().to_owned(),
+        },
         (None, Some(progress)) => progress.state.clone(),
         (None, None) => "unknown".to_owned(),
     };
@@ -93,6 +96,7 @@ mod tests {
             tally: None,
             stages: Vec::new(),
             said: Vec::new(),
+            revision: Some(2),
             verdict: Some(Verdict::Fail),
             exit_code: Some(10),
         };

@@ -120,6 +120,7 @@ mod tests {
                 stage("cloud", Verdict::NotRun),
             ],
             said: vec!["stage cloud is not run: local did not pass".to_owned()],
+            revision: Some(1),
             verdict: Some(Verdict::Fail),
             exit_code: Some(10),
         };

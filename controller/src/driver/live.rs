@@ -138,6 +138,7 @@ impl Live {
             tally: Some(Tally::default()),
             stages: Vec::new(),
             said: Vec::new(),
+            revision: None,
             verdict: None,
             exit_code: None,
         };
@@ -301,10 +302,12 @@ impl Live {
         self.view.send_modify(|view| view.stages.push(stage));
     }
 
-    pub(super) fn reported(&mut self, verdict: Verdict, exit_code: u8, now: Mono) {
-        self.over = Some(now);
+    /// Its report is there, or a revision of it.
+    pub(super) fn reported(&mut self, revision: u32, verdict: Verdict, exit_code: u8, now: Mono) {
+        self.over.get_or_insert(now);
         self.view.send_modify(|view| {
             view.progress = None;
+            view.revision = Some(revision);
             view.verdict = Some(verdict);
             view.exit_code = Some(exit_code);
         });
@@ -371,6 +374,9 @@ fn saying(what: &What) -> Option<String> {
         What::ClockDisturbed { agent, .. } => {
             format!("the clock of {agent} or of the controller was disturbed")
         }
+        What::HostClockRejected { agent, .. } => {
+            format!("what the hosts of {agent} and of the controller say of their clocks is not so")
+        }
         What::ControllerReturned { .. } => "the controller is back and goes on".to_owned(),
         What::AgentRefused { agent, why } => format!("agent {agent} refuses: {why}"),
         What::StopRequested { by, .. } => format!("{by} asked for an end"),
@@ -382,11 +388,13 @@ fn saying(what: &What) -> Option<String> {
         | What::Missed { .. }
         | What::EpochOpened { .. }
         | What::HostClock(_)
+        | What::SpoolFull { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
         | What::StageCollected { .. }
         | What::RecordRefused { .. }
+        | What::Reported { .. }
         | What::RunEnded {
             how: RunEnd::Completed | RunEnd::Stopped(_),
         } => return None,

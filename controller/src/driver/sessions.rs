@@ -8,12 +8,12 @@ use nepho_common::{
     id::{AgentId, BootId, EnvironmentName, Feature, RunId, RunKey},
     time::{ClockOffset, Exchange, Mono, Nanos},
 };
-use nepho_controller_core::clock::{Estimate, Told};
+use nepho_controller_core::clock::{Estimate, Jump, Reading, Told};
 use nepho_proto::session::{ControllerMessage, Ping, Pong, Sender};
 use tracing::{info, warn};
 
 use super::SessionId;
-use crate::{clock, sessions::HEARTBEAT, view::AgentView};
+use crate::{clock, discipline, sessions::HEARTBEAT, view::AgentView};
 
 /// Exchanges in a burst: the shortest of eight round trips is seldom a queue's.
 const BURST: u32 = 8;
@@ -45,9 +45,11 @@ pub(super) enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Answered {
     /// It contradicts what was known: a clock was disturbed.
-    pub(super) disturbed: bool,
+    pub(super) disturbed: Option<Jump>,
+    /// Where the offset would lie by what the hosts say of their clocks, and where it does.
+    pub(super) rejected: Option<(ClockOffset, ClockOffset)>,
     /// The runs whose burst is over, with what it showed.
-    pub(super) over: Vec<(RunId, ClockOffset, Nanos)>,
+    pub(super) over: Vec<(RunId, Reading)>,
 }
 
 #[derive(Debug)]
@@ -194,8 +196,17 @@ impl Fleet {
         let told = known.clock.note(exchange, pong.epoch);
         match told {
             Told::Agrees => {}
-            Told::Contradicts => warn!(%agent, "its clock or ours was disturbed"),
+            Told::Contradicts(_) => warn!(%agent, "its clock or ours was disturbed"),
             Told::Nonsense => warn!(%agent, "time stamps that contradict themselves"),
+        }
+        let claimed = pong.wall.zip(discipline::host_wall());
+        let claimed = claimed.and_then(|(theirs, ours)| theirs.offset_from(ours));
+        // Theirs was read before ours, and both may have drifted on the way.
+        let claimed = claimed.map(|claimed| claimed.aged(t4.since(t1)));
+        let measured = known.clock.note_hosts(claimed, t4);
+        let rejected = claimed.zip(measured);
+        if let Some((claimed, measured)) = rejected {
+            warn!(%agent, ?claimed, ?measured, "what our hosts say of their clocks is not so");
         }
         let mut over = Vec::new();
         session.bursts.retain(|run, left| {
@@ -208,13 +219,14 @@ impl Fleet {
         if !session.bursts.is_empty() {
             session.ping();
         }
-        let known = known
-            .clock
-            .offset(clock::now())
-            .zip(known.clock.round_trip());
-        let showed = |run| known.map(|(offset, round_trip)| (run, offset, round_trip));
+        let read = known.clock.read(clock::now());
+        let showed = |run| read.map(|read| (run, read));
         Answered {
-            disturbed: told == Told::Contradicts,
+            disturbed: match told {
+                Told::Contradicts(jump) => Some(jump),
+                Told::Agrees | Told::Nonsense => None,
+            },
+            rejected,
             over: over.into_iter().filter_map(showed).collect(),
         }
     }

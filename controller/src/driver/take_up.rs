@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::live::TakenUp;
 use crate::{
     clock,
-    journal::{Claim, Claimed, RunRow, RunState, Store, StoreError},
+    journal::{Claim, Claimed, Ending, RunRow, RunState, Store, StoreError},
     scribe::{self, Scribe},
     sessions,
     view::StageView,
@@ -112,9 +112,13 @@ pub async fn take_up(store: &Store, holder: &Holder) -> Result<Vec<Taken>, Store
                     all.push(taken);
                 } else {
                     warn!(%run, "a run was cut off before it began");
-                    let ended = clock::wall();
-                    let state = RunState::Interrupted;
-                    store.end_run(run, state, None, ended).await?;
+                    let ending = Ending {
+                        state: RunState::Interrupted,
+                        verdict: None,
+                        made: None,
+                        at: clock::wall(),
+                    };
+                    store.end_run(run, ending).await?;
                 }
             }
         }

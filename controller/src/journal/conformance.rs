@@ -46,6 +46,7 @@ fn row(run: &str, created: i64) -> RunRow {
         scenario: "three-environments".parse().unwrap(),
         state: RunState::Queued,
         verdict: None,
+        made: None,
         created: WallMillis(created),
         ended: None,
         requested_by: "张三".to_owned(),
@@ -197,13 +198,31 @@ async fn runs_are_listed_with_their_state(store: &Store) {
         assert_eq!(found.state, state);
     }
     let verdict = Some("fail".to_owned());
-    store
-        .end_run(run.clone(), RunState::Ended, verdict.clone(), WallMillis(9))
-        .await
-        .unwrap();
+    let made = Some(Made {
+        revision: 1,
+        records: 7,
+    });
+    let first = Ending {
+        state: RunState::Ended,
+        verdict: verdict.clone(),
+        made,
+        at: WallMillis(9),
+    };
+    store.end_run(run.clone(), first.clone()).await.unwrap();
+    let made = Some(Made {
+        revision: 2,
+        records: 8,
+    });
+    let second = Ending {
+        made,
+        at: WallMillis(12),
+        ..first.clone()
+    };
+    store.end_run(run.clone(), second).await.unwrap();
     let ended = RunRow {
         state: RunState::Ended,
         verdict,
+        made,
         ended: Some(WallMillis(9)),
         ..row("r1", 1)
     };
@@ -213,7 +232,7 @@ async fn runs_are_listed_with_their_state(store: &Store) {
         store.set_run_state(nobody.clone(), RunState::Ended).await,
         Err(StoreError::NoRun(name)) if name == nobody
     ));
-    let ended = store.end_run(nobody, RunState::Ended, None, NOW).await;
+    let ended = store.end_run(nobody, first).await;
     assert!(matches!(ended, Err(StoreError::NoRun(_))));
 }
 

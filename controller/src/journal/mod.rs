@@ -36,7 +36,7 @@ pub use error::StoreError;
 pub use lease::{Claim, Claimed};
 pub use look::version;
 pub use row::{
-    Admission, Admitted, AgentRow, Grant, NewToken, Offer, Offered, RunRow, RunState, TokenRefusal,
-    TokenUse,
+    Admission, Admitted, AgentRow, Ending, Grant, Made, NewToken, Offer, Offered, RunRow, RunState,
+    TokenRefusal, TokenUse,
 };
 pub use store::{Appended, Store};

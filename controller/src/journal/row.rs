@@ -23,12 +23,36 @@ pub struct RunRow {
     pub state: RunState,
     /// How it was judged, in the report's word; `None` while it is not.
     pub verdict: Option<String>,
+    /// The latest revision of its report; `None` while there is none.
+    pub made: Option<Made>,
     /// When it was asked for.
     pub created: WallMillis,
     /// When it ended.
     pub ended: Option<WallMillis>,
     /// Who asked for it, for people.
     pub requested_by: String,
+}
+
+/// A revision of a run's report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// From 1.
+    pub revision: u32,
+    /// How many records of agents it was made from.
+    pub records: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// As what.
+    pub state: RunState,
+    /// How it was judged, in the report's word.
+    pub verdict: Option<String>,
+    /// The revision that says so.
+    pub made: Option<Made>,
+    /// When; of several the first is kept.
+    pub at: WallMillis,
 }
 
 /// Where a run stands.
@@ -237,10 +261,22 @@ pub(super) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
             .find(|known| known.as_str() == state)
             .ok_or_else(|| cell.damaged("state"))?,
         verdict: cell.get("verdict")?,
+        made: made(&cell)?,
         created: WallMillis(cell.get("created_ms")?),
         ended: cell.get::<Option<i64>>("ended_ms")?.map(WallMillis),
         requested_by: cell.get("requested_by")?,
     })
+}
+
+fn made(cell: &Cell<'_>) -> Result<Option<Made>, StoreError> {
+    if cell.get::<Option<i64>>("revision")?.is_none() {
+        return Ok(None);
+    }
+    let revision = u32::try_from(cell.unsigned("revision")?);
+    Ok(Some(Made {
+        revision: revision.map_err(|_| cell.damaged("revision"))?,
+        records: cell.unsigned("known_records")?,
+    }))
 }
 
 pub(super) fn agent(row: &SqliteRow) -> Result<AgentRow, StoreError> {

@@ -1,11 +1,11 @@
 //! Runs beside their journal: enough to list them without reading it.
 
-use nepho_common::{id::RunId, time::WallMillis};
+use nepho_common::id::RunId;
 use sqlx::SqliteConnection;
 
 use super::{
     error::StoreError,
-    row::{RunRow, RunState},
+    row::{Ending, RunRow, RunState},
     sql,
     writer::failed,
 };
@@ -52,15 +52,21 @@ pub(super) async fn set_state(
 pub(super) async fn end(
     connection: &mut SqliteConnection,
     run: RunId,
-    state: RunState,
-    verdict: Option<String>,
-    ended: WallMillis,
+    ending: Ending,
 ) -> Result<(), StoreError> {
+    let Ending {
+        state,
+        verdict,
+        made,
+        at,
+    } = ending;
     let done = sqlx::query(sql::RUN_END)
         .bind(run.as_str())
         .bind(state.as_str())
         .bind(verdict)
-        .bind(ended.0)
+        .bind(at.0)
+        .bind(made.map(|made| i64::from(made.revision)))
+        .bind(made.map(|made| made.records.cast_signed()))
         .execute(connection)
         .await
         .map_err(failed)?;

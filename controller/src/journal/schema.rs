@@ -7,10 +7,11 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use super::{error::StoreError, sql};
 
 /// In order; the number of one is its place, from 1. `migrations/postgres` has the same numbers.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0001_start.sql"),
     include_str!("../../migrations/sqlite/0002_renewal.sql"),
     include_str!("../../migrations/sqlite/0003_leases.sql"),
+    include_str!("../../migrations/sqlite/0004_revisions.sql"),
 ];
 
 /// The version that this release writes.
@@ -119,6 +120,7 @@ mod tests {
             include_str!("../../migrations/postgres/0001_start.sql"),
             include_str!("../../migrations/postgres/0002_renewal.sql"),
             include_str!("../../migrations/postgres/0003_leases.sql"),
+            include_str!("../../migrations/postgres/0004_revisions.sql"),
         ];
         assert_eq!(postgres.len(), MIGRATIONS.len());
         let plain = |text: &str| {

@@ -22,6 +22,9 @@ pub(super) const RECORDS_OF_RUN: &str = "\
     SELECT agent, spool, seq, format, kind, version, run, payload \
     FROM records WHERE run = $1 ORDER BY agent, spool, seq";
 
+pub(super) const RECORDS_OF_AGENTS: &str =
+    "SELECT COUNT(*) FROM records WHERE run = $1 AND agent <> $2";
+
 pub(super) const SPOOL_DURABLE: &str =
     "SELECT durable_seq FROM spools WHERE agent = $1 AND spool = $2";
 
@@ -39,15 +42,19 @@ pub(super) const RUN_INSERT: &str = "\
 
 pub(super) const RUN_SET_STATE: &str = "UPDATE runs SET state = $2 WHERE run = $1";
 
-pub(super) const RUN_END: &str =
-    "UPDATE runs SET state = $2, verdict = $3, ended_ms = $4 WHERE run = $1";
+pub(super) const RUN_END: &str = "\
+    UPDATE runs SET state = $2, verdict = $3, ended_ms = COALESCE(ended_ms, $4), \
+        revision = $5, known_records = $6 \
+    WHERE run = $1";
 
 pub(super) const RUN: &str = "\
-    SELECT run, plan, scenario, state, verdict, created_ms, ended_ms, requested_by \
+    SELECT run, plan, scenario, state, verdict, created_ms, ended_ms, requested_by, \
+        revision, known_records \
     FROM runs WHERE run = $1";
 
 pub(super) const RUNS: &str = "\
-    SELECT run, plan, scenario, state, verdict, created_ms, ended_ms, requested_by \
+    SELECT run, plan, scenario, state, verdict, created_ms, ended_ms, requested_by, \
+        revision, known_records \
     FROM runs ORDER BY created_ms DESC, run DESC";
 
 pub(super) const LEASE: &str = "SELECT holder, clock, fence, until_ms FROM leases WHERE run = $1";
@@ -120,11 +127,12 @@ pub(super) const SCHEMA_APPLIED: &str = "INSERT INTO nepho_schema (version) VALU
 
 /// All of them but the ones that make tables, for the test that prepares each.
 #[cfg(test)]
-pub(super) const ALL: [&str; 27] = [
+pub(super) const ALL: [&str; 28] = [
     RECORD_INSERT,
     RECORD_SHA,
     RECORD_SEQS_AFTER,
     RECORDS_OF_RUN,
+    RECORDS_OF_AGENTS,
     SPOOL_DURABLE,
     SPOOLS_OF_AGENT,
     SPOOL_ADVANCE,

@@ -26,7 +26,8 @@ use super::{
     error::StoreError,
     lease::{Claim, Claimed},
     row::{
-        self, Admission, Admitted, AgentRow, NewToken, Offer, Offered, RunRow, RunState, TokenUse,
+        self, Admission, Admitted, AgentRow, Ending, NewToken, Offer, Offered, RunRow, RunState,
+        TokenUse,
     },
     schema, sql,
     writer::{Answer, Write, Writer},
@@ -241,25 +242,32 @@ impl Store {
             .await
     }
 
-    /// Says that a run is over and how it was judged.
+    /// Says that a run is over and how it was judged; once more for each revision of its report.
     ///
     /// # Errors
     /// When there is no such run.
-    pub async fn end_run(
-        &self,
-        run: RunId,
-        state: RunState,
-        verdict: Option<String>,
-        ended: WallMillis,
-    ) -> Result<(), StoreError> {
+    pub async fn end_run(&self, run: RunId, ending: Ending) -> Result<(), StoreError> {
         self.ask(|answer| Write::EndRun {
             run,
-            state,
-            verdict,
-            ended,
+            ending,
             answer,
         })
         .await
+    }
+
+    /// How many records of agents there are of a run.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn records_of_agents(&self, run: &RunId) -> Result<u64, StoreError> {
+        let count = sqlx::query(sql::RECORDS_OF_AGENTS)
+            .bind(run.as_str())
+            .bind(AgentId::CONTROLLER)
+            .fetch_one(&self.readers)
+            .await
+            .and_then(|row| row.try_get::<i64, _>(0))
+            .map_err(read("a run's records"))?;
+        Ok(count.cast_unsigned())
     }
 
     /// One run.

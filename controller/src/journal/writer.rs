@@ -19,7 +19,9 @@ use super::{
     error::StoreError,
     lease::{self, Claim, Claimed},
     renew,
-    row::{Admission, Admitted, AgentRow, NewToken, Offer, Offered, RunRow, RunState, TokenUse},
+    row::{
+        Admission, Admitted, AgentRow, Ending, NewToken, Offer, Offered, RunRow, RunState, TokenUse,
+    },
     runs, sql,
     store::Appended,
 };
@@ -58,9 +60,7 @@ pub(super) enum Write {
     },
     EndRun {
         run: RunId,
-        state: RunState,
-        verdict: Option<String>,
-        ended: WallMillis,
+        ending: Ending,
         answer: Answer<()>,
     },
     PutToken {
@@ -253,12 +253,10 @@ async fn perform(
         }
         Write::EndRun {
             run,
-            state,
-            verdict,
-            ended,
+            ending,
             answer,
         } => {
-            let result = runs::end(connection, run, state, verdict, ended).await;
+            let result = runs::end(connection, run, ending).await;
             settle(result, answer, replies)
         }
         Write::PutToken { token, answer } => {

@@ -241,12 +241,13 @@ impl Client {
             .await
     }
 
-    /// A run's report, folded anew from its journal.
+    /// A run's report, folded anew from its journal; the latest, or this revision of it.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn report(&self, run: &RunId) -> Result<Report, ClientError> {
-        let path = format!("/v1/runs/{run}/report");
+    pub async fn report(&self, run: &RunId, revision: Option<u32>) -> Result<Report, ClientError> {
+        let asked = revision.map_or_else(String::new, |number| format!("?revision={number}"));
+        let path = format!("/v1/runs/{run}/report{asked}");
         self.ask(Method::GET, &path, None).await?.whole().await
     }
 

@@ -142,6 +142,7 @@ mod tests {
             stages: Vec::new(),
             said: vec![said.to_owned()],
             verdict,
+            revision: None,
             exit_code: None,
         };
         format!("data: {}\n\n", serde_json::to_string(&view).unwrap())

@@ -140,7 +140,9 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         let text = chain(&failure);
         match failure {
-            Failure::NoSuchRun(_) | Failure::NoSuchAgent(_) => Self::new(Blame::NotFound, text),
+            Failure::NoSuchRun(_) | Failure::NoSuchRevision(..) | Failure::NoSuchAgent(_) => {
+                Self::new(Blame::NotFound, text)
+            }
             Failure::Over(_) => Self::new(Blame::Refused, text),
             Failure::Mint(MintError::Reserved) => Self::new(Blame::BadRequest, text),
             Failure::Mint(MintError::Store(_) | MintError::NoRandomness(_))

@@ -11,7 +11,7 @@ use axum::{
 };
 use nepho_common::id::{BadName, RunId};
 use nepho_controller_core::{planner::Planned, report::Report};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::net::UnixListener;
 
 use super::{
@@ -67,6 +67,13 @@ pub fn router(handle: Handle) -> Router {
         .layer(middleware::from_fn(gate))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(handle)
+}
+
+/// What may be asked of a report.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportQuery {
+    revision: Option<u32>,
 }
 
 type Answer<T> = Result<Json<Document<T>>, Refusal>;
@@ -211,8 +218,11 @@ async fn stop(
 async fn report(
     State(handle): State<Handle>,
     extract::Path(run): extract::Path<String>,
+    asked: Result<extract::Query<ReportQuery>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Report>, Refusal> {
-    Ok(Json(handle.report(&run_id(&run)?).await?))
+    let extract::Query(ReportQuery { revision }) =
+        asked.map_err(|bad| Refusal::new(Blame::BadRequest, bad.body_text()))?;
+    Ok(Json(handle.report(&run_id(&run)?, revision).await?))
 }
 
 #[cfg(test)]
@@ -291,7 +301,7 @@ mod tests {
         let run = "nosuch".parse().unwrap();
         for error in [
             client.run(&run).await.unwrap_err(),
-            client.report(&run).await.map(drop).unwrap_err(),
+            client.report(&run, None).await.map(drop).unwrap_err(),
             client.export(&run).await.map(drop).unwrap_err(),
             client.stop(&run, StopMode::Stop).await.unwrap_err(),
         ] {

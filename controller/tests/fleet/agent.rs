@@ -8,19 +8,33 @@ use nepho_agent_core::{
     recorder::{Observation, Recorder, SEAL_EVERY},
 };
 use nepho_common::{
-    control::Status,
+    control::{Phase, Status},
     event::{Event, StageEnd, What},
     id::{AgentId, RunId, RunKey, Seq, SpoolId, StageName},
     journal::{Body, Entry, RecordKey},
     plan::Act,
     recording::{Metric, Outcome},
-    time::{ClockEpoch, Mono, Nanos, RunTime, WallMillis},
+    time::{ClockEpoch, ClockOffset, Mono, Nanos, RunTime, WallMillis},
 };
 
 use crate::{chance::Chance, check::Sabotage, disk::Disk, scene};
 
 /// After this without an acknowledgement the connection is taken for broken.
 const RESEND_AFTER: Nanos = Nanos::from_secs(4);
+
+/// What a host and the controller's know of their wall clocks, as a claim on the offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nobody keeps them.
+    No,
+    /// Within so much to either side, and so much off.
+    Within(u64, i64),
+    /// They say so, and are a second off: more than any path here hides.
+    Lies,
+}
+
+/// How often it looks whether its host slept.
+const LOOK_EVERY: Nanos = Nanos::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -35,6 +49,10 @@ pub(crate) struct Agent {
     asleep: Option<Mono>,
     /// Its sleeps: (since when, how long), on the controller's clock.
     pub(crate) sleeps: Vec<(Mono, Nanos)>,
+    /// It slept so long since it last looked at its clocks, and when that was, on its own.
+    unnoticed: Nanos,
+    looked: Mono,
+    pub(crate) kept: Kept,
     /// What its host says that the time of day is; nothing may depend on it.
     pub(crate) wall: WallMillis,
     pub(crate) spool_id: SpoolId,
@@ -49,6 +67,8 @@ pub(crate) struct Agent {
     pub(crate) truth: BTreeMap<StageName, u64>,
     /// Real start instants, on the controller's clock and on its own.
     pub(crate) starts: BTreeMap<StageName, (Mono, Mono)>,
+    /// When each stage was sealed, on the controller's clock.
+    pub(crate) seals: BTreeMap<StageName, Mono>,
     sabotage: Sabotage,
 }
 
@@ -68,6 +88,14 @@ struct Work {
     began: bool,
 }
 
+/// Whether a sleep matters to a run in this phase: its clock was measured, or is about to be.
+fn is_begun(phase: &Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Armed(_) | Phase::Scheduled(_) | Phase::Running(_) | Phase::Draining(_)
+    )
+}
+
 /// What an agent wants to send.
 pub(crate) enum Out {
     Status(Status),
@@ -84,6 +112,17 @@ impl Agent {
             epoch: 1,
             asleep: None,
             sleeps: Vec::new(),
+            unnoticed: Nanos(0),
+            looked: Mono(0),
+            kept: match chance.below(4) {
+                0 => Kept::No,
+                1 => Kept::Lies,
+                _ => {
+                    let within = chance.below(20_000_000);
+                    let off = i64::try_from(chance.below(2 * within + 1)).unwrap();
+                    Kept::Within(within, off - i64::try_from(within).unwrap())
+                }
+            },
             wall: WallMillis(0),
             spool_id: SpoolId::new([u8::try_from(index).unwrap(); 16]),
             disk: Disk::new(sabotage),
@@ -94,6 +133,7 @@ impl Agent {
             last_progress: Mono(0),
             truth: BTreeMap::new(),
             starts: BTreeMap::new(),
+            seals: BTreeMap::new(),
             sabotage,
         };
         agent.restart();
@@ -102,6 +142,19 @@ impl Agent {
 
     pub(crate) fn clock(&self, now: Mono) -> Mono {
         now.shifted(self.offset)
+    }
+
+    /// Where its offset lies by what the hosts say.
+    pub(crate) fn claims(&self) -> Option<ClockOffset> {
+        let around = |middle: i64, within: u64| ClockOffset {
+            lo: middle.saturating_sub_unsigned(within),
+            hi: middle.saturating_add_unsigned(within),
+        };
+        match self.kept {
+            Kept::No => None,
+            Kept::Within(within, off) => Some(around(self.offset + off, within)),
+            Kept::Lies => Some(around(self.offset + 1_000_000_000, 1_000_000)),
+        }
     }
 
     /// Whether it hears anything: its process runs and its host is awake.
@@ -126,11 +179,28 @@ impl Agent {
         let suspended = *long;
         self.asleep = None;
         self.offset -= i64::try_from(suspended.0).unwrap();
+        self.unnoticed.0 += suspended.0;
+    }
+
+    /// Notices what it slept through; every second, and before it seals anything.
+    fn look(&mut self, now: Mono) {
+        let mine = self.clock(now);
+        let awake = std::mem::replace(&mut self.looked, mine);
+        let suspended = std::mem::take(&mut self.unnoticed);
+        if suspended == Nanos(0) || self.sabotage == Sabotage::HideSleep {
+            return;
+        }
         self.epoch += 1;
+        let what = What::EpochOpened {
+            suspended,
+            awake: Some(awake),
+        };
+        let event = self.event(what, mine);
         // Such a record speaks of no stage, so no seal counts it.
-        if let Some(run) = self.work.as_ref().map(|work| work.key.run.clone()) {
-            let event = self.event(What::EpochOpened { suspended }, self.clock(now));
-            self.write(&run, Body::Events(vec![event]), None);
+        for status in self.engine.statuses() {
+            if is_begun(&status.phase) {
+                self.write(&status.key.run, Body::Events(vec![event.clone()]), None);
+            }
         }
     }
 
@@ -141,6 +211,8 @@ impl Agent {
             self.acked_on_disk = self.outbox.acked();
         }
         self.asleep = None;
+        // The next process takes its clocks as it finds them.
+        self.unnoticed = Nanos(0);
         self.disk.crash();
         if let Some(work) = self.work.take() {
             // What was observed and not written is lost, and nobody may count it.
@@ -188,6 +260,9 @@ impl Agent {
         self.wake(now);
         if self.asleep.is_some() {
             return Vec::new();
+        }
+        if self.clock(now).since(self.looked) >= LOOK_EVERY {
+            self.look(now);
         }
         let mut out = self.work(now, chance);
         for input in self.disk.turn(now, chance) {
@@ -354,6 +429,8 @@ impl Agent {
     }
 
     fn seal(&mut self, key: &RunKey, stage: &StageName, at: RunTime, how: StageEnd, now: Mono) {
+        self.look(now);
+        self.seals.insert(stage.clone(), now);
         self.flush();
         let ended = What::StageEnded {
             stage: stage.clone(),

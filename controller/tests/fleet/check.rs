@@ -12,6 +12,7 @@ use nepho_common::{
 use nepho_controller_core::report::Verdict;
 
 use crate::{
+    agent::Kept,
     scene,
     world::{self, World},
 };
@@ -31,6 +32,8 @@ pub(crate) enum Sabotage {
     SendBeforeSync,
     /// What does not fit on a full disk is forgotten.
     DropWhenFull,
+    /// Nobody says that a host slept.
+    HideSleep,
 }
 
 /// How often what happened: a simulation in which nothing goes wrong shows nothing.
@@ -54,6 +57,11 @@ pub(crate) struct Seen {
     /// Sleeps of a host, and those of them that a run's journal tells.
     slept: u32,
     told: u32,
+    /// Runs in which a host slept while a stage was under way.
+    spoilt: u32,
+    /// Starts that the hosts' own bounds narrowed, and claims of theirs that were not believed.
+    narrowed: u32,
+    rejected: u32,
     /// Changes of the time of day.
     stepped: u32,
     restarts: u32,
@@ -75,6 +83,7 @@ impl Seen {
             self.slept += u32::try_from(agent.sleeps.len()).unwrap();
         }
         self.told += u32::try_from(world.sleeps_told()).unwrap();
+        self.spoilt += u32::from(slept_in_a_stage(world).is_some());
         for what in world.journal() {
             match what {
                 What::AgentLost { .. } => self.lost += 1,
@@ -83,6 +92,11 @@ impl Seen {
                     self.missing += u32::from(!missing.is_empty())
                 }
                 What::StageSkipped { .. } => self.skipped += 1,
+                What::HostClockRejected { .. } => self.rejected += 1,
+                What::StageOrdered { agents, .. } => {
+                    let narrowed = agents.values().filter(|order| order.measured.is_some());
+                    self.narrowed += u32::try_from(narrowed.count()).unwrap();
+                }
                 _ => {}
             }
         }
@@ -104,6 +118,9 @@ impl Seen {
             full,
             slept,
             told,
+            spoilt,
+            narrowed,
+            rejected,
             stepped,
             restarts,
         } = self;
@@ -122,6 +139,9 @@ impl Seen {
             ("full", full),
             ("slept", slept),
             ("told", told),
+            ("spoilt", spoilt),
+            ("narrowed", narrowed),
+            ("rejected", rejected),
             ("stepped", stepped),
             ("restarts", restarts),
         ] {
@@ -135,7 +155,9 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
     ending(world)?;
     completeness(world)?;
     starts(world)?;
-    verdict(world)
+    verdict(world)?;
+    claims(world)?;
+    sleeps(world)
 }
 
 fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -284,6 +306,61 @@ fn verdict(world: &World) -> Result<(), String> {
     let found: u64 = stored(world).values().sum();
     demand(world.verdict != Verdict::Pass || found == planned, || {
         format!("passed with {found} of {planned} requests")
+    })
+}
+
+/// Who lies about its clock is not believed, and who tells the truth is not called a liar.
+fn claims(world: &World) -> Result<(), String> {
+    for what in world.journal() {
+        match what {
+            What::HostClockRejected { agent, .. } => {
+                let of = world.agents.iter().find(|one| one.id == *agent).unwrap();
+                // A host that slept says of its clock what was so before.
+                let lied = of.kept == Kept::Lies || !of.sleeps.is_empty();
+                demand(lied, || {
+                    format!("{agent} told the truth and was not believed")
+                })?;
+            }
+            What::StageOrdered { stage, agents, .. } => {
+                let mut liars = world.agents.iter().filter(|one| one.kept == Kept::Lies);
+                let believed = liars.find(|one| {
+                    let order = agents.get(&one.id);
+                    order.is_some_and(|order| order.measured.is_some())
+                });
+                demand(believed.is_none(), || {
+                    format!("a lie moved the start of {stage}")
+                })?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a host slept through can't be judged by: such a run does not pass.
+fn sleeps(world: &World) -> Result<(), String> {
+    let Some((agent, stage)) = slept_in_a_stage(world) else {
+        return Ok(());
+    };
+    demand(world.verdict != Verdict::Pass, || {
+        format!("passed although {agent} slept in {stage}")
+    })
+}
+
+/// Who slept in which of its stages.
+fn slept_in_a_stage(world: &World) -> Option<(&AgentId, &StageName)> {
+    world.agents.iter().find_map(|agent| {
+        let slept = |(stage, (began, _)): (&StageName, &(Mono, Mono))| {
+            let sealed = *agent.seals.get(stage)?;
+            let in_it = |(from, long): &(Mono, Nanos)| *from < sealed && from.plus(*long) > *began;
+            let mut sleeps = agent.sleeps.iter();
+            sleeps.any(in_it).then_some(())
+        };
+        let found = agent
+            .starts
+            .iter()
+            .find(|(stage, at)| slept((stage, at)).is_some());
+        found.map(|(stage, _)| (&agent.id, stage))
     })
 }
 

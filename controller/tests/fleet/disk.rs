@@ -61,7 +61,8 @@ impl Disk {
             | Sabotage::StoreTwice
             | Sabotage::Invent
             | Sabotage::LoseSamples
-            | Sabotage::DropWhenFull => self.last(),
+            | Sabotage::DropWhenFull
+            | Sabotage::HideSleep => self.last(),
         }
     }
 

@@ -66,6 +66,7 @@ fn every_sabotage_is_found() {
         Sabotage::LoseSamples,
         Sabotage::SendBeforeSync,
         Sabotage::DropWhenFull,
+        Sabotage::HideSleep,
     ] {
         let found = (0..200).any(|seed| check::check(&world::play(seed, sabotage)).is_err());
         assert!(found, "{sabotage:?} was not noticed by any of 200 seeds");

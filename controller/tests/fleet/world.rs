@@ -12,7 +12,7 @@ use nepho_common::{
     time::{ClockEpoch, ClockOffset, Exchange, Mono, Nanos, WallMillis},
 };
 use nepho_controller_core::{
-    clock::Estimate,
+    clock::{Estimate, Told},
     report::{self, Verdict},
     run::{self, Action, Participant, Run},
 };
@@ -41,6 +41,7 @@ pub(crate) enum Message {
         t2: Mono,
         boot: u64,
         epoch: u32,
+        claimed: Option<ClockOffset>,
         statuses: Vec<Status>,
     },
     Status {
@@ -317,7 +318,7 @@ impl World {
             Message::Ping { t1 } if self.agents[index].hears() => {
                 let agent = &self.agents[index];
                 let (t2, boot, epoch) = (agent.clock(self.now), agent.boot, agent.epoch);
-                let statuses = agent.statuses();
+                let (statuses, claimed) = (agent.statuses(), agent.claims());
                 self.send(
                     index,
                     Message::Pong {
@@ -325,6 +326,7 @@ impl World {
                         t2,
                         boot,
                         epoch,
+                        claimed,
                         statuses,
                     },
                 );
@@ -338,12 +340,13 @@ impl World {
                 t2,
                 boot,
                 epoch,
+                claimed,
                 statuses,
             } => {
                 // A stream keeps its order: nothing of an epoch comes after the next one's.
                 if self.is_news(index, boot) && epoch >= self.epochs[index] {
                     self.epochs[index] = epoch;
-                    self.pong(index, t1, t2, statuses);
+                    self.pong(index, (t1, t2), claimed, statuses);
                 }
             }
             Message::Status { boot, status } => {
@@ -376,26 +379,38 @@ impl World {
         boot >= known
     }
 
-    fn pong(&mut self, index: usize, t1: Mono, t2: Mono, statuses: Vec<Status>) {
+    fn pong(
+        &mut self,
+        index: usize,
+        (t1, t2): (Mono, Mono),
+        claimed: Option<ClockOffset>,
+        statuses: Vec<Status>,
+    ) {
         let exchange = Exchange {
             t1,
             t2,
             t3: t2,
             t4: self.now,
         };
-        self.clocks[index].note(exchange, ClockEpoch(self.epochs[index]));
+        let told = self.clocks[index].note(exchange, ClockEpoch(self.epochs[index]));
         let agent = self.agents[index].id.clone();
+        let hidden = self.sabotage == Sabotage::HideSleep;
+        if let (Told::Contradicts(jump), false) = (told, hidden) {
+            self.input(run::Input::ClockDisturbed(agent.clone(), jump));
+        }
+        if let Some(measured) = self.clocks[index].note_hosts(claimed, self.now) {
+            self.input(run::Input::HostClockRejected {
+                agent: agent.clone(),
+                claimed: claimed.unwrap(),
+                measured,
+            });
+        }
         self.input(run::Input::Heard(agent.clone()));
         if self.bursts[index] > 0 {
             self.bursts[index] -= 1;
             if self.bursts[index] == 0 {
-                let offset: ClockOffset = self.clocks[index].offset(self.now).unwrap();
-                let round_trip = self.clocks[index].round_trip().unwrap();
-                self.input(run::Input::Clock {
-                    agent,
-                    offset,
-                    round_trip,
-                });
+                let reading = self.clocks[index].read(self.now).unwrap();
+                self.input(run::Input::Clock { agent, reading });
             } else {
                 self.ping(index);
             }

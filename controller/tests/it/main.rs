@@ -7,8 +7,9 @@
 //! - [`process`]: a program that runs and ends, or runs until it is dropped.
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
-//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`start`], [`ending`],
-//!   [`command_line`], [`identity`], [`matrix`], [`secret`], [`survive`], [`doctor`].
+//! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
+//!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
+//!   [`doctor`].
 
 #![expect(
     clippy::unwrap_used,
@@ -19,11 +20,14 @@
 
 mod command_line;
 mod crash;
+mod disk;
 mod doctor;
 mod ending;
 mod fleet;
 mod found;
 mod identity;
+mod kept;
+mod late;
 mod matrix;
 mod mistakes;
 mod nginx;

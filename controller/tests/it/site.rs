@@ -47,15 +47,22 @@ impl Site {
 
     /// With these options of `nepho controller` beside the usual ones.
     pub(crate) fn start_with(options: &[&str]) -> Self {
-        Self::begin(options, |_| None)
+        Self::begin(options, |_| Vec::new())
     }
 
     /// With `NEPHO_HOLD` as this says for the site's directory.
     pub(crate) fn start_held(hold: impl Fn(&Path) -> Option<String>) -> Self {
-        Self::begin(&[], hold)
+        let environment = |dir: &Path| hold(dir).map(|hold| ("NEPHO_HOLD", hold));
+        Self::begin(&[], |dir| environment(dir).into_iter().collect())
     }
 
-    fn begin(options: &[&str], hold: impl Fn(&Path) -> Option<String>) -> Self {
+    /// With this library before all others.
+    pub(crate) fn start_preloaded(library: &Path) -> Self {
+        let library = library.display().to_string();
+        Self::begin(&[], |_| vec![("LD_PRELOAD", library.clone())])
+    }
+
+    fn begin(options: &[&str], environment: impl Fn(&Path) -> Vec<(&'static str, String)>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("nepho-it-")
             .tempdir()
@@ -67,9 +74,7 @@ impl Site {
             .arg(dir.path().join("controller"));
         controller.args(["--enrolment", "127.0.0.1:0", "--sessions", "127.0.0.1:0"]);
         controller.args(options);
-        if let Some(hold) = hold(dir.path()) {
-            controller.env("NEPHO_HOLD", hold);
-        }
+        controller.envs(environment(dir.path()));
         let mut controller = Running::start(&mut controller, dir.path(), "controller");
         let (enrolment, sessions) = eventually("the controller listens", || {
             assert!(controller.is_alive(), "{}", controller.errors());

@@ -130,3 +130,54 @@ fn an_agent_that_stood_still_is_waited_for_when_the_scenario_says_so_and_named()
         "{agent:?}"
     );
 }
+
+/// The host is not asleep, its clocks go on: what was due and not sent is counted as such. A real
+/// suspend can't be made here, and a time namespace sets its clocks once; the fleet simulation sleeps.
+#[test]
+fn an_agent_that_stood_still_for_three_seconds_does_not_pass_what_it_did_not_send() {
+    let _took = took("an agent stopped for 3 s");
+    let site = Site::start();
+    let dir = site.dir().to_owned();
+    let _services = services(&dir, "8s", "");
+    let _other = site.agent(&Place::new("b-1", "b"));
+    let frozen = site.agent(&Place::new("a-1", "a"));
+    let measure = |out: &str, stop: bool| {
+        let name = format!("run-{out}");
+        let mut run = site.nepho(&["run", "s.yaml", "--anyway", "--out", out]);
+        let run = Running::start(&mut run, &dir, &name);
+        if stop {
+            eventually("the stage is under way", || {
+                let log = std::fs::read_to_string(dir.join(format!("{name}.stderr")));
+                log.unwrap_or_default()
+                    .contains("stage only starts")
+                    .then_some(())
+            });
+            // The start is a second after it is told.
+            std::thread::sleep(Duration::from_secs(2));
+            frozen.signal(Signal::STOP);
+            std::thread::sleep(Duration::from_secs(3));
+            frozen.signal(Signal::CONT);
+        }
+        let said = run.said(Duration::from_secs(80));
+        (report(&dir.join(out)), said)
+    };
+    // The control: the same without it.
+    let (sound, said) = measure("sound", false);
+    assert_eq!(sound.verdict, Verdict::Pass, "{said:?}");
+    let (stopped, said) = measure("stopped", true);
+    assert_eq!(stopped.verdict, Verdict::Inconclusive, "{said:?}");
+    assert!(stopped.agents.iter().all(|one| one.lost.is_empty()));
+    for finding in &stopped.findings {
+        let of_frozen = finding.agents.iter().any(|agent| agent.as_str() == "a-1");
+        let expected = if of_frozen {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Pass
+        };
+        assert_eq!(finding.verdict, expected, "{finding:?}");
+        if of_frozen {
+            let cause = finding.cause.as_ref().unwrap();
+            assert!(cause.contains("were due and not sent"), "{cause}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use nepho_common::id::Seq;
+use nepho_controller::driver::Failure;
 use nepho_proto::session::ControllerMessage;
 use tonic::Code;
 
@@ -66,6 +67,38 @@ async fn delivers(era: &str) {
         let ack = nepho_proto::session::ack_from_bytes(&ack).unwrap();
         assert_eq!(ack.seq, Seq(1), "{era}");
     }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn results_of_a_run_that_nobody_began_are_kept_and_make_no_run() {
+    let site = Site::start().await;
+    let held = site.agent("vm-1").await;
+    let channel = channel(site.knock(&held).await).await;
+    let first = [recorded("0.1.0", "record")];
+    let mut results = open(channel, "Results", first).await.unwrap();
+    let ack = results.next().await.unwrap().unwrap();
+    assert_eq!(
+        nepho_proto::session::ack_from_bytes(&ack).unwrap().seq,
+        Seq(1)
+    );
+    let site = site.restart().await;
+    let handle = &site.controller.handle;
+    assert_eq!(handle.runs().await.unwrap(), []);
+    let run = "2026-11-23-04-50-smoke".parse().unwrap();
+    assert!(matches!(
+        handle.report(&run, None).await,
+        Err(Failure::NoSuchRun(_))
+    ));
+    // Acknowledged is kept: the agent's spool is known to have it.
+    let spools = handle.agent("vm-1".parse().unwrap()).await.unwrap().spools;
+    assert_eq!(
+        spools
+            .iter()
+            .map(|spool| spool.committed)
+            .collect::<Vec<_>>(),
+        [Seq(1)]
+    );
     site.end().await;
 }
 

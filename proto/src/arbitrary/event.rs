@@ -2,12 +2,13 @@
 
 use nepho_common::{
     control::{Host, Refusal, StopMode},
-    event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
-    id::{Fence, PlanId},
+    event::{ClockJump, Event, Known, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
+    id::{Fence, PlanId, SpoolId},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, WallMillis},
 };
 use proptest::{
     collection::{btree_map, btree_set, vec},
+    option,
     prelude::*,
     sample::select,
 };
@@ -44,10 +45,33 @@ pub(crate) fn refusal() -> impl Strategy<Value = Refusal> {
 }
 
 prop_compose! {
-    fn start_order()(at in mono(), a in any::<i64>(), b in any::<i64>(), round_trip in span())
-    -> StartOrder {
-        let offset = ClockOffset { lo: a.min(b), hi: a.max(b) };
-        StartOrder { at, offset, round_trip }
+    pub(crate) fn host_clock()(
+        synchronised in any::<bool>(), max_error in span(), estimated_error in span(),
+    ) -> HostClock {
+        HostClock { synchronised, max_error, estimated_error }
+    }
+}
+
+prop_compose! {
+    fn range()(a in any::<i64>(), b in any::<i64>()) -> ClockOffset {
+        ClockOffset { lo: a.min(b), hi: a.max(b) }
+    }
+}
+
+prop_compose! {
+    fn start_order()(
+        at in mono(), offset in range(), round_trip in span(), measured in option::of(range()),
+    ) -> StartOrder {
+        StartOrder { at, offset, round_trip, measured }
+    }
+}
+
+prop_compose! {
+    fn known()(
+        agent in name(), spool in any::<[u8; 16]>(), ends in vec((seq(), seq()), 0..4),
+    ) -> Known {
+        let ranges = ends.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+        Known { agent, spool: SpoolId::new(spool), ranges }
     }
 }
 
@@ -72,14 +96,21 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
                 longest,
             }
         }),
-        span().prop_map(|suspended| What::EpochOpened { suspended }),
-        (any::<bool>(), span(), span()).prop_map(|(synchronised, max_error, estimated_error)| {
-            What::HostClock(HostClock {
-                synchronised,
-                max_error,
-                estimated_error,
-            })
-        }),
+        (span(), option::of(mono()))
+            .prop_map(|(suspended, awake)| What::EpochOpened { suspended, awake }),
+        (
+            name(),
+            select([Shortage::Disk, Shortage::Quota].as_slice()),
+            span(),
+            span()
+        )
+            .prop_map(|(stage, why, waited, longest)| What::SpoolFull {
+                stage,
+                why,
+                waited,
+                longest
+            }),
+        host_clock().prop_map(What::HostClock),
         (seq(), seq()).prop_map(|(one, other)| What::Gap {
             from: one.min(other),
             to: one.max(other)
@@ -100,7 +131,18 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
         text().prop_map(RunEnd::Failed),
     ];
     prop_oneof![
-        (name(), run_time()).prop_map(|(agent, at)| What::ClockDisturbed { agent, at }),
+        (name(), run_time(), option::of((run_time(), range()))).prop_map(|(agent, at, jump)| {
+            let jump = jump.map(|(since, moved)| ClockJump { since, moved });
+            What::ClockDisturbed { agent, at, jump }
+        }),
+        (name(), run_time(), range(), range()).prop_map(|(agent, at, claimed, measured)| {
+            What::HostClockRejected {
+                agent,
+                at,
+                claimed,
+                measured,
+            }
+        }),
         (digest(), host()).prop_map(|(plan, host)| What::RunStarted {
             plan: PlanId(plan),
             host
@@ -148,6 +190,8 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
         (stop(), text()).prop_map(|(mode, by)| What::StopRequested { mode, by }),
         (name(), text()).prop_map(|(agent, why)| What::RecordRefused { agent, why }),
         end.prop_map(|how| What::RunEnded { how }),
+        (1u32.., vec(known(), 0..4))
+            .prop_map(|(revision, known)| What::Reported { revision, known }),
     ]
 }
 

@@ -6,7 +6,7 @@ use nepho_common::{
     plan::{
         Act, AssignedStage, AssignedStep, Assignment, Check, HttpCheck, Probe, Target, TcpCheck,
     },
-    time::{ClockEpoch, Mono, Nanos},
+    time::{ClockEpoch, HostWall, Mono, Nanos},
 };
 use proptest::{
     collection::{btree_set, vec},
@@ -15,7 +15,7 @@ use proptest::{
 
 use super::{
     attempt, digest,
-    event::{host, refusal, stop},
+    event::{host, host_clock, refusal, stop},
     instance, name, operation, run_time, seq, span, spool, text,
 };
 use crate::{
@@ -164,9 +164,11 @@ prop_compose! {
         (id, t1, t2, t3) in any::<(u64, u64, u64, u64)>(),
         epoch in any::<u32>(), runs in vec(status(), 0..4),
         policy in proptest::option::of(policy()),
+        wall in proptest::option::of((host_clock(), any::<i64>())),
     ) -> Pong {
         let (t1, t2, t3) = (Mono(t1), Mono(t2), Mono(t3));
-        Pong { id, t1, t2, t3, epoch: ClockEpoch(epoch), runs, policy }
+        let wall = wall.map(|(clock, ahead)| HostWall { clock, ahead });
+        Pong { id, t1, t2, t3, epoch: ClockEpoch(epoch), runs, policy, wall }
     }
 }
 

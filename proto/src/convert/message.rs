@@ -167,6 +167,11 @@ impl TryFrom<wire::Pong> for Pong {
                 .map(TryInto::try_into)
                 .transpose()
                 .within("policy")?,
+            wall: wire
+                .wall
+                .map(TryInto::try_into)
+                .transpose()
+                .within("wall")?,
         })
     }
 }
@@ -181,6 +186,7 @@ impl From<&Pong> for wire::Pong {
             epoch: pong.epoch.0,
             runs: pong.runs.iter().map(Into::into).collect(),
             policy: pong.policy.as_ref().map(Into::into),
+            wall: pong.wall.map(Into::into),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod assignment;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod enrolment;
 pub(crate) mod event;

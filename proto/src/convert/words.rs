@@ -2,6 +2,7 @@
 
 use nepho_common::{
     control::StopMode,
+    event::Shortage,
     journal::RecordKind,
     recording::{Metric, Outcome, Unit},
 };
@@ -38,6 +39,7 @@ words!(Metric: ResponseTime, ServiceTime, SendLag, PoolWait, Resolve, Connect, H
 words!(Unit: Count, Bytes, Nanoseconds, Ratio, PerSecond, BytesPerSecond);
 words!(RecordKind: Events, Recordings, Gauges, Traces, Exhibits, Seal);
 words!(StopMode: Stop, Abort);
+words!(Shortage: Disk, Quota);
 
 #[cfg(test)]
 mod tests {
@@ -74,5 +76,6 @@ mod tests {
         holds::<wire::Unit, _>(&Unit::ALL);
         holds::<wire::RecordKind, _>(&RecordKind::ALL);
         holds::<wire::StopMode, _>(&[StopMode::Stop, StopMode::Abort]);
+        holds::<wire::Shortage, _>(&[Shortage::Disk, Shortage::Quota]);
     }
 }

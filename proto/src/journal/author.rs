@@ -41,9 +41,11 @@ const fn is_controllers(what: &What) -> bool {
         | What::Missed { .. }
         | What::EpochOpened { .. }
         | What::HostClock(_)
+        | What::SpoolFull { .. }
         | What::Gap { .. } => false,
         What::RunStarted { .. }
         | What::ClockDisturbed { .. }
+        | What::HostClockRejected { .. }
         | What::AgentJoined { .. }
         | What::AgentRefused { .. }
         | What::StageOrdered { .. }
@@ -54,7 +56,8 @@ const fn is_controllers(what: &What) -> bool {
         | What::StageSkipped { .. }
         | What::StopRequested { .. }
         | What::RecordRefused { .. }
-        | What::RunEnded { .. } => true,
+        | What::RunEnded { .. }
+        | What::Reported { .. } => true,
     }
 }
 

@@ -3,7 +3,7 @@
 use nepho_common::{
     control::{Command, Hello, PolicyReport, Status},
     id::{AgentId, RunKey, Seq, SpoolId},
-    time::{ClockEpoch, Mono, Nanos},
+    time::{ClockEpoch, HostWall, Mono, Nanos},
 };
 
 use crate::bad::BadMessage;
@@ -85,6 +85,9 @@ pub struct Pong {
     pub runs: Vec<Status>,
     /// When it is another one than this session was told of before.
     pub policy: Option<PolicyReport>,
+    /// What its host says of its wall clock; `None` where it says nothing, or from a release that
+    /// does not ask it.
+    pub wall: Option<HostWall>,
 }
 
 /// Everything of this spool up to `seq` has been committed by the store.

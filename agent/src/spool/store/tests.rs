@@ -250,3 +250,52 @@ fn a_spool_that_is_as_large_as_it_may_be_takes_nothing_until_something_went() {
     store.acknowledged(Seq(n));
     assert_eq!(store.append(&draft(100)).unwrap(), Seq(n + 1));
 }
+
+/// A disk that takes every write, says `EINVAL` to every sync, and keeps nothing: what a page cache
+/// does whose pages the kernel drops after an error.
+fn forgetful() -> File {
+    let null = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null");
+    null.unwrap()
+}
+
+/// One segment for all.
+fn large(dir: &TempDir) -> Store {
+    open_with(dir, 1 << 16, 1 << 20)
+}
+
+#[test]
+fn what_was_written_before_a_failed_sync_is_not_trusted_when_a_later_one_would_succeed() {
+    let dir = TempDir::new().unwrap();
+    let mut store = large(&dir);
+    append(&mut store, 1..=5);
+    store.sync().unwrap();
+    let sound = store.tail.replace(forgetful()).unwrap();
+    append(&mut store, 6..=9);
+    assert!(store.sync().is_err());
+    assert_eq!(store.standing().written, Seq(5));
+    assert_eq!(store.read(Seq(6)), None, "what is not safe is not sent");
+    store.roll_back();
+    assert!(store.tail.is_none(), "that file is not written to again");
+    append(&mut store, 106..=109);
+    store.sync().unwrap();
+    drop(store);
+    let mut store = large(&dir);
+    assert_eq!((store.last(), store.standing().damaged), (Seq(9), 0));
+    assert_eq!(store.read(Seq(6)).unwrap().payload, draft(106).payload);
+
+    // Control: whoever syncs again instead and goes on believes in records that are nowhere.
+    let dir = TempDir::new().unwrap();
+    let mut store = large(&dir);
+    append(&mut store, 1..=5);
+    store.sync().unwrap();
+    let true_tail = store.tail.replace(forgetful());
+    append(&mut store, 6..=9);
+    assert!(store.sync().is_err());
+    store.tail = true_tail;
+    store.sync().unwrap();
+    drop((store, sound));
+    assert_eq!(large(&dir).last(), Seq(5));
+}

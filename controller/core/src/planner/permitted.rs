@@ -35,6 +35,9 @@ pub struct BlastRadius {
     pub used: u64,
 }
 
+/// Rules of one agent that are told in full: a wrong policy is against every target alike.
+const DENIALS_SHOWN: usize = 10;
+
 /// What the agents' policies say to a plan.
 #[derive(Debug, Default)]
 pub(super) struct Permitted {
@@ -64,20 +67,20 @@ pub(super) fn judge(plan: &Plan, inventory: &Inventory) -> Result<Permitted, Vec
             Some(Known::Newer) | None => blast.unknown += 1,
         }
     }
-    let mut refusals = Vec::new();
+    let mut against = Vec::new();
     for agent in plan.agents.keys() {
         let assignment = plan.slice(agent).expect("it is one of the plan's agents");
         blast.used = blast.used.saturating_add(peak_rate(&assignment));
         let available = inventory.agents.get(agent);
         let report = available.and_then(|available| available.policy.as_ref());
-        refusals.extend(refusal(agent, report, &assignment));
+        against.extend(refusals(agent, report, &assignment));
         permitted.policies.insert(agent.clone(), in_a_word(report));
         permitted.notes.extend(note(agent, report));
     }
-    if refusals.is_empty() {
+    if against.is_empty() {
         Ok(permitted)
     } else {
-        Err(refusals)
+        Err(against)
     }
 }
 
@@ -126,44 +129,59 @@ fn note(agent: &AgentId, report: Option<&PolicyReport>) -> Option<String> {
     }
 }
 
-fn refusal(
+/// Everything that is against it; a fleet that is forbidden whole is told in a few sentences.
+fn refusals(
     agent: &AgentId,
     report: Option<&PolicyReport>,
     assignment: &Assignment,
-) -> Option<String> {
+) -> Vec<String> {
     match report.map(Known::of) {
-        Some(Known::Refusing(why)) => Some(format!("agent {agent} refuses all work: {why}")),
+        Some(Known::Refusing(why)) => vec![format!("agent {agent} refuses all work: {why}")],
         Some(Known::Policy(policy, doors)) => {
-            let rule = policy.admits(assignment, doors).err()?;
-            let remedy = match rule {
-                Denied::BuiltIn { .. } | Denied::Controller(_) => {
-                    "correct its address in the fleet file, or leave it out of the step's `to`"
-                }
-                Denied::Action(_)
-                | Denied::Target(_)
-                | Denied::Endpoint { .. }
-                | Denied::Secret { .. }
-                | Denied::Reference { .. }
-                | Denied::Rate { .. }
-                | Denied::Connections { .. }
-                | Denied::Lasts { .. }
-                | Denied::Now { .. } => {
-                    "whoever owns its host may change its policy.yaml and send the agent SIGHUP"
-                }
-            };
-            Some(format!(
-                "the policy of agent {agent} forbids it: {rule}; {remedy}"
-            ))
+            let denials = policy.denials(assignment, doors);
+            let shown = denials.iter().take(DENIALS_SHOWN).map(|rule| {
+                format!(
+                    "the policy of agent {agent} forbids it: {rule}; {}",
+                    remedy(rule)
+                )
+            });
+            let more = denials.len().saturating_sub(DENIALS_SHOWN);
+            let more = (more > 0).then(|| {
+                format!("the policy of agent {agent} forbids {more} more parts of the plan")
+            });
+            shown.chain(more).collect()
         }
         // What we can't read the agent judges itself when the run is prepared.
-        Some(Known::Newer) => None,
+        Some(Known::Newer) => Vec::new(),
         // An agent without a policy would send the reference instead of the secret.
         None => {
-            let secret = references(assignment).into_iter().next()?;
-            Some(format!(
-                "agent {agent} is too old to tell its policy, so it can't be given secret \
-                 {secret}; upgrade it"
-            ))
+            let secrets = references(assignment).into_iter();
+            let refusal = |secret| {
+                format!(
+                    "agent {agent} is too old to tell its policy, so it can't be given secret \
+                     {secret}; upgrade it"
+                )
+            };
+            secrets.map(refusal).collect()
+        }
+    }
+}
+
+const fn remedy(rule: &Denied) -> &'static str {
+    match rule {
+        Denied::BuiltIn { .. } | Denied::Controller(_) => {
+            "correct its address in the fleet file, or leave it out of the step's `to`"
+        }
+        Denied::Action(_)
+        | Denied::Target(_)
+        | Denied::Endpoint { .. }
+        | Denied::Secret { .. }
+        | Denied::Reference { .. }
+        | Denied::Rate { .. }
+        | Denied::Connections { .. }
+        | Denied::Lasts { .. }
+        | Denied::Now { .. } => {
+            "whoever owns its host may change its policy.yaml and send the agent SIGHUP"
         }
     }
 }

@@ -252,6 +252,17 @@ fn what_an_agent_will_refuse_is_said_before_anything_runs() {
         "{told}"
     );
     assert!(told.contains("may change its policy.yaml"), "{told}");
+    // Whoever corrects one learns of the others at once.
+    let mut several = policy();
+    several.targets.clear();
+    several.limits.stage_seconds = 1;
+    let told = refused(PolicyReport::of(&several, Vec::new()));
+    for rule in [
+        "stage one lasts 10s, `limits.stage-seconds` is 1",
+        "is not in `targets`",
+    ] {
+        assert_eq!(told.matches(rule).count(), 1, "{rule}: {told}");
+    }
     let doors = vec!["10.0.0.1:80".to_owned().try_into().unwrap()];
     let told = refused(PolicyReport::of(&policy(), doors));
     assert!(

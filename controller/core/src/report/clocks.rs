@@ -34,6 +34,10 @@ pub(super) struct Clocks {
 
 impl Clocks {
     pub(super) fn note(&mut self, author: &AgentId, event: &Event) {
+        // What a spool says of itself has no stamps.
+        if matches!(event.what, What::Gap { .. } | What::SpoolFull { .. }) {
+            return;
+        }
         let stamps = self.stamps.entry(author.clone()).or_default();
         stamps.insert((event.epoch, event.at, event.wall));
         if let What::HostClock(clock) = event.what {

@@ -181,6 +181,9 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         What::EpochOpened { .. }
         | What::HostClock(_)
         | What::ClockDisturbed { .. }
+        | What::HostClockRejected { .. }
+        // The spool says it of what it holds, and no seal counts it.
+        | What::SpoolFull { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
@@ -190,7 +193,8 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::ControllerReturned { .. }
         | What::StopRequested { .. }
         | What::RecordRefused { .. }
-        | What::RunEnded { .. } => None,
+        | What::RunEnded { .. }
+        | What::Reported { .. } => None,
     }
 }
 

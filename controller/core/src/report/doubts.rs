@@ -52,8 +52,12 @@ pub enum Code {
     Clock,
     /// A wall clock is off, or was set in the middle of the run.
     WallClock,
+    /// What hosts say of their clocks contradicts what was measured.
+    HostClock,
     /// An agent lost records before they were stored.
     Gap,
+    /// An agent's spool was full, and its results are divided less finely.
+    Coarse,
     /// Requests that were due were not sent.
     NotSent,
     /// A finding passed although something of it is missing.
@@ -90,7 +94,9 @@ impl Code {
             Self::Suspended => "suspended",
             Self::Clock => "clock",
             Self::WallClock => "wall-clock",
+            Self::HostClock => "host-clock",
             Self::Gap => "gap",
+            Self::Coarse => "coarse",
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
@@ -119,7 +125,9 @@ impl Code {
             | Self::Suspended
             | Self::Clock
             | Self::WallClock
+            | Self::HostClock
             | Self::Gap
+            | Self::Coarse
             | Self::NotSent
             | Self::PassedWithout
             | Self::NoPath
@@ -129,7 +137,7 @@ impl Code {
 }
 
 /// Doubts under way: for each kind and subject how often, and one example.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Doubts(BTreeMap<(Code, String), (u64, String)>);
 
 impl Doubts {

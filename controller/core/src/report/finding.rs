@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     event::{RunEnd, Skip},
+    id::AgentId,
     plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep},
 };
 
@@ -12,6 +13,7 @@ use super::{
     coverage::Proof,
     doubts::{Code, Doubts},
     fold::Folded,
+    measured::Measurements,
     missing,
     model::{Finding, Observed, Priority, Verdict},
     sample::Sample,
@@ -132,16 +134,29 @@ impl Place<'_> {
     }
 
     fn judge_tuple(&self, step: &PlannedStep, tuple: &Tuple<'_>, doubts: &mut Doubts) -> Finding {
-        let measurements = &self.folded.measurements;
-        let paths = tuple.paths.iter().copied();
-        let sample = Sample::of(measurements, self.stage, step, paths);
+        let mut measurements = &self.folded.measurements;
+        let sample_of = |from| Sample::of(from, self.stage, step, tuple.paths.iter().copied());
+        let mut sample = sample_of(measurements);
         if sample.samples().planned == 0 {
             return self.unmeasured(tuple, Verdict::NotRun, Some(self.nothing_planned(&sample)));
         }
         let mut judged = verdict::judge(&self.expectation.judge, &sample);
         let spoiled = self.spoiled(&sample);
+        let disturbed = self.disturbed(&sample);
         let mut finding = self.unmeasured(tuple, judged.verdict, None);
-        if judged.verdict == Verdict::Pass && !spoiled.is_empty() {
+        if let Some(sound) = self.folded.sound.as_ref().filter(|_| disturbed.is_some()) {
+            // What was over before is enough to fail, however good the rest may have been.
+            let before = sample_of(sound);
+            let again = verdict::judge(&self.expectation.judge, &before);
+            if again.verdict == Verdict::Fail {
+                (measurements, sample, judged) = (sound, before, again);
+            } else {
+                judged.verdict = Verdict::Inconclusive;
+            }
+        }
+        if judged.verdict == Verdict::Inconclusive && disturbed.is_some() {
+            put(&mut finding, disturbed);
+        } else if judged.verdict == Verdict::Pass && !spoiled.is_empty() {
             judged.verdict = Verdict::Inconclusive;
             let remedy = "Look at the journal of that agent, then run it again.";
             put(
@@ -149,7 +164,10 @@ impl Place<'_> {
                 Some(Cause::new(Priority::Medium, spoiled, remedy)),
             );
         } else {
-            put(&mut finding, self.cause(step, &sample, &judged));
+            put(
+                &mut finding,
+                self.cause(measurements, step, &sample, &judged),
+            );
         }
         finding.verdict = judged.verdict;
         finding.samples = sample.samples();
@@ -244,7 +262,34 @@ impl Place<'_> {
         why.join(" ")
     }
 
-    fn cause(&self, step: &PlannedStep, sample: &Sample<'_>, judged: &Judged) -> Option<Cause> {
+    /// Whose clock stood still while the stage ran: what it saw from then on is nothing to judge by.
+    fn disturbed(&self, sample: &Sample<'_>) -> Option<Cause> {
+        let story = &self.folded.story;
+        let of = |agent: &AgentId| {
+            let spoilt = story.disturbed.spoilt(story, self.stage, agent)?;
+            Some((agent.to_string(), spoilt.why))
+        };
+        let found: Vec<_> = sample.agents().iter().filter_map(of).collect();
+        let (first, _) = found.first()?;
+        let remedy = format!(
+            "Keep the host of {first} from sleeping or being paused while it measures, then run it \
+             again."
+        );
+        let why = found.iter().map(|(agent, why)| format!("{agent}: {why}."));
+        let text = format!(
+            "What was measured can't be judged by. {}",
+            why.collect::<Vec<_>>().join(" ")
+        );
+        Some(Cause::new(Priority::Medium, text, remedy))
+    }
+
+    fn cause(
+        &self,
+        measurements: &Measurements,
+        step: &PlannedStep,
+        sample: &Sample<'_>,
+        judged: &Judged,
+    ) -> Option<Cause> {
         let folded = self.folded;
         let medium = Priority::Medium;
         Some(match judged.ground {
@@ -252,7 +297,7 @@ impl Place<'_> {
             Ground::Failures | Ground::NothingSucceeded => {
                 let mut cause = Failures {
                     plan: self.plan,
-                    measurements: &folded.measurements,
+                    measurements,
                     stage: self.stage,
                     step,
                 }
@@ -268,7 +313,7 @@ impl Place<'_> {
                 } else {
                     "faster"
                 };
-                let slowest = slowest(self.plan, &folded.measurements, self.stage, step, sample);
+                let slowest = slowest(self.plan, measurements, self.stage, step, sample);
                 Cause::new(
                     medium,
                     format!("It is {word} than expected. {slowest}."),

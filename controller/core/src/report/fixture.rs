@@ -17,6 +17,7 @@ use nepho_common::{
 };
 
 use super::{
+    Unread,
     model::{Code, Finding, Report},
     report,
 };
@@ -236,10 +237,15 @@ impl Author {
     }
 
     pub(super) fn say(&mut self, what: What) {
+        self.say_at(Mono(self.seq.0), what);
+    }
+
+    pub(super) fn say_at(&mut self, at: Mono, what: What) {
+        let passed = i64::try_from(at.0 / 1_000_000).unwrap();
         self.write(Body::Events(vec![Event {
-            at: Mono(self.seq.0),
+            at,
             epoch: ClockEpoch(0),
-            wall: WallMillis(1_795_393_620_000),
+            wall: WallMillis(1_795_393_620_000 + passed),
             what,
         }]));
     }
@@ -255,6 +261,11 @@ pub(super) fn host(name: &str) -> Host {
         memory: 4 << 30,
         version: "0.1.0".to_owned(),
     }
+}
+
+/// An instant of the run on everybody's clock, which began long before.
+pub(super) fn on_clocks(at: RunTime) -> Mono {
+    Mono(10_000_000_000).shifted(at.0)
 }
 
 /// When a stage of the fixture starts, in run time.
@@ -301,20 +312,24 @@ pub(super) fn controller(plan: &Plan, end: Option<RunEnd>) -> Vec<Entry> {
         });
     }
     for stage in &plan.stages {
+        let at_run = start_of(plan, &stage.name);
+        let at = on_clocks(at_run);
         let order = StartOrder {
-            at: Mono(1_000_000),
+            at,
             offset: ClockOffset {
                 lo: -40_000,
                 hi: 40_000,
             },
             round_trip: Nanos(80_000),
+            measured: None,
         };
-        author.say(What::StageOrdered {
+        let ordered = What::StageOrdered {
             stage: stage.name.clone(),
-            at_run: start_of(plan, &stage.name),
-            at: Mono(1_000_000),
+            at_run,
+            at,
             agents: ENVIRONMENTS.map(|name| (agent(name), order)).into(),
-        });
+        };
+        author.say_at(at.shifted(-1_000_000_000), ordered);
         author.say(What::StageCollected {
             stage: stage.name.clone(),
             missing: Vec::new(),
@@ -335,11 +350,14 @@ fn measure(
 ) {
     let began = author.entries.len();
     let start = start_of(plan, &stage.name);
-    author.say(What::StageStarted {
+    let planned = on_clocks(start);
+    let actual = planned.plus(Nanos(120_000));
+    let started = What::StageStarted {
         stage: stage.name.clone(),
-        planned: Mono(1_000_000),
-        actual: Mono(1_120_000),
-    });
+        planned,
+        actual,
+    };
+    author.say_at(actual, started);
     let Act::Probe(probe) = &stage.steps[0].act;
     let half = Nanos(stage.lasts.0 / 2);
     let mut samples: BTreeMap<Series, u64> = BTreeMap::new();
@@ -391,11 +409,13 @@ fn measure(
             series.into_iter().map(recording).collect(),
         ));
     }
-    author.say(What::StageEnded {
+    let end = start.plus(stage.lasts);
+    let ended = What::StageEnded {
         stage: stage.name.clone(),
-        at: start.plus(stage.lasts),
+        at: end,
         how: StageEnd::Completed,
-    });
+    };
+    author.say_at(on_clocks(end), ended);
     let mut records: BTreeMap<RecordKind, u64> = BTreeMap::new();
     for entry in &author.entries[began..] {
         let speaks = match &entry.body {
@@ -447,6 +467,13 @@ const LAST_HEARD: u64 = 7;
 
 /// A run with something of everything: a target that refuses, missing answers, a lost agent.
 pub(super) fn eventful() -> Vec<Entry> {
+    let mut entries = whole();
+    entries.retain(|entry| !is_late(entry));
+    entries
+}
+
+/// Of [`eventful`] with everything that the lost agent wrote after it was last heard of.
+pub(super) fn whole() -> Vec<Entry> {
     let mut entries = journal(&plan(), |ask| {
         if ask.is("local", "tencent/dao-api/1") {
             return ended(Outcome::Refused, 1);
@@ -456,10 +483,6 @@ pub(super) fn eventful() -> Vec<Entry> {
         }
         good(ask)
     });
-    entries.retain(|entry| {
-        let late = entry.key.agent == agent("aliyun") && entry.key.seq.0 > LAST_HEARD;
-        !late
-    });
     let mut author = Author::new(AgentId::controller(), 99);
     author.say(What::AgentLost {
         agent: agent("aliyun"),
@@ -468,6 +491,21 @@ pub(super) fn eventful() -> Vec<Entry> {
     });
     entries.extend(author.entries);
     entries
+}
+
+/// A record of `agent-local` that could not be read.
+pub(super) fn unread(why: &str) -> Unread {
+    let key = RecordKey {
+        agent: agent("local"),
+        spool: SpoolId::new([9; 16]),
+        seq: Seq(9),
+    };
+    let why = why.to_owned();
+    Unread { key, why }
+}
+
+pub(super) fn is_late(entry: &Entry) -> bool {
+    entry.key.agent == agent("aliyun") && entry.key.seq.0 > LAST_HEARD
 }
 
 pub(super) fn of(entries: Vec<Entry>) -> Report {

@@ -7,10 +7,11 @@ use nepho_common::{
     id::{AgentId, Attempt, RunId},
     journal::{Body, Entry, RecordKey, RecordKind},
     plan::Plan,
-    recording::Exhibit,
+    recording::{Exhibit, Recording},
 };
 
 use super::{
+    Unread,
     coverage::{Coverages, Proofs},
     doubts::{Code, Doubts},
     measured::Measurements,
@@ -25,6 +26,8 @@ pub(super) struct Folded {
     pub(super) plan: Option<Plan>,
     pub(super) story: Story,
     pub(super) measurements: Measurements,
+    /// The same without what clocks that stood still have spoilt; `None` when none did.
+    pub(super) sound: Option<Measurements>,
     pub(super) proofs: Proofs,
     /// How many records of each kind each author has.
     pub(super) records: BTreeMap<AgentId, BTreeMap<RecordKind, u64>>,
@@ -33,16 +36,55 @@ pub(super) struct Folded {
     pub(super) doubts: Doubts,
 }
 
-pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String>) -> Folded {
-    let mut folded = Folded::default();
-    // An export may hold a record twice, so reasons are a set like the records themselves.
-    for why in refused.into_iter().collect::<BTreeSet<_>>() {
-        let text = format!("a record could not be read: {why}");
-        folded.doubts.add(Code::Unreadable, "", text);
-    }
-    let set = unique(entries, &mut folded);
-    let mine = of_one_run(set, &mut folded);
+/// The records of one run, each once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gathered {
+    pub(super) entries: Vec<Entry>,
+    /// Those that could not be read.
+    pub(super) unread: BTreeSet<Unread>,
+    run: Option<RunId>,
+    attempt: Option<Attempt>,
+    contested: BTreeSet<AgentId>,
+    doubts: Doubts,
+}
 
+/// Finds the run that these records tell of, and what belongs to it.
+pub(super) fn gather(
+    entries: impl IntoIterator<Item = Entry>,
+    unread: impl IntoIterator<Item = Unread>,
+) -> Gathered {
+    let mut gathered = Gathered {
+        // An export may hold a record twice, so these are a set like the records themselves.
+        unread: unread.into_iter().collect(),
+        ..Gathered::default()
+    };
+    let set = unique(entries, &mut gathered);
+    gathered.entries = of_one_run(set, &mut gathered);
+    gathered
+}
+
+pub(super) fn fold(gathered: Gathered) -> Folded {
+    let Gathered {
+        entries,
+        unread,
+        run,
+        attempt,
+        contested,
+        mut doubts,
+    } = gathered;
+    for Unread { key, why } in unread {
+        let RecordKey { agent, spool, seq } = key;
+        let text = format!("a record could not be read: {agent} {spool}/{seq}: {why}");
+        doubts.add(Code::Unreadable, "", text);
+    }
+    let mut folded = Folded {
+        run,
+        attempt,
+        contested,
+        doubts,
+        ..Folded::default()
+    };
+    let mine = entries;
     let mut coverages = Coverages::of(&mine);
     let mut exhibits = Vec::new();
     let mut rest = Vec::new();
@@ -67,22 +109,55 @@ pub(super) fn fold(entries: impl IntoIterator<Item = Entry>, refused: Vec<String
         }
     }
     folded.story.doubt_gaps(&mut folded.doubts);
+    folded.story.doubt_full(&mut folded.doubts);
     folded.proofs = coverages.settle();
     let Folded { story, doubts, .. } = &mut folded;
     story.clocks.doubt(&story.ordered, doubts);
     folded.plan = plan(&exhibits, &mut folded);
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);
+        if folded.story.disturbed.any() {
+            let sound = sound(plan, &folded.story, &rest);
+            // What is to be doubted is doubted once, below.
+            let again = Measurements::gather(plan, identity, sound, &mut Doubts::default());
+            folded.sound = Some(again);
+        }
         folded.measurements = Measurements::gather(plan, identity, rest, &mut folded.doubts);
     }
     unfinished(&mut folded);
     folded
 }
 
+/// The recordings of which everything was over before a clock stood still.
+fn sound(
+    plan: &Plan,
+    story: &Story,
+    all: &[(RecordKey, Vec<Recording>)],
+) -> Vec<(RecordKey, Vec<Recording>)> {
+    let mut spoilt = BTreeMap::new();
+    for stage in &plan.stages {
+        for agent in plan.agents.keys() {
+            if let Some(found) = story.disturbed.spoilt(story, stage, agent) {
+                spoilt.insert((agent, &stage.name), (stage, found));
+            }
+        }
+    }
+    let is_sound = |recording: &&Recording| {
+        let of = (&recording.series.agent, &recording.series.stage);
+        let spoilt = spoilt.get(&of);
+        spoilt.is_none_or(|(stage, spoilt)| spoilt.leaves(stage, recording))
+    };
+    let of_record = |(key, recordings): &(RecordKey, Vec<Recording>)| {
+        let sound = recordings.iter().filter(is_sound).cloned().collect();
+        (key.clone(), sound)
+    };
+    all.iter().map(of_record).collect()
+}
+
 /// One entry for each key. Of two contents under one key the smaller is kept.
 fn unique(
     entries: impl IntoIterator<Item = Entry>,
-    folded: &mut Folded,
+    folded: &mut Gathered,
 ) -> BTreeMap<RecordKey, Entry> {
     let mut set: BTreeMap<RecordKey, Entry> = BTreeMap::new();
     let mut conflicts = BTreeSet::new();
@@ -114,7 +189,7 @@ fn unique(
 }
 
 /// The records of the run that the controller started, of its last try.
-fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Folded) -> Vec<Entry> {
+fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Gathered) -> Vec<Entry> {
     let mut starts: BTreeMap<RunId, Attempt> = BTreeMap::new();
     for entry in set.values().filter(|entry| starts_run(entry)) {
         let last = starts.entry(entry.run.clone()).or_insert(entry.attempt);

@@ -14,7 +14,7 @@ use super::{
     exit_code,
     fixture::{
         Ask, Author, agent, controller, ended, eventful, find, good, has, is_recording, journal,
-        of, plan, text, told, told_by,
+        of, plan, text, told, told_by, unread,
     },
     model::{Code, Report, Verdict},
     render::{json, markdown, terminal},
@@ -254,7 +254,7 @@ fn more_than_was_planned_is_nothing_to_trust() {
 
 #[test]
 fn one_unreadable_record_held_twice_is_one_doubt() {
-    let refused = |times: usize| vec!["record 9 of agent-local: bad kind".to_owned(); times];
+    let refused = |times: usize| vec![unread("bad kind"); times];
     assert_eq!(
         report(eventful(), refused(1)),
         report(eventful(), refused(3))
@@ -336,7 +336,7 @@ fn hostile_text_is_harmless_in_every_format() {
         mode: StopMode::Stop,
         by: evil.to_owned(),
     }));
-    let report = report(entries, vec![evil.repeat(10_000)]);
+    let report = report(entries, [unread(&evil.repeat(10_000))]);
     let page = markdown::render(&report);
     assert!(!page.contains("<script>") && !page.contains("\n# owned") && !page.contains("[x](j"));
     let json = json::render(&report);

@@ -16,16 +16,22 @@
 //! - `coverage`: seals against what is stored; `missing`: how much is missing, from whom, why.
 //! - `tuple` and `sample`: which findings the plan asks for, and the figures of each.
 //! - `verdict` and `stats`: the rules; `cause`: what is likely behind a verdict that is not a pass.
-//! - `finding`, `matrix`, `summary`: everything put together.
+//! - `finding`, `matrix`, `summary`: everything put together. `revision`: what late results change.
 //! - [`render`]: for machines, for managers, for the terminal. Total: an empty report renders.
 //!
 //! Deliberately absent: decoding (nepho-proto's), clocks, files.
 
-use nepho_common::{id::StageName, journal::Entry};
+use nepho_common::{
+    id::StageName,
+    journal::{Entry, RecordKey},
+};
 
 mod cause;
 mod clocks;
 mod coverage;
+mod disturbed;
+#[cfg(test)]
+mod doubted;
 mod doubts;
 mod finding;
 #[cfg(test)]
@@ -38,6 +44,7 @@ mod measured;
 mod missing;
 pub mod model;
 pub mod render;
+mod revision;
 #[cfg(test)]
 mod rules;
 mod sample;
@@ -48,14 +55,34 @@ pub(crate) mod tuple;
 mod verdict;
 
 pub use model::{Report, Verdict};
+pub use revision::{Revisions, known};
 
-/// The report of one run.
-///
-/// `refused` says of each record that could not be decoded which it was and what was wrong with it;
-/// equal texts count once.
+/// A record that could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unread {
+    /// Which.
+    pub key: RecordKey,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// The report of one run, as everything that is known of it says: its latest revision.
 #[must_use]
-pub fn report(entries: impl IntoIterator<Item = Entry>, refused: Vec<String>) -> Report {
-    summary::report(fold::fold(entries, refused))
+pub fn report(
+    entries: impl IntoIterator<Item = Entry>,
+    unread: impl IntoIterator<Item = Unread>,
+) -> Report {
+    revision::latest(fold::gather(entries, unread))
+}
+
+/// The report as it was in this revision; `None` when the journal has no such one.
+#[must_use]
+pub fn report_as_of(
+    revision: u32,
+    entries: impl IntoIterator<Item = Entry>,
+    unread: impl IntoIterator<Item = Unread>,
+) -> Option<Report> {
+    revision::as_of(revision, fold::gather(entries, unread))
 }
 
 /// The gate: the verdict over the findings of one stage whose expectation gates.
@@ -65,7 +92,7 @@ pub fn report(entries: impl IntoIterator<Item = Entry>, refused: Vec<String>) ->
 /// wait for. Without a readable plan, or if the plan has no such stage, it is [`Verdict::Error`].
 #[must_use]
 pub fn judge_stage(entries: impl IntoIterator<Item = Entry>, stage: &StageName) -> Verdict {
-    let folded = fold::fold(entries, Vec::new());
+    let folded = fold::fold(fold::gather(entries, []));
     let planned = folded
         .plan
         .as_ref()

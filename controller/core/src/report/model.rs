@@ -26,6 +26,9 @@ pub struct Report {
     pub run: Option<RunId>,
     /// The scenario; absent when there is no readable plan.
     pub scenario: Option<ScenarioName>,
+    /// Which revision of the report this is; absent while the run is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// The worst of everything in it.
     pub verdict: Verdict,
     /// How many findings have which verdict.
@@ -45,6 +48,47 @@ pub struct Report {
 impl Report {
     /// Names this format.
     pub const SCHEMA: &'static str = "nepho.report/v1";
+}
+
+/// A report is made when its run ends, and once more whenever results arrive after that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// From 1.
+    pub number: u32,
+    /// Whether the journal says which records it is made from. One that is not may still grow; it
+    /// is closed a few seconds after the last late record.
+    pub closed: bool,
+    /// How many records of whom arrived after the revision before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub late: BTreeMap<AgentId, u64>,
+    /// What the revision before said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Verdict>,
+    /// The findings that the late records changed, in the order of the plan, at most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_changes: u64,
+}
+
+/// A finding that late records changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its id.
+    pub finding: String,
+    /// The verdict of the revision before.
+    pub was: Verdict,
+    /// The verdict of this one.
+    pub is: Verdict,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Five verdicts, from good to bad: the worst wins.
@@ -295,6 +339,9 @@ pub struct StartQuality {
     pub bound_ns: Option<Nanos>,
     /// The shortest round trip behind that bound.
     pub round_trip_ns: Option<Nanos>,
+    /// The bound by the exchanges alone, when what both hosts know of their clocks narrowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchanged_ns: Option<Nanos>,
 }
 
 /// From where to where, for one step.

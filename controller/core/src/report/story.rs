@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     control::Host,
-    event::{Event, RunEnd, Skip, StageEnd, StartOrder, What},
+    event::{Event, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
     id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{Mono, Nanos, RunTime, WallMillis},
 };
 
 use super::{
     clocks::Clocks,
+    disturbed::Disturbances,
     doubts::{Code, Doubts},
     model::LostSpan,
+    revision::joined,
 };
 
 /// How many stretches of lost records a sentence names.
@@ -30,10 +32,14 @@ pub(super) struct Story {
     /// What agents say of their stages.
     pub(super) told: BTreeMap<(AgentId, StageName), Told>,
     pub(super) clocks: Clocks,
+    pub(super) disturbed: Disturbances,
     lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
     returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
     /// The records that each agent lost.
     gaps: BTreeMap<AgentId, BTreeSet<(Seq, Seq)>>,
+    /// Whose spool was full in which stage, the longest time for which it took nothing, and how long
+    /// the longest recording is that was made of others.
+    full: BTreeMap<(AgentId, StageName, Shortage), (Nanos, Nanos)>,
 }
 
 #[derive(Debug)]
@@ -52,6 +58,9 @@ pub(super) struct Joined {
 
 #[derive(Debug)]
 pub(super) struct Ordered {
+    /// On the controller's clock: when the start was chosen, and the start.
+    pub(super) said: Mono,
+    pub(super) at: Mono,
     pub(super) at_run: RunTime,
     pub(super) agents: BTreeMap<AgentId, StartOrder>,
 }
@@ -70,6 +79,7 @@ impl Story {
     /// Takes up one event of `author`. Called in the order of record keys.
     pub(super) fn tell(&mut self, author: &AgentId, event: Event, doubts: &mut Doubts) {
         self.clocks.note(author, &event);
+        self.disturbed.note(author, &event);
         if author.is_controller() {
             self.controller_says(event, doubts);
         } else {
@@ -112,10 +122,16 @@ impl Story {
             What::StageOrdered {
                 stage,
                 at_run,
+                at,
                 agents,
-                ..
             } => {
-                self.ordered.insert(stage, Ordered { at_run, agents });
+                let ordered = Ordered {
+                    said: event.at,
+                    at,
+                    at_run,
+                    agents,
+                };
+                self.ordered.insert(stage, ordered);
             }
             What::AgentLost {
                 agent,
@@ -134,12 +150,31 @@ impl Story {
                     .or_default()
                     .insert((at, restarted));
             }
-            What::ClockDisturbed { agent, at } => {
+            What::ClockDisturbed { agent, at, jump } => {
+                let when = jump.map_or_else(
+                    || format!("before {at}"),
+                    |jump| format!("between {} and {at}", jump.since),
+                );
                 let text = format!(
-                    "the clock of {agent} or of the controller was disturbed before {at}: their \
+                    "the clock of {agent} or of the controller was disturbed {when}: their \
                      exchanges contradict each other"
                 );
                 doubts.add(Code::Clock, agent, text);
+            }
+            What::HostClockRejected {
+                agent,
+                claimed,
+                measured,
+                ..
+            } => {
+                let apart = claimed.lo.saturating_sub(measured.hi);
+                let apart = apart.max(measured.lo.saturating_sub(claimed.hi));
+                let text = format!(
+                    "what the hosts of {agent} and of the controller say of their clocks is off by \
+                     at least {}: it was not believed. Look at both with chronyc tracking",
+                    Nanos(apart.unsigned_abs())
+                );
+                doubts.add(Code::HostClock, agent, text);
             }
             What::ControllerReturned { at, .. } => {
                 let text = format!("the controller was away and back at {at}");
@@ -158,11 +193,14 @@ impl Story {
                 doubts.add(Code::Unreadable, agent, text);
             }
             What::RunEnded { how } => self.ended = Some((how, event.wall)),
+            // Which records it was made from is asked of them all together.
+            What::Reported { .. } => {}
             What::StageStarted { .. }
             | What::StageEnded { .. }
             | What::Missed { .. }
             | What::EpochOpened { .. }
             | What::HostClock(_)
+            | What::SpoolFull { .. }
             | What::Gap { .. } => {
                 let text = "the controller wrote an event that only agents write";
                 doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
@@ -193,12 +231,22 @@ impl Story {
                 missed.0 = missed.0.saturating_add(count);
                 missed.1 = missed.1.max(longest);
             }
-            What::EpochOpened { suspended } => {
+            What::EpochOpened { suspended, .. } => {
                 let text = format!("the clock of {author} was disturbed: {suspended} asleep");
                 doubts.add(Code::Suspended, author, text);
             }
             // With the stamps of all events.
             What::HostClock(_) => {}
+            What::SpoolFull {
+                stage,
+                why,
+                waited,
+                longest,
+            } => {
+                let full = self.full.entry((author.clone(), stage, why)).or_default();
+                full.0 = waited.max(full.0);
+                full.1 = longest.max(full.1);
+            }
             What::Gap { from, to } => {
                 self.gaps
                     .entry(author.clone())
@@ -207,6 +255,7 @@ impl Story {
             }
             What::RunStarted { .. }
             | What::ClockDisturbed { .. }
+            | What::HostClockRejected { .. }
             | What::AgentJoined { .. }
             | What::AgentRefused { .. }
             | What::StageOrdered { .. }
@@ -217,7 +266,8 @@ impl Story {
             | What::StageSkipped { .. }
             | What::StopRequested { .. }
             | What::RecordRefused { .. }
-            | What::RunEnded { .. } => {
+            | What::RunEnded { .. }
+            | What::Reported { .. } => {
                 let text = format!("{author} wrote an event that only the controller writes");
                 doubts.add(Code::NotItsOwn, author, text);
             }
@@ -227,13 +277,7 @@ impl Story {
     /// Which records who lost, after everything was told: one sentence for each agent.
     pub(super) fn doubt_gaps(&self, doubts: &mut Doubts) {
         for (author, gaps) in &self.gaps {
-            let mut ranges: Vec<(Seq, Seq)> = Vec::new();
-            for &(from, to) in gaps {
-                match ranges.last_mut() {
-                    Some((_, end)) if from <= end.next() => *end = to.max(*end),
-                    Some(_) | None => ranges.push((from, to)),
-                }
-            }
+            let ranges = joined(gaps.iter().copied().collect());
             let all = ranges.len();
             let shown = ranges.into_iter().take(RANGES_SHOWN);
             let shown: Vec<_> = shown.map(|(from, to)| format!("{from} to {to}")).collect();
@@ -247,6 +291,25 @@ impl Story {
                 shown.join(", ")
             );
             doubts.add(Code::Gap, author, text);
+        }
+    }
+
+    /// Whose spool was full, and what is left of how finely time was divided.
+    pub(super) fn doubt_full(&self, doubts: &mut Doubts) {
+        for ((author, stage, why), (waited, longest)) in &self.full {
+            let why = match why {
+                Shortage::Disk => "the disk took nothing",
+                Shortage::Quota => "it was as large as it may be",
+            };
+            let long = match waited {
+                Nanos(0) => String::new(),
+                waited => format!(" for {waited}"),
+            };
+            let text = format!(
+                "the spool of {author} was full{long}, because {why}: no value was lost, but \
+                 results of stage {stage} are divided no finer than by {longest} in places"
+            );
+            doubts.add(Code::Coarse, format!("{author}/{stage}"), text);
         }
     }
 

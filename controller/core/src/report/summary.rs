@@ -45,6 +45,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
         schema: Report::SCHEMA.to_owned(),
         run: folded.run,
         scenario: folded.plan.map(|plan| plan.scenario),
+        revision: None,
         verdict,
         counts,
         stages,
@@ -138,6 +139,7 @@ fn starts(folded: &Folded, plan: &Plan, stage: &PlannedStage) -> Vec<StartQualit
             late_ns: actual.minus(planned),
             bound_ns: order.map(|order| order.offset.width().half()),
             round_trip_ns: order.map(|order| order.round_trip),
+            exchanged_ns: order.and_then(|order| Some(order.measured?.width().half())),
         })
     };
     plan.agents.keys().filter_map(quality).collect()

@@ -6,10 +6,11 @@ use nepho_common::{
     control::Phase,
     event::StartOrder,
     id::{Seq, SpoolId, StageName},
-    time::{ClockOffset, Mono, Nanos},
+    time::Mono,
 };
 
 use super::{LOST_AFTER, wish::Wish};
+use crate::clock::Reading;
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -22,7 +23,7 @@ pub(super) struct Member {
     /// Since when it is lost, or was when it was lost last.
     pub(super) lost_since: Option<Mono>,
     /// From the burst after arming; the offset and the shortest round trip.
-    pub(super) clock: Option<(ClockOffset, Nanos)>,
+    pub(super) clock: Option<Reading>,
     /// It can go on with a stage after a restart.
     pub(super) resumes: bool,
     /// It was restarted in the present stage and is to go on with it.

@@ -152,11 +152,14 @@ impl Run {
             What::RunStarted { .. }
             | What::ControllerReturned { .. }
             | What::RecordRefused { .. }
+            | What::Reported { .. }
             | What::StageStarted { .. }
             | What::StageEnded { .. }
             | What::Missed { .. }
             | What::HostClock(_)
             | What::ClockDisturbed { .. }
+            | What::HostClockRejected { .. }
+            | What::SpoolFull { .. }
             | What::Gap { .. }
             | What::EpochOpened { .. } => {}
         }

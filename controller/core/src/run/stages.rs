@@ -7,10 +7,11 @@ use nepho_common::{
     event::{RunEnd, Skip, StartOrder, What},
     id::{AgentId, StageName},
     plan::{Act, PlannedStage},
-    time::{ClockOffset, Mono, Nanos, RunTime},
+    time::{Mono, Nanos, RunTime},
 };
 
 use super::{Action, FAILOVER, READY_WITHIN, Run, State, member::Member};
+use crate::clock::Reading;
 
 /// How long the burst of clock exchanges may take: eight round trips of half a second.
 const TIMED_WITHIN: Nanos = Nanos::from_secs(5);
@@ -160,7 +161,7 @@ impl Run {
         if now < until && armed.any(|member| member.clock.is_none()) {
             return false;
         }
-        let clocks: BTreeMap<AgentId, (ClockOffset, Nanos)> = self
+        let clocks: BTreeMap<AgentId, Reading> = self
             .members
             .iter()
             .filter(|(_, member)| member.is_active() && member.is_armed(&name))
@@ -180,13 +181,13 @@ impl Run {
     fn start(
         &mut self,
         stage: usize,
-        clocks: &BTreeMap<AgentId, (ClockOffset, Nanos)>,
+        clocks: &BTreeMap<AgentId, Reading>,
         now: Mono,
         actions: &mut Vec<Action>,
     ) {
         let slowest = clocks
             .values()
-            .map(|(offset, rtt)| (6 * rtt.0).max(3 * offset.width().0));
+            .map(|read| (6 * read.round_trip.0).max(3 * read.offset.width().0));
         let lead = Nanos(slowest.max().unwrap_or_default().max(LEAD_MIN.0));
         let earliest = now.plus(lead);
         let origin = *self.origin.get_or_insert(earliest);
@@ -195,11 +196,12 @@ impl Run {
         let at = origin.shifted(at_run.0);
         let agents: BTreeMap<_, _> = clocks
             .iter()
-            .map(|(agent, &(offset, round_trip))| {
+            .map(|(agent, read)| {
                 let order = StartOrder {
-                    at: at.shifted(offset.middle()),
-                    offset,
-                    round_trip,
+                    at: at.shifted(read.offset.middle()),
+                    offset: read.offset,
+                    round_trip: read.round_trip,
+                    measured: read.measured,
                 };
                 (agent.clone(), order)
             })

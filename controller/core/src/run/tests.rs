@@ -7,7 +7,7 @@ use nepho_common::{
 pub(super) use nepho_common::{
     event::Event,
     id::{Attempt, Fence},
-    time::{ClockEpoch, WallMillis},
+    time::{ClockEpoch, ClockOffset, WallMillis},
 };
 
 use super::{
@@ -105,11 +105,15 @@ impl Play {
     pub(super) fn timed(&mut self, agent: &str) {
         self.give(Input::Clock {
             agent: agent.parse().unwrap(),
-            offset: ClockOffset {
-                lo: -1000,
-                hi: 1000,
+            reading: Reading {
+                offset: ClockOffset {
+                    lo: -1000,
+                    hi: 1000,
+                },
+                round_trip: Nanos(2000),
+                measured: None,
+                rejected: None,
             },
-            round_trip: Nanos(2000),
         });
     }
 

@@ -8,6 +8,7 @@ use nepho_common::{
 };
 
 use super::{Action, Run, State, member::Member};
+use crate::clock::Reading;
 
 /// After this an order that had no effect is repeated.
 const REPEAT_AFTER: Nanos = Nanos::from_secs(1);
@@ -124,7 +125,7 @@ fn wanted(member: &Member, state: &State, stop: Option<StopMode>, plan: &Plan) -
             Some(Phase::Prepared) => Some(Wish::Arm(*stage)),
             Some(Phase::Armed(_)) => Some(match member.clock {
                 None => Wish::ReadClock,
-                Some((offset, _)) => Wish::Resume {
+                Some(Reading { offset, .. }) => Wish::Resume {
                     stage: *stage,
                     at_run: *at_run,
                     at: at.shifted(offset.middle()),

@@ -43,7 +43,7 @@ const AGENT: [&str; 15] = [
 ];
 
 /// Where the controller is held, from the run's row to the report.
-const CONTROLLER: [&str; 21] = [
+const CONTROLLER: [&str; 23] = [
     "begin.after-row",
     "begin.after-exhibits",
     "events.before-run-started",
@@ -62,6 +62,8 @@ const CONTROLLER: [&str; 21] = [
     "judge.before",
     "events.before-run-ended",
     "events.after-run-ended",
+    "events.before-reported",
+    "events.after-reported",
     "state.releasing",
     "report.before-end",
     "report.after-end",

@@ -76,6 +76,7 @@ mod tests {
     fn durations_that_would_overflow_where_they_are_printed_are_refused() {
         let opened = wire::EpochOpened {
             suspended: u64::MAX,
+            awake: None,
         };
         let bad = with(wire::event::What::EpochOpened(opened)).unwrap_err();
         assert_eq!(bad.field, "epoch_opened.suspended");

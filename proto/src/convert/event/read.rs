@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    event::{RunEnd, Skip, StageEnd, StartOrder, What},
-    id::{AgentId, Fence, PlanId},
-    time::{ClockOffset, HostClock, Mono},
+    event::{ClockJump, Known, RunEnd, Skip, StageEnd, StartOrder, What},
+    id::{AgentId, Fence, PlanId, Seq},
+    time::{ClockOffset, Mono},
 };
 
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    convert::field::{at_most, choice, id, mark, name, names, part, run_time, seq, span, text},
-    limits::{AGENTS_MAX, FEATURES_MAX},
+    convert::field::{
+        at_most, choice, id, list, mark, name, names, part, run_time, seq, span, text,
+    },
+    limits::{AGENTS_MAX, ENTRIES_MAX, FEATURES_MAX},
     wire::{self, event::What as Wire},
 };
 
@@ -24,8 +26,12 @@ impl TryFrom<Wire> for What {
             Wire::StageEnded(wire) => stage_ended(wire).within("stage_ended"),
             Wire::Missed(wire) => missed(wire).within("missed"),
             Wire::EpochOpened(wire) => epoch_opened(wire).within("epoch_opened"),
-            Wire::HostClock(wire) => host_clock(wire).within("host_clock"),
+            Wire::HostClock(wire) => wire.try_into().map(Self::HostClock).within("host_clock"),
             Wire::ClockDisturbed(wire) => clock_disturbed(wire).within("clock_disturbed"),
+            Wire::HostClockRejected(wire) => {
+                host_clock_rejected(wire).within("host_clock_rejected")
+            }
+            Wire::SpoolFull(wire) => spool_full(wire).within("spool_full"),
             Wire::RunStarted(wire) => run_started(wire).within("run_started"),
             Wire::AgentJoined(wire) => agent_joined(wire).within("agent_joined"),
             Wire::AgentRefused(wire) => agent_refused(wire).within("agent_refused"),
@@ -41,6 +47,7 @@ impl TryFrom<Wire> for What {
             Wire::RecordRefused(wire) => record_refused(wire).within("record_refused"),
             Wire::RunEnded(wire) => run_ended(wire).within("run_ended"),
             Wire::Gap(wire) => gap(wire).within("gap"),
+            Wire::Reported(wire) => reported(wire).within("reported"),
         }
     }
 }
@@ -77,30 +84,83 @@ fn missed(wire: wire::Missed) -> Result<What, BadMessage> {
 fn epoch_opened(wire: wire::EpochOpened) -> Result<What, BadMessage> {
     Ok(What::EpochOpened {
         suspended: span("suspended", wire.suspended)?,
+        awake: wire.awake.map(Mono),
     })
-}
-
-fn host_clock(wire: wire::HostClock) -> Result<What, BadMessage> {
-    Ok(What::HostClock(HostClock {
-        synchronised: wire.synchronised,
-        max_error: span("max_error", wire.max_error)?,
-        estimated_error: span("estimated_error", wire.estimated_error)?,
-    }))
 }
 
 fn clock_disturbed(wire: wire::ClockDisturbed) -> Result<What, BadMessage> {
     Ok(What::ClockDisturbed {
         agent: name("agent", wire.agent)?,
         at: run_time("at", wire.at)?,
+        jump: wire.jump.map(clock_jump).transpose().within("jump")?,
+    })
+}
+
+fn clock_jump(wire: wire::ClockJump) -> Result<ClockJump, BadMessage> {
+    Ok(ClockJump {
+        since: run_time("since", wire.since)?,
+        moved: part("moved", wire.moved)?,
+    })
+}
+
+fn host_clock_rejected(wire: wire::HostClockRejected) -> Result<What, BadMessage> {
+    Ok(What::HostClockRejected {
+        agent: name("agent", wire.agent)?,
+        at: run_time("at", wire.at)?,
+        claimed: part("claimed", wire.claimed)?,
+        measured: part("measured", wire.measured)?,
+    })
+}
+
+fn spool_full(wire: wire::SpoolFull) -> Result<What, BadMessage> {
+    Ok(What::SpoolFull {
+        stage: name("stage", wire.stage)?,
+        why: choice::<wire::Shortage, _>("why", wire.why)?,
+        waited: span("waited", wire.waited)?,
+        longest: span("longest", wire.longest)?,
     })
 }
 
 fn gap(wire: wire::Gap) -> Result<What, BadMessage> {
+    let (from, to) = range(&wire::Range {
+        from: wire.from,
+        to: wire.to,
+    })?;
+    Ok(What::Gap { from, to })
+}
+
+fn reported(wire: wire::Reported) -> Result<What, BadMessage> {
+    if wire.revision == 0 {
+        return Err(Wrong::Missing).within("revision");
+    }
+    let ranges = wire.known.iter().map(|known| known.ranges.len()).sum();
+    at_most("ranges", ranges, ENTRIES_MAX)?;
+    Ok(What::Reported {
+        revision: wire.revision,
+        known: list("known", wire.known, ENTRIES_MAX)?,
+    })
+}
+
+impl TryFrom<wire::Known> for Known {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Known) -> Result<Self, BadMessage> {
+        let ranges = wire.ranges.into_iter().enumerate();
+        let range = |(place, wire)| range(&wire).within(&format!("ranges[{place}]"));
+        Ok(Self {
+            agent: name("agent", wire.agent)?,
+            spool: id("spool", &wire.spool)?,
+            ranges: ranges.map(range).collect::<Result<_, BadMessage>>()?,
+        })
+    }
+}
+
+fn range(wire: &wire::Range) -> Result<(Seq, Seq), BadMessage> {
     let (from, to) = (seq("from", wire.from)?, seq("to", wire.to)?);
     if from > to {
         return Err(Wrong::Backwards.into());
     }
-    Ok(What::Gap { from, to })
+    Ok((from, to))
 }
 
 fn run_started(wire: wire::RunStarted) -> Result<What, BadMessage> {
@@ -155,6 +215,11 @@ fn start_order(wire: wire::StartOrder) -> Result<(AgentId, StartOrder), BadMessa
             hi: wire.offset_hi,
         },
         round_trip: span("round_trip", wire.round_trip)?,
+        measured: wire
+            .measured
+            .map(TryInto::try_into)
+            .transpose()
+            .within("measured")?,
     };
     Ok((name("agent", wire.agent)?, order))
 }

@@ -1,8 +1,8 @@
 //! What happened, outwards.
 
 use nepho_common::{
-    event::{RunEnd, Skip, StageEnd, StartOrder, What},
-    id::AgentId,
+    event::{Known, RunEnd, Skip, StageEnd, StartOrder, What},
+    id::{AgentId, Seq},
 };
 
 use crate::{
@@ -41,17 +41,42 @@ impl From<&What> for Wire {
                 count: *count,
                 longest: longest.0,
             }),
-            What::EpochOpened { suspended } => Self::EpochOpened(wire::EpochOpened {
+            What::EpochOpened { suspended, awake } => Self::EpochOpened(wire::EpochOpened {
                 suspended: suspended.0,
+                awake: awake.map(|awake| awake.0),
             }),
-            What::HostClock(clock) => Self::HostClock(wire::HostClock {
-                synchronised: clock.synchronised,
-                max_error: clock.max_error.0,
-                estimated_error: clock.estimated_error.0,
-            }),
-            What::ClockDisturbed { agent, at } => Self::ClockDisturbed(wire::ClockDisturbed {
+            What::HostClock(clock) => Self::HostClock((*clock).into()),
+            What::ClockDisturbed { agent, at, jump } => {
+                Self::ClockDisturbed(wire::ClockDisturbed {
+                    agent: agent.to_string(),
+                    at: at.0,
+                    jump: jump.map(|jump| wire::ClockJump {
+                        since: jump.since.0,
+                        moved: Some(jump.moved.into()),
+                    }),
+                })
+            }
+            What::HostClockRejected {
+                agent,
+                at,
+                claimed,
+                measured,
+            } => Self::HostClockRejected(wire::HostClockRejected {
                 agent: agent.to_string(),
                 at: at.0,
+                claimed: Some((*claimed).into()),
+                measured: Some((*measured).into()),
+            }),
+            What::SpoolFull {
+                stage,
+                why,
+                waited,
+                longest,
+            } => Self::SpoolFull(wire::SpoolFull {
+                stage: stage.to_string(),
+                why: wire::Shortage::from(*why).into(),
+                waited: waited.0,
+                longest: longest.0,
             }),
             What::Gap { from, to } => Self::Gap(wire::Gap {
                 from: from.0,
@@ -130,7 +155,23 @@ impl From<&What> for Wire {
             What::RunEnded { how } => Self::RunEnded(wire::RunEnded {
                 how: Some(run_end(how)),
             }),
+            What::Reported { revision, known } => Self::Reported(wire::Reported {
+                revision: *revision,
+                known: known.iter().map(known_records).collect(),
+            }),
         }
+    }
+}
+
+fn known_records(known: &Known) -> wire::Known {
+    let range = |&(from, to): &(Seq, Seq)| wire::Range {
+        from: from.0,
+        to: to.0,
+    };
+    wire::Known {
+        agent: known.agent.to_string(),
+        spool: known.spool.bytes().to_vec(),
+        ranges: known.ranges.iter().map(range).collect(),
     }
 }
 
@@ -141,6 +182,7 @@ fn start_order((agent, order): (&AgentId, &StartOrder)) -> wire::StartOrder {
         offset_lo: order.offset.lo,
         offset_hi: order.offset.hi,
         round_trip: order.round_trip.0,
+        measured: order.measured.map(Into::into),
     }
 }
 

@@ -53,6 +53,7 @@ fn pong(id: u64) -> AgentMessage {
         epoch: ClockEpoch(0),
         runs: Vec::new(),
         policy: None,
+        wall: None,
     })
 }
 

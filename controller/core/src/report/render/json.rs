@@ -32,7 +32,7 @@ pub fn render(report: &Report) -> String {
 mod tests {
     use super::{
         super::super::{
-            fixture::{eventful, good, journal, plan},
+            fixture::{eventful, good, journal, plan, unread},
             report,
         },
         *,
@@ -49,7 +49,7 @@ mod tests {
     fn it_reads_back_as_it_was_even_with_text_that_steers() {
         let before = report(
             eventful(),
-            vec!["\u{1b}]0;x\u{7}\u{202e}\u{e0041}\u{9b}".to_owned()],
+            [unread("\u{1b}]0;x\u{7}\u{202e}\u{e0041}\u{9b}")],
         );
         let text = render(&before);
         assert!(text.chars().all(|c| c == '\n' || !is_invisible(c)));

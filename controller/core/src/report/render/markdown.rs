@@ -4,7 +4,7 @@ mod basis;
 mod tables;
 
 use super::{
-    super::model::{Finding, Report},
+    super::model::{Change, Finding, Report},
     escape::markdown as safe,
     words,
 };
@@ -17,6 +17,7 @@ const ALIKE_MAX: usize = 10;
 pub fn render(report: &Report) -> String {
     let mut page = Page::default();
     page.head(report);
+    page.changes(report);
     page.open_findings(report);
     page.matrices(report);
     page.judged(report);
@@ -76,6 +77,10 @@ impl Page {
         for doubt in words::deciding(report) {
             self.line(format!("- The run can't pass: {}.", safe(&doubt.text)));
         }
+        if let Some(revised) = words::revised(report) {
+            self.line("");
+            self.line(format!("{}.", safe(&revised)));
+        }
         self.line("");
         let run = report.run.as_ref().map_or("unknown", |run| run.as_str());
         let mut facts = vec![format!("run {}", safe(run))];
@@ -94,6 +99,27 @@ impl Page {
                 .map(|at| format!("ended {}", safe(at))),
         );
         self.line(facts.join(" · "));
+    }
+
+    fn changes(&mut self, report: &Report) {
+        let Some(revision) = report
+            .revision
+            .as_ref()
+            .filter(|one| !one.changes.is_empty())
+        else {
+            return;
+        };
+        self.heading("What late results changed");
+        let row = |change: &Change| {
+            let (was, is) = (change.was.word(), change.is.word());
+            vec![change.finding.clone(), was.to_owned(), is.to_owned()]
+        };
+        let rows: Vec<_> = revision.changes.iter().map(row).collect();
+        self.table(&["finding", "was", "is"], rows);
+        if revision.more_changes > 0 {
+            self.line("");
+            self.line(format!("{} more changed.", revision.more_changes));
+        }
     }
 
     fn open_findings(&mut self, report: &Report) {
@@ -188,7 +214,7 @@ impl Page {
 mod tests {
     use super::{
         super::super::{
-            fixture::{eventful, good, journal, plan},
+            fixture::{eventful, good, journal, plan, unread},
             report,
         },
         *,
@@ -196,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_run_with_something_of_everything() {
-        let report = report(eventful(), vec!["record 9: unknown kind 12".to_owned()]);
+        let report = report(eventful(), [unread("kind: 12 is unknown")]);
         insta::assert_snapshot!(render(&report));
     }
 

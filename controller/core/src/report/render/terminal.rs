@@ -101,6 +101,9 @@ impl Summary {
         for doubt in words::deciding(report) {
             self.line(format!("  {}", safe(&doubt.text)));
         }
+        if let Some(revised) = words::revised(report) {
+            self.line(format!("  {}", safe(&revised)));
+        }
         for stage in &report.stages {
             let mark = self.painted(stage.verdict, words::mark(stage.verdict));
             let remark = match &stage.skipped {
@@ -238,7 +241,7 @@ impl Summary {
 mod tests {
     use super::{
         super::super::{
-            fixture::{eventful, good, journal, plan},
+            fixture::{eventful, good, journal, plan, unread},
             report,
         },
         *,
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_run_with_something_of_everything() {
-        let report = report(eventful(), vec!["record 9: unknown kind 12".to_owned()]);
+        let report = report(eventful(), [unread("kind: 12 is unknown")]);
         insta::assert_snapshot!(render(&report, Colour::None));
     }
 

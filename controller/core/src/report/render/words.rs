@@ -1,6 +1,11 @@
 //! What Markdown and terminal say alike. Everything returned is raw: the caller escapes it.
 
-use nepho_common::time::{Nanos, RunTime};
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    id::AgentId,
+    time::{Nanos, RunTime},
+};
 
 use super::super::model::{
     AgentReport, Counts, Doubt, Figures, Finding, LostSpan, Report, StartQuality, Verdict,
@@ -36,6 +41,41 @@ pub(super) fn counts(counts: &Counts) -> String {
     } else {
         said.join(", ")
     }
+}
+
+/// What late results made of the report; nothing of its first revision.
+pub(super) fn revised(report: &Report) -> Option<String> {
+    let revision = report.revision.as_ref().filter(|one| one.number > 1)?;
+    let before = revision.number.saturating_sub(1);
+    let late = late(&revision.late);
+    let said = revision.was.map_or("nothing", Verdict::word);
+    let open = if revision.closed {
+        ""
+    } else {
+        "; more may still arrive"
+    };
+    Some(format!(
+        "Revision {}: {late} came after revision {before}, which said {said}{open}",
+        revision.number
+    ))
+}
+
+/// Agents with late records that are named; a whole fleet may come back at once.
+const LATE_NAMED: usize = 8;
+
+/// `3 records of a`, or `5 records (3 of a, 2 of b)`.
+fn late(late: &BTreeMap<AgentId, u64>) -> String {
+    let all: u64 = late.values().sum();
+    let records = if all == 1 { "record" } else { "records" };
+    if let [(agent, _)] = late.iter().collect::<Vec<_>>()[..] {
+        return format!("{all} {records} of {agent}");
+    }
+    let named = late.iter().take(LATE_NAMED);
+    let mut named: Vec<_> = named.map(|(agent, n)| format!("{n} of {agent}")).collect();
+    if late.len() > LATE_NAMED {
+        named.push(format!("others of {} agents", late.len() - LATE_NAMED));
+    }
+    format!("{all} {records} ({})", named.join(", "))
 }
 
 /// The doubts that alone keep the run from passing.
@@ -114,7 +154,12 @@ pub(super) fn start(start: &StartQuality) -> String {
     let sign = if start.late_ns < 0 { "-" } else { "+" };
     let late = Nanos(start.late_ns.unsigned_abs());
     match start.bound_ns {
-        Some(bound) => format!("{sign}{late} ± {bound}"),
+        Some(bound) => match start.exchanged_ns {
+            Some(alone) => format!(
+                "{sign}{late} ± {bound} (by the hosts' own clocks; by exchanges alone ± {alone})"
+            ),
+            None => format!("{sign}{late} ± {bound}"),
+        },
         None => format!("{sign}{late}, clock bound unknown"),
     }
 }
