@@ -6,6 +6,7 @@
 //! - `arrivals`: who is inside and says nothing.
 //! - `gate`: who is let in: agents that the store knows, or strangers who want to enrol.
 //! - `conn`: the stream that tonic serves, which ends when it is cut.
+//! - `pieces`: what keeps tonic from holding two of each message.
 //! - `cuts`: ends an agent's live connections.
 //!
 //! tonic's own TLS is not used: it can't change its certificate, has no deadline for handshakes,
@@ -20,6 +21,7 @@ mod gate;
 #[cfg(test)]
 mod hostile;
 mod line;
+mod pieces;
 #[cfg(test)]
 pub(crate) mod site;
 
@@ -34,6 +36,8 @@ pub use conn::Conn;
 pub use crowd::Source;
 pub use cuts::Cuts;
 pub use gate::{Agents, CONNECTIONS, Gate, Pass, SPEAKS_WITHIN, STAY, Strangers, Turned};
+use pieces::InPieces;
+use tower::layer::util::{Identity, Stack};
 
 /// Streams of one connection. An agent opens one that lasts and now and then a renewal; with the
 /// largest message on each, this bounds what one connection makes us hold to 8 MiB.
@@ -55,7 +59,7 @@ pub const PING_ANSWER: Duration = Duration::from_secs(5);
 
 /// A tonic server as every door has it.
 #[must_use]
-pub fn server_builder() -> tonic::transport::Server {
+pub fn server_builder() -> tonic::transport::Server<Stack<InPieces, Identity>> {
     tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS)
         .concurrency_limit_per_connection(2 * STREAMS as usize)
@@ -67,4 +71,5 @@ pub fn server_builder() -> tonic::transport::Server {
         .http2_max_header_list_size(HEADERS_BYTES)
         .http2_max_pending_accept_reset_streams(Some(RESETS))
         .http2_max_local_error_reset_streams(Some(OWN_RESETS))
+        .layer(pieces::in_pieces())
 }
