@@ -38,9 +38,7 @@ pub fn message(input: &[u8]) -> bool {
         0 => through(AGENT_MESSAGE_MAX, bytes, |n: &AgentMessage| {
             wire::AgentMessage::from(n.clone())
         }),
-        1 => through(COMMAND_MAX, bytes, |n: &ControllerMessage| {
-            wire::ControllerMessage::from(n.clone())
-        }),
+        1 => from_controller(bytes),
         2 => through(RESULTS_MAX, bytes, |n: &Ack| wire::Ack::from(*n)),
         3 => through(ENROLMENT_MAX, bytes, |n: &EnrolRequest| {
             wire::EnrolRequest::from(n.clone())
@@ -137,6 +135,30 @@ fn samples(all: &[Recording]) -> u128 {
     all.iter()
         .map(|one| u128::from(one.histogram.count()))
         .sum()
+}
+
+/// What can't be read is not said again as it was, but for whom it is.
+fn from_controller(bytes: &[u8]) -> bool {
+    let read = |bytes: &[u8]| {
+        let wire = wire::ControllerMessage::decode(bytes).ok()?;
+        ControllerMessage::try_from(wire).ok()
+    };
+    let small = Some(bytes).filter(|bytes| bytes.len() <= COMMAND_MAX);
+    let Some(strange @ ControllerMessage::Strange { .. }) = small.and_then(read) else {
+        return through(COMMAND_MAX, bytes, |n: &ControllerMessage| {
+            wire::ControllerMessage::from(n.clone())
+        });
+    };
+    let whose = |message: &ControllerMessage| match message {
+        ControllerMessage::Strange { key, .. } => Some(key.clone()),
+        ControllerMessage::Welcome(_)
+        | ControllerMessage::Ping(_)
+        | ControllerMessage::Command(_)
+        | ControllerMessage::Goodbye { .. } => None,
+    };
+    let said = wire::ControllerMessage::from(strange.clone()).encode_to_vec();
+    assert_eq!(read(&said).as_ref().and_then(whose), whose(&strange));
+    true
 }
 
 fn through<W, N>(max: usize, bytes: &[u8], out: impl Fn(&N) -> W) -> bool
