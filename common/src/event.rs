@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Host, Refusal, StopMode},
-    id::{AgentId, EnvironmentName, Feature, Fence, PlanId, Seq, SpoolId, StageName, StepName},
+    id::{
+        AgentId, EnvironmentName, Feature, Fence, InstanceId, Operation, PlanId, Seq, SpoolId,
+        StageName, StepName,
+    },
+    recording::Outcome,
+    symptom::Symptom,
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, RunTime, WallMillis},
 };
 
@@ -21,6 +26,17 @@ pub struct Event {
     pub wall: WallMillis,
     /// What.
     pub what: What,
+}
+
+/// A target of a step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// The stage.
+    pub stage: StageName,
+    /// The step.
+    pub step: StepName,
+    /// The target.
+    pub to: InstanceId,
 }
 
 /// What happened.
@@ -98,6 +114,29 @@ pub enum What {
         waited: Nanos,
         /// How long the longest of them is.
         longest: Nanos,
+    },
+    /// Agent: what was seen of the first request to this target that ended so in this stage.
+    SymptomSeen {
+        /// Of which target.
+        of: Subject,
+        /// When the request was due.
+        at: RunTime,
+        /// How it ended.
+        outcome: Outcome,
+        /// What was seen.
+        symptom: Symptom,
+    },
+    /// Agent: a target said something of itself, for the first time in this stage or other than
+    /// before.
+    FactSeen {
+        /// Which target.
+        of: Subject,
+        /// When the request was due.
+        at: RunTime,
+        /// What it is, for example `version`.
+        name: Operation,
+        /// What it said.
+        value: Operation,
     },
     /// Agent: records of its spool are lost, because its disk does not give them back.
     Gap {

@@ -13,6 +13,7 @@
 //! - [`control`]: what controller and agent tell each other while a run is under way.
 //! - [`protocol`]: which version two sides speak, and who has to be upgraded.
 //! - [`event`]: what an agent or the controller says happened.
+//! - [`symptom`]: what was seen of a request that failed.
 //! - [`journal`]: the append-only record of a run, and the seal that proves it complete.
 //! - [`doctor`]: what a doctor says on either side: checks, and the commands that mend.
 //!
@@ -33,4 +34,5 @@ pub mod policy;
 pub mod protocol;
 pub mod recording;
 pub mod secret;
+pub mod symptom;
 pub mod time;

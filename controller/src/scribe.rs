@@ -268,6 +268,8 @@ const fn word_of(what: &What) -> &'static str {
         | What::Missed { .. }
         | What::HostClock(_)
         | What::SpoolFull { .. }
+        | What::SymptomSeen { .. }
+        | What::FactSeen { .. }
         | What::Gap { .. }
         | What::EpochOpened { .. } => "of-an-agent",
     }

@@ -65,6 +65,9 @@ pub enum Wrong {
     /// The content is not what its digest says.
     #[error("is not what its digest says")]
     Digest,
+    /// Not an address and a port.
+    #[error("is no address with a port")]
+    Address,
     /// Someone else's name.
     #[error("is {found:?}, although the record says {said:?}")]
     Foreign {

@@ -389,6 +389,8 @@ fn saying(what: &What) -> Option<String> {
         | What::EpochOpened { .. }
         | What::HostClock(_)
         | What::SpoolFull { .. }
+        | What::SymptomSeen { .. }
+        | What::FactSeen { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

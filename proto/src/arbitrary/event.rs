@@ -2,8 +2,9 @@
 
 use nepho_common::{
     control::{Host, Refusal, StopMode},
-    event::{ClockJump, Event, Known, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
+    event::{ClockJump, Event, Known, RunEnd, Shortage, Skip, StageEnd, StartOrder, Subject, What},
     id::{Fence, PlanId, SpoolId},
+    symptom::{CertificateFault, Listener, Symptom, plain},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, WallMillis},
 };
 use proptest::{
@@ -13,7 +14,7 @@ use proptest::{
     sample::select,
 };
 
-use super::{digest, name, run_time, seq, span, text};
+use super::{digest, instance, name, operation, outcome, run_time, seq, span, text};
 
 pub(crate) fn mono() -> impl Strategy<Value = Mono> {
     span().prop_map(|Nanos(at)| Mono(at))
@@ -75,6 +76,38 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn subject()(stage in name(), step in name(), to in instance()) -> Subject {
+        Subject { stage, step, to }
+    }
+}
+
+fn fault() -> impl Strategy<Value = CertificateFault> {
+    prop_oneof![
+        span().prop_map(CertificateFault::Expired),
+        span().prop_map(CertificateFault::NotYet),
+        Just(CertificateFault::Name),
+        Just(CertificateFault::Issuer),
+    ]
+}
+
+prop_compose! {
+    fn listener()(port in 1u16.., program in option::of("[a-z]{1,20}")) -> Listener {
+        Listener { port, program }
+    }
+}
+
+prop_compose! {
+    fn symptom()(
+        address in option::of((any::<std::net::IpAddr>(), any::<u16>())),
+        status in option::of(1u16..=999), certificate in option::of(fault()),
+        listeners in option::of(vec(listener(), 0..4)), said in "[ -~]{0,40}",
+    ) -> Symptom {
+        let address = address.map(std::net::SocketAddr::from);
+        Symptom { address, status, certificate, listeners, said: plain(&said) }
+    }
+}
+
 /// What an agent may say.
 pub(crate) fn of_agent() -> impl Strategy<Value = What> {
     let how = prop_oneof![
@@ -110,6 +143,22 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
                 waited,
                 longest
             }),
+        (subject(), run_time(), outcome(), symptom()).prop_map(|(of, at, outcome, symptom)| {
+            What::SymptomSeen {
+                of,
+                at,
+                outcome,
+                symptom,
+            }
+        }),
+        (subject(), run_time(), operation(), operation()).prop_map(|(of, at, name, value)| {
+            What::FactSeen {
+                of,
+                at,
+                name,
+                value,
+            }
+        }),
         host_clock().prop_map(What::HostClock),
         (seq(), seq()).prop_map(|(one, other)| What::Gap {
             from: one.min(other),

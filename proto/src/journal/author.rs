@@ -42,6 +42,8 @@ const fn is_controllers(what: &What) -> bool {
         | What::EpochOpened { .. }
         | What::HostClock(_)
         | What::SpoolFull { .. }
+        | What::SymptomSeen { .. }
+        | What::FactSeen { .. }
         | What::Gap { .. } => false,
         What::RunStarted { .. }
         | What::ClockDisturbed { .. }

@@ -1,6 +1,10 @@
 //! What is likely behind a verdict that is not a pass, and what to do about it. Simple rules over
 //! how requests ended and who else reached the same instance.
 
+mod symptoms;
+#[cfg(test)]
+mod twins;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +15,7 @@ use nepho_common::{
     plan::{Act, Check, Plan, PlannedStage, PlannedStep, Route},
     recording::Outcome,
 };
+use symptoms::Scene;
 
 use super::{
     measured::Measurements,
@@ -18,6 +23,7 @@ use super::{
     sample::{PathSample, Sample, is_failure},
     tuple::from,
     verdict::how,
+    witnessed::Witnessed,
 };
 
 /// Why, what to do, how soon.
@@ -49,6 +55,7 @@ const NAMED: usize = 5;
 pub(super) struct Failures<'a> {
     pub(super) plan: &'a Plan,
     pub(super) measurements: &'a Measurements,
+    pub(super) witnessed: &'a Witnessed,
     pub(super) stage: &'a PlannedStage,
     pub(super) step: &'a PlannedStep,
 }
@@ -74,12 +81,21 @@ impl Failures<'_> {
             .collect();
         let elsewhere = self.elsewhere(first);
         let target = self.target(first, &worst);
-        let mut text = match kinds.first() {
-            Some(&only) if kinds.len() == 1 => sentence(only, &target),
-            Some(_) | None => format!(
-                "Requests to {target} failed in several ways{}.",
-                how(&sample.outcomes)
-            ),
+        let told = self.told(first, &address(first));
+        let mut text = match (kinds.first(), &told) {
+            (Some(_), Some(told)) if kinds.len() == 1 => told.cause.clone(),
+            (Some(&only), None) if kinds.len() == 1 => sentence(only, &target),
+            (_, told) => {
+                let how = how(&sample.outcomes);
+                let mut text = format!("Requests to {target} failed in several ways{how}.");
+                if let Some(told) = told {
+                    text.push_str(&format!(
+                        " Most of those to {}: {}",
+                        first.path.to, told.cause
+                    ));
+                }
+                text
+            }
         };
         text.push_str(&format!(" {}.", self.offenders(&worst)));
         text.push_str(&elsewhere.sentence(first));
@@ -87,13 +103,31 @@ impl Failures<'_> {
         let down = worst.iter().any(|path| path.failures() == path.observed());
         Cause {
             cause: text,
-            remedy: self.remedy(kind.copied(), first, &elsewhere),
+            remedy: told.map_or_else(
+                || self.remedy(kind.copied(), first, &elsewhere),
+                |told| told.remedy,
+            ),
             priority: if down {
                 Priority::High
             } else {
                 Priority::Medium
             },
         }
+    }
+
+    /// What the evidence says of the path that failed most.
+    fn told(&self, first: &PathSample<'_>, target: &str) -> Option<symptoms::Told> {
+        let failed = first.outcomes.iter().filter(|(one, _)| is_failure(**one));
+        let (outcome, _) = failed.max_by_key(|(one, n)| (**n, Reverse(**one)))?;
+        symptoms::cause(&Scene {
+            plan: self.plan,
+            witnessed: self.witnessed,
+            stage: self.stage,
+            step: self.step,
+            path: first.path,
+            outcome: *outcome,
+            target,
+        })
     }
 
     /// `local → tencent/dao-api/1 failed 10 of 10, …, and 3 more`.

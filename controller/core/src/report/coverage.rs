@@ -184,6 +184,8 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::HostClockRejected { .. }
         // The spool says it of what it holds, and no seal counts it.
         | What::SpoolFull { .. }
+        | What::SymptomSeen { .. }
+        | What::FactSeen { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

@@ -78,6 +78,8 @@ impl Disturbances {
             | What::HostClock(_)
             | What::HostClockRejected { .. }
             | What::SpoolFull { .. }
+            | What::SymptomSeen { .. }
+            | What::FactSeen { .. }
             | What::Gap { .. }
             | What::RunStarted { .. }
             | What::AgentJoined { .. }

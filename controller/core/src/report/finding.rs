@@ -298,6 +298,7 @@ impl Place<'_> {
                 let mut cause = Failures {
                     plan: self.plan,
                     measurements,
+                    witnessed: &folded.story.witnessed,
                     stage: self.stage,
                     step,
                 }

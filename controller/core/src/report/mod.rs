@@ -53,6 +53,7 @@ mod story;
 mod summary;
 pub(crate) mod tuple;
 mod verdict;
+mod witnessed;
 
 pub use model::{Report, Verdict};
 pub use revision::{Revisions, known};

@@ -15,6 +15,7 @@ use super::{
     doubts::{Code, Doubts},
     model::LostSpan,
     revision::joined,
+    witnessed::Witnessed,
 };
 
 /// How many stretches of lost records a sentence names.
@@ -33,6 +34,7 @@ pub(super) struct Story {
     pub(super) told: BTreeMap<(AgentId, StageName), Told>,
     pub(super) clocks: Clocks,
     pub(super) disturbed: Disturbances,
+    pub(super) witnessed: Witnessed,
     lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
     returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
     /// The records that each agent lost.
@@ -201,6 +203,8 @@ impl Story {
             | What::EpochOpened { .. }
             | What::HostClock(_)
             | What::SpoolFull { .. }
+            | What::SymptomSeen { .. }
+            | What::FactSeen { .. }
             | What::Gap { .. } => {
                 let text = "the controller wrote an event that only agents write";
                 doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
@@ -247,6 +251,18 @@ impl Story {
                 full.0 = waited.max(full.0);
                 full.1 = longest.max(full.1);
             }
+            What::SymptomSeen {
+                of,
+                at,
+                outcome,
+                symptom,
+            } => self.witnessed.symptom(author, of, (at, outcome), symptom),
+            What::FactSeen {
+                of,
+                at,
+                name,
+                value,
+            } => self.witnessed.fact(author, of, at, (name, value)),
             What::Gap { from, to } => {
                 self.gaps
                     .entry(author.clone())

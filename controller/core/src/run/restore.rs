@@ -160,6 +160,8 @@ impl Run {
             | What::ClockDisturbed { .. }
             | What::HostClockRejected { .. }
             | What::SpoolFull { .. }
+            | What::SymptomSeen { .. }
+            | What::FactSeen { .. }
             | What::Gap { .. }
             | What::EpochOpened { .. } => {}
         }

@@ -1,6 +1,7 @@
 //! Events: their envelope here, what happened inwards in [`mod@read`] and outwards in [`mod@write`].
 
 mod read;
+mod symptom;
 mod write;
 
 use nepho_common::{

@@ -8,6 +8,7 @@ use nepho_common::{
     time::{ClockOffset, Mono},
 };
 
+use super::symptom::{fact_seen, symptom_seen};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
     convert::field::{
@@ -46,6 +47,8 @@ impl TryFrom<Wire> for What {
             Wire::StopRequested(wire) => stop_requested(wire).within("stop_requested"),
             Wire::RecordRefused(wire) => record_refused(wire).within("record_refused"),
             Wire::RunEnded(wire) => run_ended(wire).within("run_ended"),
+            Wire::SymptomSeen(wire) => symptom_seen(wire).within("symptom_seen"),
+            Wire::FactSeen(wire) => fact_seen(wire).within("fact_seen"),
             Wire::Gap(wire) => gap(wire).within("gap"),
             Wire::Reported(wire) => reported(wire).within("reported"),
         }

@@ -78,6 +78,23 @@ impl From<&What> for Wire {
                 waited: waited.0,
                 longest: longest.0,
             }),
+            What::SymptomSeen {
+                of,
+                at,
+                outcome,
+                symptom,
+            } => Self::SymptomSeen(super::symptom::symptom_out(of, *at, *outcome, symptom)),
+            What::FactSeen {
+                of,
+                at,
+                name,
+                value,
+            } => Self::FactSeen(wire::FactSeen {
+                of: Some(of.into()),
+                at: at.0,
+                name: name.to_string(),
+                value: value.to_string(),
+            }),
             What::Gap { from, to } => Self::Gap(wire::Gap {
                 from: from.0,
                 to: to.0,
