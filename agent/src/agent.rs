@@ -306,7 +306,7 @@ async fn deliver(
 }
 
 fn features() -> std::collections::BTreeSet<Feature> {
-    let known = ["probe.http", "probe.tcp", "run.resume"];
+    let known = ["probe.http", "probe.tcp", "run.resume", "watch.host"];
     let name = |name: &str| name.parse().expect("these are names");
     known.map(name).into()
 }

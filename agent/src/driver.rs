@@ -49,6 +49,8 @@ use crate::{
 /// A fifth of a second of the highest rate that the budget allows. A full queue delays only the
 /// handing over: stamps are taken before.
 const SIGHTINGS: usize = 1024;
+/// Gauges of one record: at 100 bytes each, a tenth of what a record may hold.
+const GAUGES_MAX: usize = 256;
 /// How often to look whether the host slept.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the disk may take for what is left when the agent is stopped.
@@ -381,6 +383,7 @@ impl Driver {
                 self.promise(Meaning::Progress, vec![draft]).await;
             }
             Seen::Ended(observation) => active.recorder.observe(observation),
+            Seen::Read(gauges) => active.recorder.read(gauges),
             Seen::Missed(missed) => {
                 for (step, late) in missed {
                     active.recorder.missed(step, late);
@@ -539,6 +542,10 @@ impl Active {
         for portion in portions {
             drafts.push(self.draft(Body::Recordings(portion)));
             self.recorder.wrote(RecordKind::Recordings);
+        }
+        for portion in self.recorder.gauges().chunks(GAUGES_MAX) {
+            drafts.push(self.draft(Body::Gauges(portion.to_vec())));
+            self.recorder.wrote(RecordKind::Gauges);
         }
         drafts
     }

@@ -117,6 +117,43 @@ pub struct PlannedStep {
 pub enum Act<T> {
     /// Asks each target again and again and notes what came back.
     Probe(Probe<T>),
+    /// Reads again and again what hosts have left.
+    Watch(Watch),
+}
+
+impl<T> Act<T> {
+    /// The probe, if it is one.
+    #[must_use]
+    pub const fn probe(&self) -> Option<&Probe<T>> {
+        match self {
+            Self::Probe(probe) => Some(probe),
+            Self::Watch(_) => None,
+        }
+    }
+
+    /// Whom it asks; nobody when it asks nobody.
+    #[must_use]
+    pub fn to(&self) -> &[T] {
+        self.probe().map_or(&[], |probe| &probe.to)
+    }
+}
+
+/// Reads every so often what the hosts of agents use and have left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// From one reading to the next.
+    pub every: Nanos,
+    /// Whose hosts. In an assignment, only the agent's own.
+    pub hosts: BTreeSet<AgentId>,
+}
+
+impl Watch {
+    /// What an agent must be able to do for it.
+    #[must_use]
+    pub fn feature() -> Feature {
+        "watch.host".parse().expect("it is a name")
+    }
 }
 
 /// Asks each target every so often, one request at a time.
@@ -408,6 +445,7 @@ impl AssignedStage {
     pub fn drain(&self) -> Nanos {
         let timeouts = self.steps.iter().map(|step| match &step.act {
             Act::Probe(probe) => probe.timeout,
+            Act::Watch(_) => Nanos(0),
         });
         timeouts.max().unwrap_or_default()
     }
@@ -492,7 +530,6 @@ impl Plan {
     pub fn slice(&self, agent: &AgentId) -> Option<Assignment> {
         let planned = self.agents.get(agent)?;
         let step = |step: &PlannedStep| {
-            let Act::Probe(probe) = &step.act;
             let target = |path: &PlannedPath| match &path.route {
                 Route::Ask { check, offset } if path.agent == *agent => Some(Target {
                     to: path.to.clone(),
@@ -502,14 +539,22 @@ impl Plan {
                 }),
                 Route::Ask { .. } | Route::NoPath => None,
             };
-            let to: Vec<_> = probe.to.iter().filter_map(target).collect();
-            let act = Act::Probe(Probe {
-                every: probe.every,
-                timeout: probe.timeout,
-                to,
-            });
-            let Act::Probe(mine) = &act;
-            (!mine.to.is_empty()).then(|| AssignedStep {
+            let act = match &step.act {
+                Act::Probe(probe) => Act::Probe(Probe {
+                    every: probe.every,
+                    timeout: probe.timeout,
+                    to: probe.to.iter().filter_map(target).collect(),
+                }),
+                Act::Watch(watch) => Act::Watch(Watch {
+                    every: watch.every,
+                    hosts: watch.hosts.get(agent).cloned().into_iter().collect(),
+                }),
+            };
+            let is_mine = match &act {
+                Act::Probe(probe) => !probe.to.is_empty(),
+                Act::Watch(watch) => !watch.hosts.is_empty(),
+            };
+            is_mine.then(|| AssignedStep {
                 name: step.name.clone(),
                 act,
             })
@@ -616,7 +661,8 @@ mod tests {
 
     #[test]
     fn a_target_is_asked_from_its_offset_until_the_end() {
-        let Act::Probe(probe) = &plan().stages[0].steps[0].act;
+        let plan = plan();
+        let probe = plan.stages[0].steps[0].act.probe().unwrap();
         assert_eq!(probe.requests(Nanos(0), Nanos::from_secs(3)), 3);
         assert_eq!(probe.requests(Nanos(7), Nanos::from_secs(3)), 3);
         assert_eq!(probe.requests(Nanos(1), Nanos(3_000_000_001)), 3);

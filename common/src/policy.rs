@@ -118,7 +118,7 @@ impl Policy {
         let action = |name: &str| name.parse().expect("these are names");
         Self {
             api: Self::API.to_owned(),
-            actions: ["probe.http", "probe.tcp"].map(action).into(),
+            actions: ["probe.http", "probe.tcp", "watch.host"].map(action).into(),
             targets,
             limits: Limits {
                 // A fleet of 40 services asked ten times a second, with some to spare.

@@ -18,6 +18,8 @@ const LASTS_MAX: Nanos = Nanos::from_secs(24 * 3600);
 const TARGETS_MAX: usize = 1_000;
 /// The shortest interval of a probe. What is faster is load and has its own step.
 const EVERY_MIN: Nanos = Nanos::from_millis(10);
+/// The shortest interval of a watch: the kernel's own figures of pressure are means over ten seconds.
+const WATCH_MIN: Nanos = Nanos::from_millis(500);
 /// The longest time-out of a probe.
 const TIMEOUT_MAX: Nanos = Nanos::from_secs(60);
 /// The most requests per second that all probes of a stage make together. What is more is load.
@@ -49,7 +51,13 @@ pub fn admit(assignment: &Assignment, features: &BTreeSet<Feature>) -> Result<()
         }
         let (mut targets, mut milli_rate) = (0, 0u64);
         for step in &stage.steps {
-            let Act::Probe(probe) = &step.act;
+            let probe = match &step.act {
+                Act::Probe(probe) => probe,
+                Act::Watch(watch) if watch.every < WATCH_MIN => {
+                    return invalid(format!("step {} reads every {}", step.name, watch.every));
+                }
+                Act::Watch(_) => continue,
+            };
             if probe.every < EVERY_MIN {
                 return invalid(format!("step {} asks every {}", step.name, probe.every));
             }

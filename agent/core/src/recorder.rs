@@ -10,8 +10,8 @@ use nepho_common::{
     histogram::Histogram,
     id::{AgentId, EnvironmentName, RunKey, Seq},
     journal::{RecordKind, Seal},
-    plan::{Act, AssignedStage},
-    recording::{Metric, Outcome, Recording, Series},
+    plan::AssignedStage,
+    recording::{Gauge, Metric, Outcome, Recording, Series},
     time::{Interval, Nanos, RunTime},
 };
 
@@ -47,6 +47,7 @@ pub struct Recorder {
     /// Where what this process writes of a resumed stage begins.
     from: Option<Seq>,
     points: Vec<Observation>,
+    gauges: Vec<Gauge>,
     missed: BTreeMap<usize, (u64, Nanos)>,
     records: BTreeMap<RecordKind, u64>,
     samples: BTreeMap<Series, u64>,
@@ -70,6 +71,7 @@ impl Recorder {
             began,
             from: None,
             points: Vec::new(),
+            gauges: Vec::new(),
             missed: BTreeMap::new(),
             records: BTreeMap::new(),
             samples: BTreeMap::new(),
@@ -89,6 +91,16 @@ impl Recorder {
     pub fn observe(&mut self, observation: Observation) {
         debug_assert!(self.series(&observation, Metric::ResponseTime).is_some());
         self.points.push(observation);
+    }
+
+    /// Notes what was read.
+    pub fn read(&mut self, gauges: Vec<Gauge>) {
+        self.gauges.extend(gauges);
+    }
+
+    /// Everything read since the last call.
+    pub fn gauges(&mut self) -> Vec<Gauge> {
+        std::mem::take(&mut self.gauges)
     }
 
     /// Notes that a request that was due was not sent, when it was already late by `late`.
@@ -172,8 +184,7 @@ impl Recorder {
 
     fn series(&self, point: &Observation, metric: Metric) -> Option<Series> {
         let step = self.stage.steps.get(point.step)?;
-        let Act::Probe(probe) = &step.act;
-        let target = probe.to.get(point.target)?;
+        let target = step.act.to().get(point.target)?;
         Some(Series {
             run: self.key.run.clone(),
             attempt: self.key.attempt,
@@ -193,7 +204,7 @@ impl Recorder {
 mod tests {
     use nepho_common::{
         id::{Attempt, Fence},
-        plan::{AssignedStep, Check, Probe, Target, TcpCheck},
+        plan::{Act, AssignedStep, Check, Probe, Target, TcpCheck},
     };
 
     use super::*;

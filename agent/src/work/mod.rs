@@ -6,6 +6,7 @@
 //!
 //! - [`slots`]: what is due when, as a value.
 //! - [`pacer`]: the task of a stage.
+//! - `watch`: what this host uses and has left.
 //! - [`probe`]: one request and what became of it.
 //! - [`guard`]: stands before every connection. [`secret`]: what a header needs and nobody sees.
 
@@ -14,15 +15,17 @@ pub mod pacer;
 pub mod probe;
 pub mod secret;
 pub mod slots;
+mod watch;
 
 use nepho_agent_core::recorder::Observation;
 use nepho_common::{
     id::{RunId, StageName},
+    recording::Gauge,
     time::{Mono, Nanos},
 };
 
 /// What workers hand to the driver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     /// The stage began.
     Started {
@@ -33,6 +36,8 @@ pub enum Seen {
     },
     /// A request ended.
     Ended(Observation),
+    /// What a watch read.
+    Read(Vec<Gauge>),
     /// Requests that were due were not sent: the step, and by how much each was late.
     Missed(Vec<(usize, Nanos)>),
     /// Nothing is sent any more, and every answer came or timed out.
@@ -41,7 +46,7 @@ pub enum Seen {
 
 /// Something seen, and of which stage: what a stage that was cut off still says must not be taken
 /// for the next one's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sighting {
     /// The run.
     pub run: RunId,

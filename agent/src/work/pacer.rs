@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use nepho_agent_core::recorder::Observation;
 use nepho_common::{
     id::{PlanId, RunId, StageName},
-    plan::{Act, AssignedStage},
+    plan::{Act, AssignedStage, Watch},
     recording::Outcome,
     time::{Mono, Nanos, RunTime},
 };
@@ -19,6 +19,7 @@ use super::{
     guard::Guard,
     probe::{Asker, Cause, Question},
     slots::{Due, Slot, Slots},
+    watch::Watching,
 };
 use crate::{clock, clock::Alarm, hold};
 
@@ -81,6 +82,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let mut alarm = Alarm::new()?;
     let resumed = job.resumed;
+    let mut watching = watches(&job, &mode, &seen);
     let mut pacer = Pacer::new(job, mode.clone(), seen).await;
     let (at, mut is_begun) = (pacer.at, resumed);
     if resumed {
@@ -118,8 +120,45 @@ pub async fn run(
         }
     }
     while pacer.open.join_next().await.is_some() {}
+    while watching.join_next().await.is_some() {}
     pacer.tell(Seen::Idle).await;
     Ok(())
+}
+
+/// A task for each step that watches this host.
+fn watches(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for step in &job.stage.steps {
+        let Act::Watch(watch) = &step.act else {
+            continue;
+        };
+        let watching = Watching {
+            stage: job.stage.name.clone(),
+            step: step.name.clone(),
+            every: watch.every,
+            at: job.at,
+            at_run: job.at_run,
+            lasts: job.stage.lasts,
+        };
+        let (seen, mode) = (seen.clone(), mode.clone());
+        let from = Whose {
+            run: job.run.clone(),
+            stage: job.stage.name.clone(),
+        };
+        let guard = job.guard.clone();
+        tasks.spawn(watching.run(mode, move |gauges| {
+            let (seen, from) = (seen.clone(), from.clone());
+            // The owner of the host may have changed his mind since the stage began.
+            let allowed = guard.policy().admits_action(&Watch::feature()).is_ok();
+            async move {
+                if allowed {
+                    // Nobody listens only when the agent ends.
+                    drop(seen.send(from.saw(Seen::Read(gauges))).await);
+                }
+            }
+        }));
+    }
+    tasks
 }
 
 /// Comes back when nothing new is to be sent any more; a driver that is gone wants that too.
@@ -143,6 +182,7 @@ struct Pacer {
     seen: mpsc::Sender<Sighting>,
 }
 
+#[derive(Default)]
 struct Step {
     timeout: Nanos,
     /// More requests of one target than this are open only if our own deadlines fail.
@@ -157,7 +197,10 @@ impl Pacer {
             .steps
             .iter()
             .map(|step| {
-                let Act::Probe(probe) = &step.act;
+                let Some(probe) = step.act.probe() else {
+                    // Its place counts, and nothing of it is ever due.
+                    return Step::default();
+                };
                 let ask = |check| Arc::new(Question::new(check, &job.guard));
                 let overlapping = probe.timeout.0.div_ceil(probe.every.0.max(1));
                 Step {
@@ -381,6 +424,7 @@ mod tests {
                     }
                     Seen::Ended(observation) => ended.push(observation),
                     Seen::Missed(missed) => panic!("missed {missed:?}"),
+                    Seen::Read(read) => panic!("nothing is watched: {read:?}"),
                     Seen::Idle => return ended,
                 }
             }

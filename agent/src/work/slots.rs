@@ -6,7 +6,7 @@ use std::{
 };
 
 use nepho_common::{
-    plan::{Act, AssignedStage},
+    plan::AssignedStage,
     time::{Mono, Nanos},
 };
 
@@ -48,7 +48,9 @@ impl Slots {
         let mut next = BinaryHeap::new();
         let mut every = BTreeMap::new();
         for (step, assigned) in stage.steps.iter().enumerate() {
-            let Act::Probe(probe) = &assigned.act;
+            let Some(probe) = assigned.act.probe() else {
+                continue;
+            };
             // Zero would be for ever at one instant; the budget refuses it long before.
             every.insert(step, Nanos(probe.every.0.max(1)));
             for (target, asked) in probe.to.iter().enumerate() {
@@ -97,7 +99,7 @@ impl Slots {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use nepho_common::plan::{AssignedStep, Check, HttpCheck, Probe, Target, TcpCheck};
+    use nepho_common::plan::{Act, AssignedStep, Check, HttpCheck, Probe, Target, TcpCheck};
     use proptest::prelude::*;
 
     use super::*;

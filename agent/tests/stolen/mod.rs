@@ -154,7 +154,9 @@ fn tcp(host: &str, port: u16) -> Check {
 fn asking(check: Check, every: Nanos) -> Assignment {
     let mut assignment = assignment(1, Nanos::from_secs(3));
     assignment.features = [check.feature()].into();
-    let Act::Probe(probe) = &mut assignment.stages[0].steps[0].act;
+    let Act::Probe(probe) = &mut assignment.stages[0].steps[0].act else {
+        panic!("a probe")
+    };
     probe.every = every;
     probe.to[0].check = check;
     assignment

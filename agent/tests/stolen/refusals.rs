@@ -64,7 +64,9 @@ fn beyond(port: u16) -> Vec<(Assignment, &'static str)> {
     let mut long = ask(http(&target, ""));
     long.stages[0].lasts = Nanos::from_secs(61);
     let mut patient = asking(http(&target, ""), Nanos::from_millis(100));
-    let Act::Probe(probe) = &mut patient.stages[0].steps[0].act;
+    let Act::Probe(probe) = &mut patient.stages[0].steps[0].act else {
+        panic!("a probe")
+    };
     probe.timeout = Nanos::from_secs(60);
     vec![
         (
@@ -164,7 +166,9 @@ async fn a_stolen_controller_gets_nothing_that_the_policy_forbids() {
 
 /// The same target, asked over HTTP.
 fn as_http(mut assignment: Assignment) -> Assignment {
-    let Act::Probe(probe) = &mut assignment.stages[0].steps[0].act;
+    let Act::Probe(probe) = &mut assignment.stages[0].steps[0].act else {
+        panic!("a probe")
+    };
     if let Check::Tcp(TcpCheck { host, port }) = &probe.to[0].check {
         probe.to[0].check = http(&format!("http://{host}:{port}/"), "");
     }

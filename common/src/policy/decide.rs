@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{BadEndpoint, Endpoint, Policy};
 use crate::{
     id::Feature,
-    plan::{Act, AssignedStage, Assignment, Check, Probe, Target},
+    plan::{AssignedStage, Assignment, Check, Probe, Target},
     secret::{BadReference, Part, SecretRef, parts},
     time::Nanos,
 };
@@ -221,9 +221,7 @@ fn targets(stage: &AssignedStage) -> impl Iterator<Item = &Target> {
 }
 
 fn probes(stage: &AssignedStage) -> impl Iterator<Item = &Probe<Target>> {
-    stage.steps.iter().map(|step| match &step.act {
-        Act::Probe(probe) => probe,
-    })
+    stage.steps.iter().filter_map(|step| step.act.probe())
 }
 
 /// The most requests of a stage in any one second: a mean would hide a burst. Probes are added up

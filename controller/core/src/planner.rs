@@ -23,7 +23,7 @@ use nepho_common::{
     },
     plan::{
         Act, Check, HttpCheck, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage,
-        PlannedStep, Probe, Route, TcpCheck,
+        PlannedStep, Probe, Route, TcpCheck, Watch,
     },
     time::Nanos,
 };
@@ -188,8 +188,10 @@ struct Draft<'a> {
 impl Draft<'_> {
     fn stage(&mut self, stage: &scenario::Stage) -> PlannedStage {
         let steps = stage.steps.iter().map(|(name, step)| {
-            let Step::Probe(probe) = step;
-            let act = Act::Probe(self.probe(&stage.name, name, probe));
+            let act = match step {
+                Step::Probe(probe) => Act::Probe(self.probe(&stage.name, name, probe)),
+                Step::Watch(watch) => Act::Watch(self.watch(&stage.name, name, watch)),
+            };
             PlannedStep {
                 name: name.clone(),
                 act,
@@ -219,7 +221,7 @@ impl Draft<'_> {
             self.problems
                 .push(format!("{place}: `to` selects no instance of the fleet"));
         }
-        let asking = self.asking(&place, stage, step, probe);
+        let asking = self.asking(&place, stage, step, (&probe.from, probe.agents));
         let mut to = Vec::new();
         for (agent, environment) in &asking {
             let mut paths = Vec::new();
@@ -257,6 +259,15 @@ impl Draft<'_> {
         }
     }
 
+    fn watch(&mut self, stage: &StageName, step: &StepName, watch: &scenario::Watch) -> Watch {
+        let place = format!("stage {stage}, step {step}");
+        let looking = self.asking(&place, stage, step, (&watch.from, watch.agents));
+        Watch {
+            every: watch.every,
+            hosts: looking.into_iter().map(|(agent, _)| agent).collect(),
+        }
+    }
+
     /// The agents that ask: of each environment one, so many or all, by rendezvous hash, so that
     /// one agent more or less moves no other.
     fn asking(
@@ -264,13 +275,13 @@ impl Draft<'_> {
         place: &str,
         stage: &StageName,
         step: &StepName,
-        probe: &scenario::Probe,
+        (from, agents): (&BTreeSet<EnvironmentName>, Agents),
     ) -> Vec<(AgentId, EnvironmentName)> {
         let everywhere = || self.fleet.environments.keys().cloned().collect();
-        let from = if probe.from.is_empty() {
+        let from = if from.is_empty() {
             everywhere()
         } else {
-            probe.from.clone()
+            from.clone()
         };
         let mut asking = Vec::new();
         for environment in from {
@@ -286,7 +297,7 @@ impl Draft<'_> {
                     .or_default()
                     .push(place.to_owned());
             }
-            if let Agents::AtMost(most) = probe.agents {
+            if let Agents::AtMost(most) = agents {
                 let name = &self.scenario.name;
                 let weight = |agent: &AgentId| {
                     Digest::of(format!("{name}/{stage}/{step}/{environment}/{agent}").as_bytes())
@@ -394,9 +405,15 @@ fn taking_part(
 ) {
     let mut agents: BTreeMap<AgentId, PlannedAgent> = BTreeMap::new();
     let mut instances = BTreeMap::new();
+    let planned = |agent: &AgentId| {
+        let available = inventory.agents.get(agent).expect("agents come from there");
+        PlannedAgent {
+            environment: available.environment.clone(),
+            features: BTreeSet::new(),
+        }
+    };
     for step in stages.iter().flat_map(|stage| &stage.steps) {
-        let Act::Probe(probe) = &step.act;
-        for path in &probe.to {
+        for path in step.act.to() {
             let instance = fleet
                 .instances
                 .get(&path.to)
@@ -407,18 +424,16 @@ fn taking_part(
                     group: instance.group.clone(),
                 },
             );
-            let available = inventory
-                .agents
-                .get(&path.agent)
-                .expect("agents come from there");
-            let agent = agents
-                .entry(path.agent.clone())
-                .or_insert_with(|| PlannedAgent {
-                    environment: available.environment.clone(),
-                    features: BTreeSet::new(),
-                });
+            let agent = agents.entry(path.agent.clone());
+            let agent = agent.or_insert_with(|| planned(&path.agent));
             if let Route::Ask { check, .. } = &path.route {
                 agent.features.insert(check.feature());
+            }
+        }
+        if let Act::Watch(watch) = &step.act {
+            for host in &watch.hosts {
+                let agent = agents.entry(host.clone()).or_insert_with(|| planned(host));
+                agent.features.insert(Watch::feature());
             }
         }
     }
@@ -428,7 +443,9 @@ fn taking_part(
 /// Requests of a stage in all.
 fn requests(stage: &PlannedStage) -> u64 {
     let of_step = |step: &PlannedStep| {
-        let Act::Probe(probe) = &step.act;
+        let Some(probe) = step.act.probe() else {
+            return 0;
+        };
         let of_path = |path: &PlannedPath| match &path.route {
             Route::Ask { offset, .. } => probe.requests(*offset, stage.lasts),
             Route::NoPath => 0,

@@ -72,10 +72,10 @@ pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Res
 
 /// With the agents that `run --local` would start, which can do whatever this release can.
 fn plan_local(bundle: &Bundle, loaded: &Loaded, choices: Choices) -> Result<Planned, Failure> {
-    let features = ["probe.http", "probe.tcp"].map(|name| name.parse::<Feature>());
+    let features = ["probe.http", "probe.tcp", "watch.host"].map(|name| name.parse::<Feature>());
     let features: std::collections::BTreeSet<_> = features
         .into_iter()
-        .map(|name| name.expect("these two are names"))
+        .map(|name| name.expect("these are names"))
         .collect();
     let policy = PolicyReport::of(&planner::local_policy(loaded), Vec::new());
     let agents = loaded.fleet.environments.keys().map(|environment| {
@@ -97,7 +97,7 @@ fn plan_local(bundle: &Bundle, loaded: &Loaded, choices: Choices) -> Result<Plan
 fn disturbs(planned: &Planned) -> bool {
     let mut steps = planned.plan.stages.iter().flat_map(|stage| &stage.steps);
     steps.any(|step| match &step.act {
-        Act::Probe(_) => false,
+        Act::Probe(_) | Act::Watch(_) => false,
     })
 }
 

@@ -12,7 +12,6 @@ use nepho_common::{
     event::{Event, StageEnd, What},
     id::{AgentId, RunId, RunKey, Seq, SpoolId, StageName},
     journal::{Body, Entry, RecordKey},
-    plan::Act,
     recording::{Metric, Outcome},
     time::{ClockEpoch, ClockOffset, Mono, Nanos, RunTime, WallMillis},
 };
@@ -300,7 +299,9 @@ impl Agent {
                     let environment = scene::environment(self.id.as_str());
                     let mut due = BTreeSet::new();
                     for (step, assigned) in stage.steps.iter().enumerate() {
-                        let Act::Probe(probe) = &assigned.act;
+                        let Some(probe) = assigned.act.probe() else {
+                            continue;
+                        };
                         for (index, target) in probe.to.iter().enumerate() {
                             for k in 0..probe.requests(target.offset, stage.lasts) {
                                 let into = Nanos(target.offset.0 + k * probe.every.0);

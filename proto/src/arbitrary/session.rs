@@ -5,6 +5,7 @@ use nepho_common::{
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
         Act, AssignedStage, AssignedStep, Assignment, Check, HttpCheck, Probe, Target, TcpCheck,
+        Watch,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
@@ -117,7 +118,13 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn step()(
+    fn watching()(name in name(), every in 1..=SPAN_MAX, hosts in btree_set(name(), 0..2)) -> AssignedStep {
+        AssignedStep { name, act: Act::Watch(Watch { every: Nanos(every), hosts }) }
+    }
+}
+
+prop_compose! {
+    fn probing()(
         name in name(), every in 1..=SPAN_MAX, timeout in span(), to in vec(target(), 0..3),
     ) -> AssignedStep {
         AssignedStep { name, act: Act::Probe(Probe { every: Nanos(every), timeout, to }) }
@@ -125,7 +132,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn stage()(name in name(), lasts in span(), steps in vec(step(), 0..3)) -> AssignedStage {
+    fn stage()(name in name(), lasts in span(), steps in vec(prop_oneof![probing(), watching()], 0..3)) -> AssignedStage {
         AssignedStage { name, lasts, steps }
     }
 }

@@ -2,7 +2,7 @@
 
 use nepho_common::{
     id::PlanId,
-    plan::{Act, AssignedStage, AssignedStep, Assignment, Probe, Target},
+    plan::{Act, AssignedStage, AssignedStep, Assignment, Probe, Target, Watch},
 };
 
 use super::field::{id, list, name, said, set, span, within_range};
@@ -70,21 +70,48 @@ impl TryFrom<wire::AssignedStep> for AssignedStep {
             "" => Wrong::Missing,
             kind => Wrong::Kind(said(kind)),
         };
-        let wire::assigned_step::Act::Probe(probe) = wire.act.ok_or_else(unknown).within("act")?;
+        let act = match wire.act.ok_or_else(unknown).within("act")? {
+            wire::assigned_step::Act::Probe(probe) => Act::Probe(probe.try_into().within("probe")?),
+            wire::assigned_step::Act::Watch(watch) => Act::Watch(watch.try_into().within("watch")?),
+        };
         Ok(Self {
             name: name("name", wire.name)?,
-            act: Act::Probe(probe.try_into().within("probe")?),
+            act,
         })
     }
 }
 
 impl From<&AssignedStep> for wire::AssignedStep {
     fn from(step: &AssignedStep) -> Self {
-        let Act::Probe(probe) = &step.act;
+        let (kind, act) = match &step.act {
+            Act::Probe(probe) => ("probe", wire::assigned_step::Act::Probe(probe.into())),
+            Act::Watch(watch) => ("watch", wire::assigned_step::Act::Watch(watch.into())),
+        };
         Self {
             name: step.name.to_string(),
-            act: Some(wire::assigned_step::Act::Probe(probe.into())),
-            kind: "probe".to_owned(),
+            act: Some(act),
+            kind: kind.to_owned(),
+        }
+    }
+}
+
+impl TryFrom<wire::Watch> for Watch {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Watch) -> Result<Self, BadMessage> {
+        within_range("every", wire.every.into(), 1, SPAN_MAX.into())?;
+        Ok(Self {
+            every: span("every", wire.every)?,
+            hosts: set("hosts", wire.hosts, 1)?,
+        })
+    }
+}
+
+impl From<&Watch> for wire::Watch {
+    fn from(watch: &Watch) -> Self {
+        Self {
+            every: watch.every.0,
+            hosts: watch.hosts.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -381,7 +381,7 @@ impl Run {
 /// the first process's requests may still be under way, and nobody knows how many.
 const fn may_be_resumed<T>(act: &Act<T>) -> bool {
     match act {
-        Act::Probe(_) => true,
+        Act::Probe(_) | Act::Watch(_) => true,
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     id::{Digest, PlanId},
-    plan::{AssignedStep, HttpCheck, TcpCheck},
+    plan::{Act, AssignedStep, HttpCheck, TcpCheck},
     policy::{Ports, TargetRule},
 };
 
@@ -248,7 +248,9 @@ fn actions_rates_connections_and_durations_have_their_limits() {
 fn a_burst_counts_by_its_worst_second_and_not_by_its_mean() {
     let rate = |every: u64, offsets: &[u64]| {
         let mut one = assignment(&vec![tcp("10.0.0.1", 1); offsets.len()], Nanos(every));
-        let Act::Probe(probe) = &mut one.stages[0].steps[0].act;
+        let Act::Probe(probe) = &mut one.stages[0].steps[0].act else {
+            panic!()
+        };
         for (target, offset) in probe.to.iter_mut().zip(offsets) {
             target.offset = Nanos(*offset);
         }

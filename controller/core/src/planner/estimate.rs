@@ -2,7 +2,7 @@
 
 use nepho_common::{
     id::{StageName, StepName},
-    plan::{Act, Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Route},
+    plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Route},
     time::Nanos,
 };
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
         .steps
         .iter()
         .find(|step| step.name == expectation.on)?;
-    let Act::Probe(probe) = &step.act;
+    let probe = step.act.probe()?;
     let all = tuples(plan, step, &expectation.by);
     let needed = needed(&expectation.judge);
     let asked: Vec<_> = all.iter().filter(|tuple| paths(tuple) > 0).collect();

@@ -242,9 +242,12 @@ fn secrets(loaded: &Loaded) -> BTreeSet<SecretRef> {
             Kind::Tcp => None,
         });
     let steps = loaded.scenario.stages.iter().flat_map(|stage| &stage.steps);
-    let asked = steps.filter_map(|(_, Step::Probe(probe))| match &probe.kind {
-        ProbeKind::Http(http) => Some(&http.headers),
-        ProbeKind::Health | ProbeKind::Tcp => None,
+    let asked = steps.filter_map(|(_, step)| match step {
+        Step::Probe(probe) => match &probe.kind {
+            ProbeKind::Http(http) => Some(&http.headers),
+            ProbeKind::Health | ProbeKind::Tcp => None,
+        },
+        Step::Watch(_) => None,
     });
     let values = health.chain(asked).flat_map(Headers::values);
     let parts = values.flat_map(|value| parts(&value.to_string()).unwrap_or_default());

@@ -17,14 +17,15 @@ use nepho_common::{
 pub(super) fn spread(steps: &mut [PlannedStep]) {
     let mut of_agent: BTreeMap<AgentId, u64> = BTreeMap::new();
     for step in &*steps {
-        let Act::Probe(probe) = &step.act;
-        for (agent, _) in asked(&probe.to) {
+        for (agent, _) in asked(step.act.to()) {
             *of_agent.entry(agent).or_default() += 1;
         }
     }
     let mut before: BTreeMap<AgentId, u64> = BTreeMap::new();
     for step in steps {
-        let Act::Probe(probe) = &mut step.act;
+        let Act::Probe(probe) = &mut step.act else {
+            continue;
+        };
         let counts = asked(&probe.to);
         let agents = counts.len() as u64;
         for (rank, (agent, count)) in (0u64..).zip(&counts) {
@@ -88,12 +89,11 @@ mod tests {
     }
 
     fn offsets(step: &PlannedStep, agent: &str) -> Vec<Nanos> {
-        let Act::Probe(probe) = &step.act;
         let offset = |path: &PlannedPath| match path.route {
             Route::Ask { offset, .. } if path.agent.as_str() == agent => Some(offset),
             Route::Ask { .. } | Route::NoPath => None,
         };
-        probe.to.iter().filter_map(offset).collect()
+        step.act.to().iter().filter_map(offset).collect()
     }
 
     proptest! {

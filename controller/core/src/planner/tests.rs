@@ -65,8 +65,7 @@ const REACH: &str = "  - name: one
 const BOTH: [(&str, &str); 2] = [("cloud-1", "cloud"), ("local-1", "local")];
 
 fn paths(planned: &Planned) -> Vec<&PlannedPath> {
-    let Act::Probe(probe) = &planned.plan.stages[0].steps[0].act;
-    probe.to.iter().collect()
+    planned.plan.stages[0].steps[0].act.to().iter().collect()
 }
 
 #[test]

@@ -105,7 +105,18 @@ fn per_minute(planned: &Planned) -> u64 {
 }
 
 fn describe(plan: &Plan, step: &PlannedStep) -> String {
-    let Act::Probe(probe) = &step.act;
+    let probe = match &step.act {
+        Act::Probe(probe) => probe,
+        Act::Watch(watch) => {
+            let hosts: Vec<_> = watch.hosts.iter().map(ToString::to_string).collect();
+            return format!(
+                "{:12} watch every {}: the hosts of {}",
+                step.name,
+                watch.every,
+                hosts.join(", ")
+            );
+        }
+    };
     let mut operations: BTreeMap<&str, u64> = BTreeMap::new();
     let mut from: BTreeMap<String, u64> = BTreeMap::new();
     for path in probe.to.iter().filter(|path| path.route != Route::NoPath) {

@@ -12,7 +12,7 @@ use std::{
 
 use nepho_common::{
     id::InstanceId,
-    plan::{Act, Check, Plan, PlannedStage, PlannedStep, Route},
+    plan::{Check, Plan, PlannedStage, PlannedStep, Route},
     recording::Outcome,
 };
 use symptoms::Scene;
@@ -208,10 +208,11 @@ impl Failures<'_> {
 
     /// How the same instance fares from other environments.
     fn elsewhere(&self, first: &PathSample<'_>) -> Elsewhere {
-        let Act::Probe(probe) = &self.step.act;
         let here = from(self.plan, &first.path.agent);
-        let others = probe
-            .to
+        let others = self
+            .step
+            .act
+            .to()
             .iter()
             .filter(|path| path.to == first.path.to && from(self.plan, &path.agent) != here);
         let all = Sample::of(self.measurements, self.stage, self.step, others);

@@ -358,7 +358,7 @@ fn measure(
         actual,
     };
     author.say_at(actual, started);
-    let Act::Probe(probe) = &stage.steps[0].act;
+    let probe = stage.steps[0].act.probe().unwrap();
     let half = Nanos(stage.lasts.0 / 2);
     let mut samples: BTreeMap<Series, u64> = BTreeMap::new();
     for part in [0, 1] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     id::{EnvironmentName, ServiceName},
-    plan::{Act, Plan, PlannedPath, PlannedStage, PlannedStep},
+    plan::{Plan, PlannedPath, PlannedStage, PlannedStep},
 };
 
 use super::{
@@ -23,11 +23,10 @@ pub(super) fn matrix(
     stage: &PlannedStage,
     step: &PlannedStep,
 ) -> Matrix {
-    let Act::Probe(probe) = &step.act;
     let mut cells: BTreeMap<(&EnvironmentName, &EnvironmentName), Vec<&PlannedPath>> =
         BTreeMap::new();
     let mut services: BTreeMap<Service<'_>, Vec<&PlannedPath>> = BTreeMap::new();
-    for path in &probe.to {
+    for path in step.act.to() {
         let Some(agent) = plan.agents.get(&path.agent) else {
             continue;
         };

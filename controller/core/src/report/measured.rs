@@ -6,7 +6,7 @@ use nepho_common::{
     histogram::Histogram,
     id::{AgentId, Attempt, InstanceId, Operation, RunId, Seq, SpoolId, StageName, StepName},
     journal::RecordKey,
-    plan::{Act, Plan, PlannedPath, Route},
+    plan::{Plan, PlannedPath, Route},
     recording::{Metric, Outcome, Recording, Series},
 };
 
@@ -141,8 +141,7 @@ fn asked(plan: &Plan) -> BTreeSet<PathKey> {
     let mut asked = BTreeSet::new();
     for stage in &plan.stages {
         for step in &stage.steps {
-            let Act::Probe(probe) = &step.act;
-            for path in &probe.to {
+            for path in step.act.to() {
                 match path.route {
                     Route::Ask { .. } => {
                         asked.insert(PathKey::new(&stage.name, &step.name, path));

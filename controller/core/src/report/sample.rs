@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     histogram::Histogram,
     id::{AgentId, Seq, SpoolId},
-    plan::{Act, PlannedPath, PlannedStage, PlannedStep, Route},
+    plan::{PlannedPath, PlannedStage, PlannedStep, Route},
     recording::Outcome,
 };
 
@@ -47,8 +47,10 @@ impl<'a> Sample<'a> {
         step: &PlannedStep,
         paths: impl IntoIterator<Item = &'a PlannedPath>,
     ) -> Self {
-        let Act::Probe(probe) = &step.act;
         let mut sample = Self::default();
+        let Some(probe) = step.act.probe() else {
+            return sample;
+        };
         for path in paths {
             let offset = match &path.route {
                 Route::Ask { offset, .. } => *offset,

@@ -6,7 +6,7 @@ use nepho_common::{
     control::StopMode,
     event::RunEnd,
     id::AgentId,
-    plan::{Act, Plan, PlannedStage},
+    plan::{Plan, PlannedStage},
 };
 
 use super::{
@@ -227,8 +227,7 @@ fn describe_agent(folded: &Folded, agent: AgentId, doubts: &mut Doubts) -> Agent
 fn gap_of(folded: &Folded, stage: &PlannedStage, agent: &AgentId) -> (Gap, usize) {
     let (mut sum, mut surplus) = (Gap::default(), 0);
     for step in &stage.steps {
-        let Act::Probe(probe) = &step.act;
-        let mine = probe.to.iter().filter(|path| path.agent == *agent);
+        let mine = step.act.to().iter().filter(|path| path.agent == *agent);
         let sample = Sample::of(&folded.measurements, stage, step, mine);
         surplus += sample.surplus().count();
         if let Some(gap) = gaps(&sample).get(agent) {

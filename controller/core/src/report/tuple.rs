@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     id::AgentId,
-    plan::{Act, Dimension, Plan, PlannedPath, PlannedStep},
+    plan::{Dimension, Plan, PlannedPath, PlannedStep},
 };
 
 /// The value of a dimension that a path has none of. No name, so it can't be mistaken for one.
@@ -21,12 +21,11 @@ pub(crate) struct Tuple<'a> {
 
 /// The tuples of `step`, ordered by their values. One with all paths when `by` is empty.
 pub(crate) fn tuples<'a>(plan: &Plan, step: &'a PlannedStep, by: &[Dimension]) -> Vec<Tuple<'a>> {
-    let Act::Probe(probe) = &step.act;
     let mut all: BTreeMap<Vec<(Dimension, String)>, Vec<&PlannedPath>> = BTreeMap::new();
     if by.is_empty() {
         all.insert(Vec::new(), Vec::new());
     }
-    for path in &probe.to {
+    for path in step.act.to() {
         let value = |&dimension: &Dimension| (dimension, value(plan, path, dimension));
         all.entry(by.iter().map(value).collect())
             .or_default()

@@ -326,6 +326,7 @@ pub(super) fn collected_by(stage: &PlannedStage, at: Mono) -> Mono {
 fn longest_timeout(stage: &PlannedStage) -> Nanos {
     let timeouts = stage.steps.iter().map(|step| match &step.act {
         Act::Probe(probe) => probe.timeout,
+        Act::Watch(_) => Nanos(0),
     });
     timeouts.max().unwrap_or_default()
 }

@@ -34,7 +34,9 @@ fn good_files_say_what_they_mean() {
     assert_eq!(cloud.after, std::slice::from_ref(&local.name));
     assert_eq!(hybrid.after, [local.name.clone(), cloud.name.clone()]);
     assert_eq!(hybrid.lasts, Nanos::from_secs(90));
-    let Step::Probe(reach) = &local.steps[&"reach".parse().unwrap()];
+    let Step::Probe(reach) = &local.steps[&"reach".parse().unwrap()] else {
+        panic!("a probe")
+    };
     assert_eq!(
         (reach.every, reach.timeout),
         (Nanos::from_secs(1), Nanos::from_secs(2))
@@ -50,7 +52,9 @@ fn good_files_say_what_they_mean() {
         chosen(&reach.to),
         ["local/crm-api/1", "local/crm-api/2", "local/crm-db/1"]
     );
-    let Step::Probe(home) = &hybrid.steps[&"home".parse().unwrap()];
+    let Step::Probe(home) = &hybrid.steps[&"home".parse().unwrap()] else {
+        panic!("a probe")
+    };
     assert_eq!(chosen(&home.to), ["local/crm-api/1", "local/crm-api/2"]);
     let [reached, fast, _] = hybrid.expect.as_slice() else {
         panic!("three expectations")
@@ -455,7 +459,7 @@ fn each_kind_of_mistake_is_found_alone_and_explained() {
 
 #[test]
 fn later_kinds_of_steps_say_so() {
-    for kind in ["load", "watch", "fault", "change", "consistency"] {
+    for kind in ["load", "fault", "change", "consistency"] {
         let scenario =
             SCENARIO.replace("probe: {tcp: {}, every: 1s,", &format!("{kind}: {{at: 1s,"));
         let codes: Vec<_> = mistakes(&scenario, FLEET)

@@ -14,6 +14,7 @@ mod raw;
 mod schema;
 mod selector;
 mod stage;
+mod watch;
 
 pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
 pub use duration::{BadDuration, parse_duration, print_duration};
@@ -23,6 +24,7 @@ pub use ratio::{BadRatio, Ratio};
 pub use schema::{FileKind, schema_json};
 pub use selector::Selector;
 pub use stage::{Scenario, Stage, Step};
+pub use watch::Watch;
 
 #[cfg(test)]
 mod examples;

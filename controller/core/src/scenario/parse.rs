@@ -14,6 +14,7 @@ use super::{
     expectation::expectation,
     probe::probe,
     raw::{RawLostAgent, RawScenario, RawStage, RawStep},
+    watch::watch,
 };
 use crate::{
     diagnose::{Checker, Code, Pointer, Problem, quoted},
@@ -166,16 +167,29 @@ fn after(
 }
 
 fn step(checker: &mut Checker, at: &Pointer, raw: &RawStep, names: Option<&Names>) -> Option<Step> {
-    if let Some(raw) = &raw.probe {
-        return probe(checker, &at.key("probe"), raw, names).map(Step::Probe);
+    match (&raw.probe, &raw.watch) {
+        (Some(raw), None) => {
+            probe(checker, &at.key("probe"), raw, names).map(|probe| Step::Probe(Box::new(probe)))
+        }
+        (None, Some(raw)) => watch(checker, &at.key("watch"), raw, names).map(Step::Watch),
+        (both, _) => {
+            if !checker.is_incomplete(at) {
+                let (what, label) = if both.is_some() {
+                    (
+                        "this step does more than one thing",
+                        "exactly one of `probe` and `watch`",
+                    )
+                } else {
+                    ("this step does nothing", "its kind is missing")
+                };
+                let problem = Problem::new(Code::ExactlyOne, what)
+                    .label(label)
+                    .help("for example `probe: {health: {}}`");
+                checker.at_key(at, problem);
+            }
+            None
+        }
     }
-    if !checker.is_incomplete(at) {
-        let problem = Problem::new(Code::ExactlyOne, "this step does nothing")
-            .label("its kind is missing")
-            .help("for example `probe: {health: {}}`");
-        checker.at_key(at, problem);
-    }
-    None
 }
 
 fn expectations(

@@ -147,7 +147,7 @@ fn http_probe(checker: &mut Checker, at: &Pointer, raw: &RawHttp) -> Option<Prob
     }))
 }
 
-fn agents(text: &str) -> Result<Agents, Problem> {
+pub(super) fn agents(text: &str) -> Result<Agents, Problem> {
     if text == "all" {
         return Ok(Agents::All);
     }

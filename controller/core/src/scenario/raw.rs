@@ -81,12 +81,41 @@ pub(crate) struct RawStage {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
     rename = "Step",
-    extend("x-later" = ["load", "watch", "fault", "change", "consistency"])
+    extend("x-later" = ["load", "fault", "change", "consistency"])
 )]
 pub(crate) struct RawStep {
     /// Ask each target regularly, and note whether and how fast it answers.
     pub(crate) probe: Option<RawProbe>,
+    /// Read regularly what the hosts of agents use and have left.
+    pub(crate) watch: Option<RawWatch>,
 }
+
+/// Read regularly what hosts use and have left.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(
+    rename = "Watch",
+    extend("required" = ["host"], "x-later" = ["processes", "containers"])
+)]
+pub(crate) struct RawWatch {
+    /// The hosts that the agents run on: processor, memory, disk, network, pressure.
+    pub(crate) host: Option<RawHost>,
+    /// How often: 1s to 1h; 5s when left out.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) every: Option<String>,
+    /// The environments whose agents look; all when left out.
+    #[schemars(length(min = 1))]
+    pub(crate) from: Option<Vec<Option<String>>>,
+    /// How many agents of each environment look: all (when left out), or a number in quotes.
+    #[schemars(pattern("^(all|[1-9][0-9]{0,3})$"))]
+    pub(crate) agents: Option<String>,
+}
+
+/// The host of an agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "WatchHost")]
+pub(crate) struct RawHost {}
 
 /// Ask each target regularly. It has one of `health`, `http` and `tcp`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -8,7 +8,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::{Expectation, Probe};
+use super::{Expectation, Probe, Watch};
 use crate::fleet::Title;
 
 /// What the operator wrote. Its only door is [`load`](super::load).
@@ -45,5 +45,7 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Ask each target regularly.
-    Probe(Probe),
+    Probe(Box<Probe>),
+    /// Read regularly what hosts use and have left.
+    Watch(Watch),
 }

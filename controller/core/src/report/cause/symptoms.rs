@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     event::Subject,
-    plan::{Act, Plan, PlannedPath, PlannedStage, PlannedStep, Route},
+    plan::{Plan, PlannedPath, PlannedStage, PlannedStep, Route},
     policy::{Endpoint, TargetHost},
     recording::Outcome,
     symptom::{CertificateFault, Listener, Symptom},
@@ -77,10 +77,7 @@ impl Scene<'_> {
     /// The ports at this address that the plan names, for whatever step.
     fn claimed(&self, host: &TargetHost) -> BTreeSet<u16> {
         let steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
-        let paths = steps.flat_map(|step| {
-            let Act::Probe(probe) = &step.act;
-            &probe.to
-        });
+        let paths = steps.flat_map(|step| step.act.to());
         let port = |path: &PlannedPath| match &path.route {
             Route::Ask { check, .. } => Endpoint::of(check)
                 .ok()
@@ -94,11 +91,10 @@ impl Scene<'_> {
     /// The same service elsewhere: its other instances, and those that bear its name in other
     /// environments, as long as somebody measured them in this step.
     fn peers(&self) -> impl Iterator<Item = &PlannedPath> {
-        let Act::Probe(probe) = &self.step.act;
         let mine = &self.path.to;
         let is_peer =
             move |path: &&PlannedPath| path.to.service == mine.service && path.to != *mine;
-        probe.to.iter().filter(is_peer)
+        self.step.act.to().iter().filter(is_peer)
     }
 
     /// What this instance said of its version, and what its peers say.
