@@ -1,10 +1,10 @@
 //! The scenario's expectations in the plan's words: one for each bound that is judged alone.
 
-use nepho_common::plan::{Expectation, Judge, Quantile, Ratio};
+use nepho_common::plan::{Expectation, Judge, Ratio};
 
 use crate::scenario::{self, Bounds};
 
-/// A latency with bounds on two quantiles makes two.
+/// A latency with bounds on several quantiles makes one for each, from small to large.
 pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> {
     let judges = match &written.judge {
         scenario::Judge::Failures { max } => vec![Judge::Failures { max: *max }],
@@ -13,12 +13,10 @@ pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> 
                 min: Ratio(min.ppm()),
             }]
         }
-        scenario::Judge::Latency { p50, max } => {
-            let latency = |quantile, bounds: &Option<Bounds<_>>| {
-                bounds.map(|Bounds { min, max }| Judge::Latency { quantile, max, min })
-            };
-            let both = [latency(Quantile::P50, p50), latency(Quantile::Max, max)];
-            both.into_iter().flatten().collect()
+        scenario::Judge::Latency { bounds } => {
+            let latency =
+                |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };
+            bounds.iter().map(latency).collect()
         }
     };
     let expectation = |judge| Expectation {

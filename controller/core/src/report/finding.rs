@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use nepho_common::{
     event::{RunEnd, Skip},
     id::AgentId,
-    plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep},
+    plan::{Act, Expectation, Judge, Plan, PlannedStage, PlannedStep},
+    time::Nanos,
 };
 
 use super::{
@@ -332,8 +333,11 @@ impl Place<'_> {
             ),
             Ground::TooFew { had, needed } => Cause::new(
                 medium,
-                format!("{had} successes say too little: this figure needs {needed}."),
-                "Let the stage last longer, or ask more often.",
+                format!(
+                    "{had} successes say too little: {} is judged from {needed} on.",
+                    figure(&self.expectation.judge)
+                ),
+                longer(step, sample, needed),
             ),
             Ground::LateSender { lag } => Cause::new(
                 medium,
@@ -377,6 +381,22 @@ impl Place<'_> {
             doubts.add(Code::PassedWithout, &finding.id, text);
         }
     }
+}
+
+/// What has to be enough of.
+const fn figure(judge: &Judge) -> &'static str {
+    match judge {
+        Judge::Latency { quantile, .. } => quantile.word(),
+        Judge::Failures { .. } | Judge::SuccessRate { .. } => judge.kind(),
+    }
+}
+
+/// What would give so many samples.
+fn longer(step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> String {
+    let Act::Probe(probe) = &step.act;
+    let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
+    let lasts = Nanos(rounds.saturating_mul(probe.every.0));
+    format!("Let the stage last {lasts} at least, or ask more often.")
 }
 
 fn put(finding: &mut Finding, cause: Option<Cause>) {

@@ -160,8 +160,18 @@ fn latency(
     min: Option<u64>,
     reply: impl Fn(u64) -> Option<Reply>,
 ) -> Finding {
+    latency_over(12, quantile, (max, min), reply)
+}
+
+/// Of so many requests, one a second; the bounds are in milliseconds.
+fn latency_over(
+    requests: u64,
+    quantile: Quantile,
+    (max, min): (Option<u64>, Option<u64>),
+    reply: impl Fn(u64) -> Option<Reply>,
+) -> Finding {
     let mut plan = plan();
-    plan.stages[0].lasts = Nanos::from_secs(12);
+    plan.stages[0].lasts = Nanos::from_secs(requests);
     plan.stages[0].expectations[0].judge = Judge::Latency {
         quantile,
         max: max.map(Nanos::from_millis),
@@ -261,7 +271,7 @@ fn five_values_have_no_median_to_judge_by() {
     };
     let five = latency(Quantile::P50, Some(10), None, some(5));
     assert_eq!(five.verdict, Verdict::Inconclusive);
-    assert!(five.cause.unwrap().contains("needs 6"));
+    assert!(five.cause.unwrap().contains("p50 is judged from 6 on"));
     let six = latency(Quantile::P50, Some(20), None, some(6));
     assert_eq!(six.verdict, Verdict::Pass);
     assert_eq!(six.observed.latency_ns, Some(Nanos(15_050_000)));
@@ -276,6 +286,44 @@ fn five_values_have_no_median_to_judge_by() {
             .text
             .contains("if the 5 failures count as infinite")
     );
+}
+
+#[test]
+fn a_tail_is_judged_from_100_values_above_it_on_and_shown_from_ten_on() {
+    let slow = |requests: u64, slow: u64| {
+        latency_over(requests, Quantile::P75, (Some(20), None), move |n| {
+            let ms = if n < slow { 40 } else { 15 };
+            ended(Outcome::Success, ms)
+        })
+    };
+    // Of 400, the 300th is p75.
+    assert_eq!(slow(400, 100).verdict, Verdict::Pass);
+    let failed = slow(400, 101);
+    assert_eq!(failed.verdict, Verdict::Fail);
+    assert!(failed.observed.text.starts_with("p75 40."), "{failed:?}");
+    let interval = failed.uncertainty.unwrap();
+    assert_eq!(interval.method, "order-statistic");
+    assert!(
+        interval.text.ends_with("assumes independence"),
+        "{}",
+        interval.text
+    );
+    let few = slow(399, 0);
+    assert_eq!(few.verdict, Verdict::Inconclusive);
+    let cause = few.cause.unwrap();
+    assert!(cause.contains("p75 is judged from 400 on"), "{cause}");
+    assert_eq!(
+        few.remedy.unwrap(),
+        "Let the stage last 6m40s at least, or ask more often."
+    );
+    assert!(few.observed.latency_ns.is_some(), "but it is shown");
+    let hidden = slow(39, 0);
+    assert_eq!(hidden.observed.latency_ns, None);
+    assert_eq!(
+        hidden.observed.text,
+        "39 successes; p75 is shown from 40 on"
+    );
+    assert_eq!(hidden.uncertainty, None);
 }
 
 #[test]

@@ -223,7 +223,15 @@ impl Latency {
     fn observed(&self, sample: &Sample<'_>) -> Observed {
         let (num, den) = self.quantile.fraction();
         let word = self.quantile.word();
-        let (found, failed) = (sample.response.quantile(num, den), sample.failures());
+        let (had, failed) = (sample.response.count(), sample.failures());
+        let to_show = self.quantile.samples_to_show();
+        let Some(found) = sample.response.quantile(num, den) else {
+            return observed(format!("no success{}", how(&sample.outcomes)), sample);
+        };
+        if had < to_show {
+            let text = format!("{had} successes; {word} is shown from {to_show} on");
+            return observed(text, sample);
+        }
         let with_failures = Bounds::of(
             &sample.response,
             self.quantile,
@@ -231,18 +239,15 @@ impl Latency {
             Case::MissingAreSlow,
         )
         .high;
-        let mut text = match found {
-            None => format!("no success{}", how(&sample.outcomes)),
-            Some(found) => format!("{word} {found} over {} successes", sample.response.count()),
-        };
-        if found.is_some() && failed > 0 {
+        let mut text = format!("{word} {found} over {had} successes");
+        if failed > 0 {
             let counted = with_failures.map_or("infinite".to_owned(), |at| at.to_string());
             text.push_str(&format!(
                 "; {counted} if the {failed} failures count as infinite"
             ));
         }
         Observed {
-            latency_ns: found,
+            latency_ns: Some(found),
             latency_with_failures_ns: with_failures,
             ..observed(text, sample)
         }
@@ -250,20 +255,27 @@ impl Latency {
 
     fn uncertainty(&self, response: &Histogram) -> Option<Uncertainty> {
         match self.quantile {
-            Quantile::P50 => {
-                let (lower, upper) = stats::median_ranks(response.count())?;
-                let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
-                Some(Uncertainty {
-                    text: format!("95% interval {low} to {high}, assumes independence"),
-                    method: "order-statistic".to_owned(),
-                    low_ns: Some(low),
-                    high_ns: Some(high),
-                    ..Uncertainty::default()
-                })
-            }
             // The largest value seen is a fact of what was seen.
-            Quantile::Max => None,
+            Quantile::Max => return None,
+            Quantile::P50
+            | Quantile::P75
+            | Quantile::P90
+            | Quantile::P95
+            | Quantile::P99
+            | Quantile::P999 => {}
         }
+        if response.count() < self.quantile.samples_to_show() {
+            return None;
+        }
+        let (lower, upper) = stats::quantile_ranks(response.count(), self.quantile.fraction())?;
+        let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
+        Some(Uncertainty {
+            text: format!("95% interval {low} to {high}, assumes independence"),
+            method: "order-statistic".to_owned(),
+            low_ns: Some(low),
+            high_ns: Some(high),
+            ..Uncertainty::default()
+        })
     }
 }
 

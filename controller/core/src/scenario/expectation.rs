@@ -1,10 +1,10 @@
 //! What is expected of a step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::StepName,
-    plan::{Dimension, Window},
+    plan::{Dimension, Quantile, Window},
     time::Nanos,
 };
 
@@ -43,12 +43,10 @@ pub enum Judge {
         /// The least share.
         min: Ratio,
     },
-    /// How long answers took; at least one of the two is there.
+    /// How long answers took.
     Latency {
-        /// The median.
-        p50: Option<Bounds<Nanos>>,
-        /// The slowest answer.
-        max: Option<Bounds<Nanos>>,
+        /// At least one.
+        bounds: BTreeMap<Quantile, Bounds<Nanos>>,
     },
 }
 
@@ -133,17 +131,13 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Ju
         }
         (None, None, Some(raw)) => {
             let at = at.key("latency");
-            let p50 = raw
-                .p50
-                .as_ref()
-                .map(|raw| durations(checker, &at.key("p50"), raw));
-            let max = raw
-                .max
-                .as_ref()
-                .map(|raw| durations(checker, &at.key("max"), raw));
+            let bounds = Quantile::ALL.into_iter().filter_map(|quantile| {
+                let raw = raw.bounds(quantile)?;
+                let bounds = durations(checker, &at.key(quantile.word()), raw)?;
+                Some((quantile, bounds))
+            });
             Some(Judge::Latency {
-                p50: p50.flatten(),
-                max: max.flatten(),
+                bounds: bounds.collect(),
             })
         }
         (failures, rate, latency) => {
