@@ -236,7 +236,7 @@ pub struct Observed {
 pub struct Uncertainty {
     /// For people.
     pub text: String,
-    /// `wilson` or `order-statistic`.
+    /// `wilson`, `order-statistic` or `block-bootstrap`.
     pub method: String,
     /// Lower end of a share, parts per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]

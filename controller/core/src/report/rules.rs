@@ -4,7 +4,7 @@ use nepho_common::{
     control::StopMode,
     event::{RunEnd, Skip, StageEnd, What},
     id::AgentId,
-    journal::Body,
+    journal::{Body, Entry},
     plan::{Judge, Quantile, Ratio},
     recording::Outcome,
     time::{Nanos, RunTime},
@@ -17,7 +17,7 @@ use super::{
         journal, of, plan, told,
     },
     judge_stage,
-    model::{Code, Finding, Verdict},
+    model::{Code, Finding, Uncertainty, Verdict},
 };
 
 #[test]
@@ -301,13 +301,6 @@ fn a_tail_is_judged_from_100_values_above_it_on_and_shown_from_ten_on() {
     let failed = slow(400, 101);
     assert_eq!(failed.verdict, Verdict::Fail);
     assert!(failed.observed.text.starts_with("p75 40."), "{failed:?}");
-    let interval = failed.uncertainty.unwrap();
-    assert_eq!(interval.method, "order-statistic");
-    assert!(
-        interval.text.ends_with("assumes independence"),
-        "{}",
-        interval.text
-    );
     let few = slow(399, 0);
     assert_eq!(few.verdict, Verdict::Inconclusive);
     let cause = few.cause.unwrap();
@@ -324,6 +317,45 @@ fn a_tail_is_judged_from_100_values_above_it_on_and_shown_from_ten_on() {
         "39 successes; p75 is shown from 40 on"
     );
     assert_eq!(hidden.uncertainty, None);
+}
+
+#[test]
+fn an_interval_is_made_from_blocks_of_time_where_time_is_known() {
+    let mut plan = plan();
+    plan.stages[0].lasts = Nanos::from_secs(60);
+    plan.stages[0].expectations[0].judge = Judge::Latency {
+        quantile: Quantile::P50,
+        max: Some(Nanos::from_millis(50)),
+        min: None,
+    };
+    let entries = journal(&plan, |ask| ended(Outcome::Success, 10 + ask.n / 10));
+    let interval = |entries: Vec<Entry>| {
+        let report = of(entries);
+        let found = find(&report, "local/reach/latency.p50/gateway");
+        found.uncertainty.clone().unwrap()
+    };
+    let blocks = interval(entries.clone());
+    assert_eq!(blocks.method, "block-bootstrap");
+    assert!(blocks.text.ends_with("by blocks of 10s"), "{}", blocks.text);
+    // A spool at its quota merges recordings: of these nobody knows when their values were.
+    let merged = entries.into_iter().map(|mut entry| {
+        if let Body::Recordings(all) = &mut entry.body {
+            for one in all {
+                one.interval.to = one.interval.from.plus(Nanos::from_secs(20));
+            }
+        }
+        entry
+    });
+    let plain = interval(merged.collect());
+    assert_eq!(plain.method, "order-statistic");
+    assert!(
+        plain.text.ends_with("assumes independence"),
+        "{}",
+        plain.text
+    );
+    // Six levels, one for each block: ten values of each are not sixty that say something.
+    let wide = |found: &Uncertainty| found.high_ns.unwrap().0 - found.low_ns.unwrap().0;
+    assert!(wide(&blocks) > wide(&plain), "{blocks:?} {plain:?}");
 }
 
 #[test]

@@ -7,11 +7,13 @@ use nepho_common::{
     id::{AgentId, Seq, SpoolId},
     plan::{Act, PlannedPath, PlannedStage, PlannedStep, Route},
     recording::Outcome,
+    time::Nanos,
 };
 
 use super::{
-    measured::{Measurements, PathKey},
+    measured::{self, Measurements, PathKey},
     model::{Evidence, Figures, Samples},
+    stats::blocks::Slots,
 };
 
 /// Everything that is known of some paths of a step.
@@ -25,6 +27,9 @@ pub(super) struct Sample<'a> {
     pub(super) outcomes: BTreeMap<Outcome, u64>,
     /// Response times of successes.
     pub(super) response: Histogram,
+    /// The same by time; with how long the slots are, where it is kept.
+    pub(super) slots: Slots,
+    pub(super) slot: Option<Nanos>,
     /// Service times of successes.
     pub(super) service: Histogram,
     /// How late requests were sent.
@@ -48,7 +53,10 @@ impl<'a> Sample<'a> {
         paths: impl IntoIterator<Item = &'a PlannedPath>,
     ) -> Self {
         let Act::Probe(probe) = &step.act;
-        let mut sample = Self::default();
+        let mut sample = Self {
+            slot: measured::slot(stage, &step.name),
+            ..Self::default()
+        };
         for path in paths {
             let offset = match &path.route {
                 Route::Ask { offset, .. } => *offset,
@@ -66,6 +74,7 @@ impl<'a> Sample<'a> {
                     *sum = sum.saturating_add(n);
                 }
                 sample.response.merge(&on.response);
+                sample.slots.merge(&on.slots);
                 sample.service.merge(&on.service);
                 sample.lag.merge(&on.lag);
                 for &(spool, seq) in &on.records {

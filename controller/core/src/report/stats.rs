@@ -3,14 +3,14 @@
 //!
 //! - [`binomial`]: how likely so many of so many are.
 //! - [`ranks`]: between which values a quantile lies, by order statistics.
+//! - [`blocks`]: the same for values that follow each other's lead, by drawing blocks of time.
 //! - [`share`]: between which bounds a share lies.
 
-pub(super) mod binomial;
-pub(super) mod ranks;
-pub(super) mod share;
-
-#[cfg(test)]
-pub(super) mod draws;
+mod binomial;
+pub(super) mod blocks;
+mod draws;
+mod ranks;
+pub(crate) mod share;
 
 /// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;

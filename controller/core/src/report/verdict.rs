@@ -21,7 +21,7 @@ use nepho_common::{
 use super::{
     model::{Expected, Observed, Uncertainty, Verdict},
     sample::Sample,
-    stats,
+    stats::{self, blocks::ByBlocks},
 };
 
 /// A rule applied to figures.
@@ -148,7 +148,7 @@ impl Latency {
             verdict,
             ground,
             observed: self.observed(sample),
-            uncertainty: self.uncertainty(&sample.response),
+            uncertainty: self.uncertainty(sample),
         }
     }
 
@@ -253,7 +253,8 @@ impl Latency {
         }
     }
 
-    fn uncertainty(&self, response: &Histogram) -> Option<Uncertainty> {
+    fn uncertainty(&self, sample: &Sample<'_>) -> Option<Uncertainty> {
+        let response = &sample.response;
         match self.quantile {
             // The largest value seen is a fact of what was seen.
             Quantile::Max => return None,
@@ -267,7 +268,20 @@ impl Latency {
         if response.count() < self.quantile.samples_to_show() {
             return None;
         }
-        let (lower, upper) = stats::quantile_ranks(response.count(), self.quantile.fraction())?;
+        let quantile = self.quantile.fraction();
+        let by_blocks = sample
+            .slot
+            .and_then(|slot| sample.slots.interval(slot, quantile));
+        if let Some(ByBlocks { low, high, block }) = by_blocks {
+            return Some(Uncertainty {
+                text: format!("95% interval {low} to {high}, by blocks of {block}"),
+                method: "block-bootstrap".to_owned(),
+                low_ns: Some(low),
+                high_ns: Some(high),
+                ..Uncertainty::default()
+            });
+        }
+        let (lower, upper) = stats::quantile_ranks(response.count(), quantile)?;
         let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
         Some(Uncertainty {
             text: format!("95% interval {low} to {high}, assumes independence"),
