@@ -241,11 +241,17 @@ pub enum Judge {
     Failures {
         /// The most that may fail.
         max: u64,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<Ratio>,
     },
     /// At least this share must succeed.
     SuccessRate {
         /// The least share.
         min: Ratio,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<Ratio>,
     },
     /// A quantile of the latency of successes lies within bounds.
     Latency {

@@ -7,12 +7,14 @@ use crate::scenario::{self, Bounds};
 /// A latency with bounds on several quantiles makes one for each, from small to large.
 pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> {
     let judges = match &written.judge {
-        scenario::Judge::Failures { max } => vec![Judge::Failures { max: *max }],
-        scenario::Judge::SuccessRate { min } => {
-            vec![Judge::SuccessRate {
-                min: Ratio(min.ppm()),
-            }]
-        }
+        scenario::Judge::Failures { max, confidence } => vec![Judge::Failures {
+            max: *max,
+            confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
+        }],
+        scenario::Judge::SuccessRate { min, confidence } => vec![Judge::SuccessRate {
+            min: Ratio(min.ppm()),
+            confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
+        }],
         scenario::Judge::Latency { bounds } => {
             let latency =
                 |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };

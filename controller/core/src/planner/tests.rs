@@ -182,6 +182,23 @@ fn too_few_samples_are_said_with_the_duration_that_would_do() {
     assert!(planned.estimates.iter().filter(|e| !e.is_enough()).count() == 1);
 }
 
+#[test]
+fn a_confidence_and_a_tail_say_how_many_samples_they_need() {
+    let stages = "  - name: one
+    lasts: 10m
+    steps: {reach: {probe: {health: {}, from: [local], to: {service: [web]}}}}
+    expect:
+      - {on: reach, success-rate: {min: 99.9%}, confidence: 95%}
+      - {on: reach, success-rate: {min: 99%}, confidence: 95%, by: [from]}
+      - {on: reach, failures: {max: 3}, confidence: 95%}
+      - {on: reach, latency: {p75: {max: 1s}, p99: {max: 1s}, p99.9: {max: 1s}}}
+";
+    let planned = planned(stages, &BOTH, Choices::default()).unwrap();
+    insta::assert_snapshot!("samples", render(&planned));
+    let needed: Vec<_> = planned.estimates.iter().map(|one| one.needed).collect();
+    assert_eq!(needed, [2_995, 299, 1, 400, 10_000, 100_000]);
+}
+
 /// One agent whose policy is this.
 fn judged(policy: Option<PolicyReport>, header: &str) -> Result<Planned, Impossible> {
     let stages = REACH.replace(

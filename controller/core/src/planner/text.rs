@@ -144,7 +144,6 @@ fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
         without_path,
         needed,
         planned,
-        would_need,
         ..
     } = estimate;
     let findings = counted(*findings, "finding");
@@ -154,9 +153,9 @@ fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
     }
     let needs = counted(*needed, "sample");
     text += &format!("; each needs {needs}, the poorest gets {planned}");
-    if let Some(would_need) = would_need {
+    if let Some(remedy) = estimate.remedy() {
         text += &format!(
-            "\n    TOO FEW: it can't be decided in {}; {would_need} would do",
+            "\n    TOO FEW: it can't be decided in {}; {remedy}",
             stage.lasts
         );
     }

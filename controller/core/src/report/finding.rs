@@ -21,6 +21,7 @@ use super::{
     tuple::{Tuple, from, tuples},
     verdict::{self, Ground, Judged},
 };
+use crate::scenario::LASTS;
 
 /// A finding, and whether it holds later stages back.
 #[derive(Debug)]
@@ -339,6 +340,19 @@ impl Place<'_> {
                 ),
                 longer(step, sample, needed),
             ),
+            Ground::Unsure { enough } => Cause::new(
+                medium,
+                format!(
+                    "{}: that shows neither that it is as expected nor that it is not.",
+                    judged.observed.text
+                ),
+                match enough {
+                    Some(enough) => longer(step, sample, enough),
+                    None => "It lies too close to the bound: move the bound, or judge what was \
+                             observed, without `confidence`."
+                        .to_owned(),
+                },
+            ),
             Ground::LateSender { lag } => Cause::new(
                 medium,
                 format!(
@@ -396,6 +410,12 @@ fn longer(step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> String {
     let Act::Probe(probe) = &step.act;
     let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
     let lasts = Nanos(rounds.saturating_mul(probe.every.0));
+    if lasts > LASTS.1 {
+        return format!(
+            "It would take {lasts}, longer than a stage may last: ask more often, more targets or \
+             from more agents, or expect less."
+        );
+    }
     format!("Let the stage last {lasts} at least, or ask more often.")
 }
 

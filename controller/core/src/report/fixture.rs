@@ -111,9 +111,13 @@ fn stage(name: &str, secs: u64, from: &[&str], expectations: Vec<Expectation>) -
 
 /// Stage `local` of 6 s within one environment, stage `hybrid` of 10 s from everywhere.
 pub(super) fn plan() -> Plan {
-    let failures = Judge::Failures { max: 0 };
+    let failures = Judge::Failures {
+        max: 0,
+        confidence: None,
+    };
     let rate = Judge::SuccessRate {
         min: Ratio(900_000),
+        confidence: None,
     };
     let latency = Judge::Latency {
         quantile: Quantile::P50,

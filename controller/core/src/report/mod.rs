@@ -48,7 +48,7 @@ mod revision;
 #[cfg(test)]
 mod rules;
 mod sample;
-mod stats;
+pub(crate) mod stats;
 mod story;
 mod summary;
 pub(crate) mod tuple;

@@ -202,6 +202,10 @@ pub struct Expected {
     /// The least share that must succeed, in parts per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_success_ppm: Option<u32>,
+    /// With which confidence that must be shown, in parts per million; absent when what was observed
+    /// is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_ppm: Option<u32>,
     /// Which quantile of latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantile: Option<Quantile>,
@@ -231,12 +235,12 @@ pub struct Observed {
     pub latency_with_failures_ns: Option<Nanos>,
 }
 
-/// An interval that holds the true figure with 95 % confidence.
+/// An interval that holds the true figure with 95 % confidence, or with the one that is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uncertainty {
     /// For people.
     pub text: String,
-    /// `wilson`, `order-statistic` or `block-bootstrap`.
+    /// `wilson`, `clopper-pearson`, `order-statistic` or `block-bootstrap`.
     pub method: String,
     /// Lower end of a share, parts per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]

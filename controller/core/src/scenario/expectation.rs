@@ -37,11 +37,15 @@ pub enum Judge {
     Failures {
         /// The most that may fail.
         max: u64,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        confidence: Option<Ratio>,
     },
     /// The share of requests that succeeded.
     SuccessRate {
         /// The least share.
         min: Ratio,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        confidence: Option<Ratio>,
     },
     /// How long answers took.
     Latency {
@@ -122,12 +126,43 @@ fn on(
 }
 
 fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Judge> {
+    let confidence = match &raw.confidence {
+        None => None,
+        Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),
+    };
     match (&raw.failures, &raw.success_rate, &raw.latency) {
         // What is missing in either was noted by the schema.
-        (Some(raw), None, None) => raw.max.map(|max| Judge::Failures { max }),
+        (Some(raw), None, None) => {
+            let max = raw.max?;
+            let enough = |confidence: &Ratio| chance_of_none(max) <= doubt(*confidence);
+            if confidence.as_ref().is_none_or(enough) {
+                return Some(Judge::Failures { max, confidence });
+            }
+            let at = at.key("failures").key("max");
+            never(
+                checker,
+                &at,
+                "so few failures",
+                "raise it: 95% takes 3, 99% takes 5",
+            );
+            None
+        }
         (None, Some(raw), None) => {
             let at = at.key("success-rate").key("min");
-            ratio(checker, &at, raw.min.as_deref()).map(|min| Judge::SuccessRate { min })
+            let min = ratio(checker, &at, raw.min.as_deref())?;
+            if confidence.is_some() && min == Ratio::WHOLE {
+                never(checker, &at, "100%", "lower it, or leave out `confidence`");
+                return None;
+            }
+            Some(Judge::SuccessRate { min, confidence })
+        }
+        (None, None, Some(_)) if confidence.is_some() => {
+            let message = "the confidence of a latency comes with a later version of nepho";
+            let problem = Problem::new(Code::ComesLater, message)
+                .label("not with `latency` in this version")
+                .help("leave it out: the interval of a latency is always shown");
+            checker.at_value(&at.key("confidence"), problem);
+            None
         }
         (None, None, Some(raw)) => {
             let at = at.key("latency");
@@ -156,6 +191,37 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Ju
             None
         }
     }
+}
+
+fn confidence(checker: &mut Checker, at: &Pointer, text: &str) -> Option<Ratio> {
+    let confidence = ratio(checker, at, Some(text))?;
+    if confidence.ppm() >= 500_000 && confidence < Ratio::WHOLE {
+        return Some(confidence);
+    }
+    let message = format!("{} is no confidence to judge with", quoted(text));
+    let problem = Problem::new(Code::BadRatio, message).label("from 50% to 99.9999%; 95% is usual");
+    checker.at_value(at, problem);
+    None
+}
+
+/// Says that no number of requests can show it.
+fn never(checker: &mut Checker, at: &Pointer, what: &str, help: &str) {
+    let message = format!("no number of requests shows {what} with that confidence");
+    let problem = Problem::new(Code::BadBounds, message)
+        .label("nothing can satisfy this")
+        .help(help);
+    checker.at_value(at, problem);
+}
+
+fn doubt(confidence: Ratio) -> f64 {
+    f64::from(Ratio::WHOLE.ppm() - confidence.ppm()) / 1e6
+}
+
+/// How likely it is that none of very many fails, when so many are due to: the rule of three.
+fn chance_of_none(failures: u64) -> f64 {
+    // Beyond a few dozen it is nothing, whatever the confidence.
+    let failures = u32::try_from(failures).unwrap_or(u32::MAX).min(100);
+    (-f64::from(failures)).exp()
 }
 
 fn ratio(checker: &mut Checker, at: &Pointer, text: Option<&str>) -> Option<Ratio> {

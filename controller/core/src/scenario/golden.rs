@@ -497,6 +497,32 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         &[Code::BadName, Code::UnknownStage],
     ),
     ("{min: 99.9%}", "{min: 999%}", &[Code::BadRatio]),
+    // A confidence that is none, and what no number of requests shows.
+    (
+        "{min: 99%}}",
+        "{min: 99%}, confidence: 100%}",
+        &[Code::BadRatio],
+    ),
+    (
+        "{min: 99%}}",
+        "{min: 99%}, confidence: 49%}",
+        &[Code::BadRatio],
+    ),
+    (
+        "{min: 99%}}",
+        "{min: 100%}, confidence: 95%}",
+        &[Code::BadBounds],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "failures: {max: 2}, confidence: 95%}",
+        &[Code::BadBounds],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "latency: {p50: {max: 1s}}, confidence: 95%}",
+        &[Code::ComesLater],
+    ),
     (
         "{max: 0}}\n  - name: cloud",
         "{max: -1}}\n  - name: cloud",

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A stage shorter than a second has no time to start; one longer than a day is a schedule.
-const LASTS: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(24 * 3600));
+pub(crate) const LASTS: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(24 * 3600));
 
 /// Parses a scenario against the names of its fleet. Without names (the fleet can't be read)
 /// nothing is said about them.

@@ -62,7 +62,6 @@ impl Binomial {
     }
 
     /// `P(B <= count)`.
-    #[cfg(test)]
     pub(crate) fn at_most(&self, count: u64) -> f64 {
         let Some(place) = count.checked_sub(self.first) else {
             return 0.0;
