@@ -140,6 +140,13 @@ impl<T> Probe<T> {
             .saturating_sub(offset.0)
             .div_ceil(self.every.0.max(1))
     }
+
+    /// How many of them are due between two instants of the stage.
+    #[must_use]
+    pub fn requests_within(&self, offset: Nanos, (from, to): (Nanos, Nanos)) -> u64 {
+        let before = self.requests(offset, from);
+        self.requests(offset, to).saturating_sub(before)
+    }
 }
 
 /// One agent and one instance.
@@ -410,7 +417,7 @@ impl Dimension {
     }
 }
 
-/// A part of a stage. Without faults, changes and warm-ups, both are the whole stage.
+/// A part of a stage. Without faults, changes and warm-ups, the first two are the whole stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Window {
@@ -418,6 +425,38 @@ pub enum Window {
     Stage,
     /// The stage less warm-ups and less every active and recovery span.
     Baseline,
+    /// The steady state before the first disturbance: the first so long of the stage.
+    Before(Nanos),
+    /// The steady state at the end: the last so long of the stage.
+    After(Nanos),
+}
+
+impl Window {
+    /// From when to when it is, from the stage's start.
+    #[must_use]
+    pub fn span(self, lasts: Nanos) -> (Nanos, Nanos) {
+        match self {
+            Self::Stage | Self::Baseline => (Nanos(0), lasts),
+            Self::Before(over) => (Nanos(0), over.min(lasts)),
+            Self::After(over) => {
+                // From the edge of a recording on: what is known of time is not known finer.
+                let from = lasts.0.saturating_sub(over.0) / Self::EDGE.0 * Self::EDGE.0;
+                (Nanos(from), lasts)
+            }
+        }
+    }
+
+    /// Agents end their recordings at multiples of this, from the stage's start.
+    pub const EDGE: Nanos = Nanos::from_secs(10);
+
+    /// Whether it is a part of the stage, whatever happens in it.
+    #[must_use]
+    pub const fn is_part(self) -> bool {
+        match self {
+            Self::Stage | Self::Baseline => false,
+            Self::Before(_) | Self::After(_) => true,
+        }
+    }
 }
 
 /// A share in parts per million, so that no float lies in a plan.

@@ -2,7 +2,7 @@
 
 use nepho_common::{
     id::{StageName, StepName},
-    plan::{Act, Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route},
+    plan::{Act, Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route, Window},
     time::Nanos,
 };
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,10 @@ pub struct Estimate {
     pub needed: u64,
     /// Samples that the poorest finding gets.
     pub planned: u64,
-    /// How long the stage would have to last for it, when it is too short.
+    /// How long the part of the stage is that is judged.
+    #[serde(default)]
+    pub within: Nanos,
+    /// How long it would have to be, when it is too short.
     pub would_need: Option<Nanos>,
     /// How often it would have to be asked instead; absent when no probe may ask so often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,15 +83,17 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
     let all = tuples(plan, step, &expectation.by);
     let needed = needed(&expectation.judge);
     let asked: Vec<_> = all.iter().filter(|tuple| paths(tuple) > 0).collect();
-    let given = |tuple: &&Tuple<'_>| planned(probe, tuple, stage.lasts);
+    let span = expectation.during.span(stage.lasts);
+    let given = |tuple: &&Tuple<'_>| planned(probe, tuple, span);
     let poorest = asked.iter().copied().min_by_key(given);
     let planned = poorest.as_ref().map_or(0, given);
+    let within = Nanos(span.1.0 - span.0.0);
     let rounds = poorest
         .filter(|_| planned < needed)
         .map(|tuple| needed.div_ceil(paths(tuple).max(1)));
     let would_need = rounds.map(|rounds| Nanos(rounds.saturating_mul(probe.every.0)));
     // Whole milliseconds, and one round to spare for paths that begin late in the interval.
-    let or_every = rounds.map(|rounds| Nanos(stage.lasts.0 / (rounds + 1) / 1_000_000 * 1_000_000));
+    let or_every = rounds.map(|rounds| Nanos(within.0 / (rounds + 1) / 1_000_000 * 1_000_000));
     Some(Estimate {
         stage: stage.name.clone(),
         on: expectation.on.clone(),
@@ -97,6 +102,7 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
         without_path: (all.len() - asked.len()) as u64,
         needed,
         planned,
+        within,
         would_need,
         or_every: or_every.filter(|every| *every >= scenario::EVERY.0),
     })
@@ -125,9 +131,9 @@ fn paths(tuple: &Tuple<'_>) -> u64 {
         .count() as u64
 }
 
-fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, lasts: Nanos) -> u64 {
+fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, span: (Nanos, Nanos)) -> u64 {
     let of_path = |path: &&PlannedPath| match &path.route {
-        Route::Ask { offset, .. } => probe.requests(*offset, lasts),
+        Route::Ask { offset, .. } => probe.requests_within(*offset, span),
         Route::NoPath => 0,
     };
     tuple.paths.iter().map(of_path).sum()
@@ -146,6 +152,11 @@ fn text(expectation: &Expectation) -> String {
             let high = max.map(|max| format!(" ≤ {max}")).unwrap_or_default();
             format!("{low}latency {}{high}", quantile.word())
         }
+    };
+    let judged = match expectation.during {
+        Window::Stage | Window::Baseline => judged,
+        Window::Before(over) => format!("steady state, {judged} over the first {over}"),
+        Window::After(over) => format!("steady state, {judged} over the last {over}"),
     };
     if expectation.by.is_empty() {
         return judged;

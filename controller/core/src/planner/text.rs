@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use nepho_common::plan::{Act, Plan, PlannedStage, PlannedStep, Route};
+use nepho_common::plan::{Act, Plan, PlannedStep, Route};
 
 use super::{BlastRadius, Estimate, Planned};
 
@@ -46,7 +46,7 @@ pub fn render(planned: &Planned) -> String {
             .iter()
             .for_each(|step| line(format!("  {}", describe(plan, step))));
         for estimate in planned.estimates.iter().filter(|e| e.stage == stage.name) {
-            line(format!("  {}", expects(stage, estimate)));
+            line(format!("  {}", expects(estimate)));
         }
     }
     line(String::new());
@@ -136,7 +136,7 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
     )
 }
 
-fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
+fn expects(estimate: &Estimate) -> String {
     let Estimate {
         on,
         expected,
@@ -156,7 +156,7 @@ fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
     if let Some(remedy) = estimate.remedy() {
         text += &format!(
             "\n    TOO FEW: it can't be decided in {}; {remedy}",
-            stage.lasts
+            estimate.within
         );
     }
     text

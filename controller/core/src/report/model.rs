@@ -48,6 +48,14 @@ pub struct Report {
 impl Report {
     /// Names this format.
     pub const SCHEMA: &'static str = "nepho.report/v1";
+
+    /// Whether what must be so before the first disturbance was not.
+    #[must_use]
+    pub fn was_unsteady(&self) -> bool {
+        let failed =
+            |one: &Finding| one.steady == Some(Steady::Before) && one.verdict == Verdict::Fail;
+        self.findings.iter().any(failed)
+    }
 }
 
 /// A report is made when its run ends, and once more whenever results arrive after that.
@@ -165,8 +173,11 @@ pub struct Finding {
     pub stage: StageName,
     /// The step.
     pub step: StepName,
-    /// `failures`, `success-rate`, `latency.p50`…
+    /// `failures`, `success-rate`, `latency.p50`…; of a steady state with `before.` or `after.`.
     pub kind: String,
+    /// Which of the two times a steady state is judged; absent of everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// The tuple: which part of the step is judged.
     pub on: BTreeMap<Dimension, String>,
     /// How it came out.
@@ -189,6 +200,16 @@ pub struct Finding {
     pub priority: Option<Priority>,
     /// The records that it rests on.
     pub evidence: Vec<Evidence>,
+}
+
+/// When a steady state is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Steady {
+    /// Before the first disturbance.
+    Before,
+    /// At the end.
+    After,
 }
 
 /// What the scenario asked for.

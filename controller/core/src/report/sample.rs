@@ -52,6 +52,17 @@ impl<'a> Sample<'a> {
         step: &PlannedStep,
         paths: impl IntoIterator<Item = &'a PlannedPath>,
     ) -> Self {
+        Self::within(measurements, stage, step, (Nanos(0), stage.lasts), paths)
+    }
+
+    /// Of a part of the stage; `measurements` holds nothing else of it.
+    pub(super) fn within(
+        measurements: &Measurements,
+        stage: &PlannedStage,
+        step: &PlannedStep,
+        span: (Nanos, Nanos),
+        paths: impl IntoIterator<Item = &'a PlannedPath>,
+    ) -> Self {
         let Act::Probe(probe) = &step.act;
         let mut sample = Self {
             slot: measured::slot(stage, &step.name),
@@ -84,7 +95,7 @@ impl<'a> Sample<'a> {
             }
             sample.paths.push(PathSample {
                 path,
-                planned: probe.requests(offset, stage.lasts),
+                planned: probe.requests_within(offset, span),
                 outcomes,
             });
         }

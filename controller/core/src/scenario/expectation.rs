@@ -11,7 +11,9 @@ use nepho_common::{
 use super::{
     Ratio,
     duration::duration,
-    raw::{RawDurations, RawExpectation},
+    raw::{
+        RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency, RawRatios, RawSteady,
+    },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
 
@@ -66,6 +68,19 @@ impl Judge {
     }
 }
 
+/// What must be so before anything is disturbed, and again at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steady {
+    /// The step that is judged.
+    pub on: StepName,
+    /// What is judged, and what it must be.
+    pub judge: Judge,
+    /// One finding for each combination of these; one over everything when empty.
+    pub by: BTreeSet<Dimension>,
+    /// At the beginning of the first stage that has the step, and at the end of the last.
+    pub over: Nanos,
+}
+
 /// Bounds of a figure; at least one is there, and the lower is not above the upper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds<T> {
@@ -83,11 +98,8 @@ pub(crate) fn expectation(
     steps: Option<&BTreeSet<&str>>,
 ) -> Option<Expectation> {
     let on = on(checker, &at.key("on"), raw.on.as_deref(), steps);
-    let judge = judge(checker, at, raw);
-    let words = raw.by.iter().flatten().flatten();
-    let by = words
-        .filter_map(|word| Dimension::ALL.into_iter().find(|one| one.word() == word.0))
-        .collect();
+    let judge = judge(checker, at, &RawJudge::from(raw));
+    let by = dimensions(raw.by.as_deref());
     let during = checker.text(
         &at.key("during"),
         Some(raw.during.as_deref().unwrap_or("stage")),
@@ -100,6 +112,42 @@ pub(crate) fn expectation(
         during: during?,
         gate: raw.gate.unwrap_or(true),
     })
+}
+
+/// Parses the steady state at `at`: what is judged by which step, and for how long.
+pub(crate) fn steady(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawSteady,
+    steps: Option<&BTreeSet<&str>>,
+) -> Option<Steady> {
+    let on = on(checker, &at.key("on"), raw.on.as_deref(), steps);
+    let judge = judge(checker, at, &RawJudge::from(raw));
+    let over_at = at.key("over");
+    let most = Nanos::from_secs(3_600);
+    let over = duration(checker, &over_at, raw.over.as_deref(), Window::EDGE, most);
+    if let Some(over) = over
+        && over.0 % Window::EDGE.0 > 0
+    {
+        let problem = Problem::new(Code::BadDuration, format!("{over} is not tens of seconds"))
+            .label("10s, 20s, 30s…")
+            .help("agents record what they see in spans of ten seconds");
+        checker.at_value(&over_at, problem);
+        return None;
+    }
+    Some(Steady {
+        on: on?,
+        judge: judge?,
+        by: dimensions(raw.by.as_deref()),
+        over: over?,
+    })
+}
+
+fn dimensions(raw: Option<&[Option<RawDimension>]>) -> BTreeSet<Dimension> {
+    let words = raw.iter().copied().flatten().flatten();
+    words
+        .filter_map(|word| Dimension::ALL.into_iter().find(|one| one.word() == word.0))
+        .collect()
 }
 
 fn on(
@@ -125,12 +173,42 @@ fn on(
     text.parse().ok()
 }
 
-fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Judge> {
-    let confidence = match &raw.confidence {
+/// What an entry says of what is judged.
+struct RawJudge<'a> {
+    failures: Option<&'a RawCounts>,
+    success_rate: Option<&'a RawRatios>,
+    latency: Option<&'a RawLatency>,
+    confidence: Option<&'a str>,
+}
+
+impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
+    fn from(raw: &'a RawExpectation) -> Self {
+        Self {
+            failures: raw.failures.as_ref(),
+            success_rate: raw.success_rate.as_ref(),
+            latency: raw.latency.as_ref(),
+            confidence: raw.confidence.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a RawSteady> for RawJudge<'a> {
+    fn from(raw: &'a RawSteady) -> Self {
+        Self {
+            failures: raw.failures.as_ref(),
+            success_rate: raw.success_rate.as_ref(),
+            latency: raw.latency.as_ref(),
+            confidence: raw.confidence.as_deref(),
+        }
+    }
+}
+
+fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judge> {
+    let confidence = match raw.confidence {
         None => None,
         Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),
     };
-    match (&raw.failures, &raw.success_rate, &raw.latency) {
+    match (raw.failures, raw.success_rate, raw.latency) {
         // What is missing in either was noted by the schema.
         (Some(raw), None, None) => {
             let max = raw.max?;
@@ -185,7 +263,7 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Ju
                 };
                 let problem = Problem::new(Code::ExactlyOne, what)
                     .label("exactly one of `failures`, `success-rate` and `latency`")
-                    .help("write one entry of `expect` for each");
+                    .help("write one entry for each");
                 checker.at_value(&at.key("on"), problem);
             }
             None

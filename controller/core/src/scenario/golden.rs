@@ -497,6 +497,32 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         &[Code::BadName, Code::UnknownStage],
     ),
     ("{min: 99.9%}", "{min: 999%}", &[Code::BadRatio]),
+    // A steady state of a step that is nowhere, for longer than its stage lasts, and of half an edge.
+    (
+        "stages:",
+        "steady-state: [{on: raech, failures: {max: 0}, over: 10s}]\nstages:",
+        &[Code::UnknownStep],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, failures: {max: 0}, over: 2m}]\nstages:",
+        &[Code::OutOfRange],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, failures: {max: 0}, over: 15s}]\nstages:",
+        &[Code::BadDuration],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, over: 10s}]\nstages:",
+        &[Code::ExactlyOne],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, failures: {max: 0}}]\nstages:",
+        &[Code::MissingKey],
+    ),
     // A confidence that is none, and what no number of requests shows.
     (
         "{min: 99%}}",

@@ -18,7 +18,7 @@ use crate::fleet::RawHeaders;
     title = "Nephoscope scenario",
     extend(
         "required" = ["api", "name", "fleet", "stages"],
-        "x-later" = ["steady-state", "safety", "schedule", "notify"]
+        "x-later" = ["safety", "schedule", "notify"]
     )
 )]
 pub(crate) struct RawScenario {
@@ -38,6 +38,10 @@ pub(crate) struct RawScenario {
     /// With `lost-agent: wait`, how long: 1s to 1h, 2m when left out. Then the run continues.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(crate) lost_agent_within: Option<String>,
+    /// What must be so before anything is disturbed, and again at the end. A run in which it is not
+    /// so at first ends there, with exit code 13.
+    #[schemars(length(min = 1, max = 20))]
+    pub(crate) steady_state: Option<Vec<Option<RawSteady>>>,
     /// What happens, one stage at a time, in this order.
     #[schemars(length(min = 1, max = 100))]
     pub(crate) stages: Option<Vec<Option<RawStage>>>,
@@ -210,6 +214,33 @@ pub(crate) struct RawExpectation {
     pub(crate) during: Option<String>,
     /// Whether the stage fails with this expectation; true when left out.
     pub(crate) gate: Option<bool>,
+}
+
+/// What must be so before and after. It has one of `failures`, `success-rate` and `latency`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "SteadyState", extend("required" = ["on", "over"]))]
+pub(crate) struct RawSteady {
+    /// The step that is judged: in the first stage that has it, and in the last.
+    pub(crate) on: Option<String>,
+    /// How many requests may fail.
+    pub(crate) failures: Option<RawCounts>,
+    /// Which share of the requests must succeed.
+    pub(crate) success_rate: Option<RawRatios>,
+    /// How fast the answers must come.
+    pub(crate) latency: Option<RawLatency>,
+    /// With `failures` and `success-rate`: judge what can be said with this confidence (50% to
+    /// 99.9999%), in place of what was observed.
+    #[schemars(regex(pattern = ratio::PATTERN))]
+    pub(crate) confidence: Option<String>,
+    /// One finding for each combination of these; all must pass. One finding over everything when
+    /// left out.
+    #[schemars(length(min = 1))]
+    pub(crate) by: Option<Vec<Option<RawDimension>>>,
+    /// For how long, at the beginning of the first stage and at the end of the last: tens of
+    /// seconds, 10s to 1h.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) over: Option<String>,
 }
 
 /// What findings are told apart by.
