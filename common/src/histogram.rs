@@ -396,6 +396,44 @@ mod tests {
     }
 
     #[test]
+    fn a_tail_that_one_agent_alone_sees_is_in_the_whole() {
+        // research: A = 1,000 × 10 ms, B = 950 × 10 ms + 50 × 1,000 ms; the true p99 is 1,000 ms.
+        let ms = 1_000_000;
+        let a = of(&vec![10 * ms; 1_000]);
+        let b = of(&[vec![10 * ms; 950], vec![1_000 * ms; 50]].concat());
+        assert_eq!(merged(&a, &b).quantile(99, 100), Some(Nanos(1_000 * ms)));
+        let mean = a.quantile(99, 100).unwrap().0 / 2 + b.quantile(99, 100).unwrap().0 / 2;
+        assert!(mean < 600 * ms, "the average that we never take");
+    }
+
+    #[test]
+    fn a_quantile_of_the_first_hundred_is_its_own_number() {
+        // research: as floats, these five come out a rank too high.
+        let ms = 1_000_000;
+        let hundred = of(&(1..=100).map(|n| n * ms).collect::<Vec<_>>());
+        for (num, float) in [
+            (7u64, 0.07f64),
+            (14, 0.14),
+            (28, 0.28),
+            (55, 0.55),
+            (56, 0.56),
+        ] {
+            let found = hundred.quantile(num, 100).unwrap().0;
+            assert!(
+                found >= num * ms && found < (num + 1) * ms,
+                "p{num}: {found}"
+            );
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "small"
+            )]
+            let rank = (float * 100.0).ceil() as u64;
+            assert_eq!(rank, num + 1, "the rank that we never take");
+        }
+    }
+
+    #[test]
     fn ranks_are_not_off_by_one() {
         // research: 999 × 1 and 1 × 1000 — a float p99.9 answers 1000.
         let histogram = of(&[vec![1_000; 999], vec![1_000_000]].concat());

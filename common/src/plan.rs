@@ -177,6 +177,13 @@ impl<T> Probe<T> {
             .saturating_sub(offset.0)
             .div_ceil(self.every.0.max(1))
     }
+
+    /// How many of them are due between two instants of the stage.
+    #[must_use]
+    pub fn requests_within(&self, offset: Nanos, (from, to): (Nanos, Nanos)) -> u64 {
+        let before = self.requests(offset, from);
+        self.requests(offset, to).saturating_sub(before)
+    }
 }
 
 /// One agent and one instance.
@@ -278,11 +285,17 @@ pub enum Judge {
     Failures {
         /// The most that may fail.
         max: u64,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<Ratio>,
     },
     /// At least this share must succeed.
     SuccessRate {
         /// The least share.
         min: Ratio,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<Ratio>,
     },
     /// A quantile of the latency of successes lies within bounds.
     Latency {
@@ -313,38 +326,92 @@ impl Judge {
 pub enum Quantile {
     /// The median.
     P50,
+    /// Three of four values are below it.
+    P75,
+    /// Nine of ten.
+    P90,
+    /// 19 of 20.
+    P95,
+    /// 99 of 100.
+    P99,
+    /// 999 of 1,000.
+    #[serde(rename = "p99.9")]
+    P999,
     /// The largest value.
     Max,
 }
 
 impl Quantile {
+    /// Every quantile, from small to large.
+    pub const ALL: [Self; 7] = [
+        Self::P50,
+        Self::P75,
+        Self::P90,
+        Self::P95,
+        Self::P99,
+        Self::P999,
+        Self::Max,
+    ];
+
     /// The word of the scenario file.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::P50 => "p50",
+            Self::P75 => "p75",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
             Self::Max => "max",
         }
     }
 
-    /// As a fraction.
+    /// As a fraction. Integers, because 99.9/100 as a float is off by a rank.
     #[must_use]
     pub const fn fraction(self) -> (u64, u64) {
         match self {
             Self::P50 => (1, 2),
+            Self::P75 => (3, 4),
+            Self::P90 => (9, 10),
+            Self::P95 => (19, 20),
+            Self::P99 => (99, 100),
+            Self::P999 => (999, 1_000),
             Self::Max => (1, 1),
         }
     }
 
-    /// The least number of samples that lets it drive a verdict: so many that the order-statistic
-    /// interval at 95 % is finite on both sides (Hahn and Meeker, ch. 5; 6 for the median). The
-    /// maximum is a plain fact of what was seen and needs one.
+    /// The least number of samples that lets it drive a verdict: so many that 100 of them lie
+    /// above it. One stall of a target delays many requests in a row, so a tail made of fewer is
+    /// the story of one or two events.
+    ///
+    /// The median differs: half of all values would have to move before it does, and short stages
+    /// are judged by it. It needs so many that its order-statistic interval at 95 % is finite on
+    /// both sides (Hahn and Meeker, ch. 5). The maximum is a plain fact of what was seen and needs
+    /// one.
     #[must_use]
     pub const fn samples_needed(self) -> u64 {
         match self {
             Self::P50 => 6,
+            Self::P75 | Self::P90 | Self::P95 | Self::P99 | Self::P999 => self.with_above(100),
             Self::Max => 1,
         }
+    }
+
+    /// The least number of samples that lets it be shown at all: ten of them lie above it. The
+    /// median and the maximum of anything may be shown.
+    #[must_use]
+    pub const fn samples_to_show(self) -> u64 {
+        match self {
+            Self::P50 | Self::Max => 1,
+            Self::P75 | Self::P90 | Self::P95 | Self::P99 | Self::P999 => self.with_above(10),
+        }
+    }
+
+    /// How many samples there are when so many lie above it.
+    const fn with_above(self, above: u64) -> u64 {
+        let (num, den) = self.fraction();
+        (above * den).div_ceil(den - num)
     }
 }
 
@@ -387,7 +454,7 @@ impl Dimension {
     }
 }
 
-/// A part of a stage. Without faults, changes and warm-ups, both are the whole stage.
+/// A part of a stage. Without faults, changes and warm-ups, the first two are the whole stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Window {
@@ -395,6 +462,38 @@ pub enum Window {
     Stage,
     /// The stage less warm-ups and less every active and recovery span.
     Baseline,
+    /// The steady state before the first disturbance: the first so long of the stage.
+    Before(Nanos),
+    /// The steady state at the end: the last so long of the stage.
+    After(Nanos),
+}
+
+impl Window {
+    /// From when to when it is, from the stage's start.
+    #[must_use]
+    pub fn span(self, lasts: Nanos) -> (Nanos, Nanos) {
+        match self {
+            Self::Stage | Self::Baseline => (Nanos(0), lasts),
+            Self::Before(over) => (Nanos(0), over.min(lasts)),
+            Self::After(over) => {
+                // From the edge of a recording on: what is known of time is not known finer.
+                let from = lasts.0.saturating_sub(over.0) / Self::EDGE.0 * Self::EDGE.0;
+                (Nanos(from), lasts)
+            }
+        }
+    }
+
+    /// Agents end their recordings at multiples of this, from the stage's start.
+    pub const EDGE: Nanos = Nanos::from_secs(10);
+
+    /// Whether it is a part of the stage, whatever happens in it.
+    #[must_use]
+    pub const fn is_part(self) -> bool {
+        match self {
+            Self::Stage | Self::Baseline => false,
+            Self::Before(_) | Self::After(_) => true,
+        }
+    }
 }
 
 /// A share in parts per million, so that no float lies in a plan.

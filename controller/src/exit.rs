@@ -129,6 +129,9 @@ impl Exit {
         if !began && report.agents.iter().any(|agent| agent.refused.is_some()) {
             return Self::Refused;
         }
+        if report.was_unsteady() {
+            return Self::SteadyState;
+        }
         match report.verdict {
             Verdict::Pass => Self::Passed,
             Verdict::Error => Self::Internal,

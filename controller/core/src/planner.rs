@@ -119,11 +119,12 @@ pub fn plan(
         unattended: BTreeMap::new(),
         notes: Vec::new(),
     };
-    let stages: Vec<_> = scenario
+    let mut stages: Vec<_> = scenario
         .stages
         .iter()
         .map(|stage| draft.stage(stage))
         .collect();
+    judge::steady_state(&scenario.steady_state, &mut stages);
     let Draft {
         mut notes,
         mut problems,

@@ -178,12 +178,10 @@ fn refuse(planned: &Planned, options: &RunOptions) -> Result<(), PlanFailure> {
         .filter(|estimate| !estimate.is_enough());
     let told: Vec<_> = undecidable
         .map(|e| {
-            let would = e
-                .would_need
-                .map_or_else(String::new, |n| format!("; {n} would do"));
+            let would = e.remedy().map_or_else(String::new, |n| format!("; {n}"));
             format!(
-                "stage {}: {} of {} needs {} samples and gets {}{would}; lengthen the stage, or \
-                 run it with --anyway",
+                "stage {}: {} of {} needs {} samples and gets {}{would}; lengthen the stage, \
+                 or run it with --anyway",
                 e.stage, e.expected, e.on, e.needed, e.planned
             )
         })

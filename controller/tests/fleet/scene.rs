@@ -80,7 +80,10 @@ pub(crate) fn plan(seed: u64) -> Plan {
         }],
         expectations: vec![Expectation {
             on: "reach".parse().unwrap(),
-            judge: Judge::Failures { max: 0 },
+            judge: Judge::Failures {
+                max: 0,
+                confidence: None,
+            },
             by: vec![Dimension::From],
             during: Window::Stage,
             gate: true,

@@ -9,7 +9,7 @@
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
 //!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
-//!   [`doctor`].
+//!   [`doctor`], [`steady`].
 
 #![expect(
     clippy::unwrap_used,
@@ -36,4 +36,5 @@ mod refold;
 mod secret;
 mod site;
 mod start;
+mod steady;
 mod survive;

@@ -83,7 +83,7 @@ fn text(code: Code) -> &'static str {
             "This is part of the design and will come, but this version of nepho can't do it. It \
              is refused rather than passed over, because a run that leaves out what you asked for \
              would be a lie.\n\n\
-             wrong:  latency: {p99: {max: 1s}}\n\
+             wrong:  latency: {mean: {max: 1s}}\n\
              right:  latency: {p50: {max: 1s}}"
         }
         Code::ExactlyOne => {

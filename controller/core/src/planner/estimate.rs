@@ -2,12 +2,18 @@
 
 use nepho_common::{
     id::{StageName, StepName},
-    plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Route},
+    plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route, Window},
     time::Nanos,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::report::tuple::{Tuple, tuples};
+use crate::{
+    report::{
+        stats::share,
+        tuple::{Tuple, tuples},
+    },
+    scenario,
+};
 
 /// What one expectation needs, and what the plan gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +32,33 @@ pub struct Estimate {
     pub needed: u64,
     /// Samples that the poorest finding gets.
     pub planned: u64,
-    /// How long the stage would have to last for it, when it is too short.
+    /// How long the part of the stage is that is judged.
+    #[serde(default)]
+    pub within: Nanos,
+    /// How long it would have to be, when it is too short.
     pub would_need: Option<Nanos>,
+    /// How often it would have to be asked instead; absent when no probe may ask so often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub or_every: Option<Nanos>,
 }
 
 impl Estimate {
+    /// What would let it be decided; `None` when it can be.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let would_need = self.would_need?;
+        let or = self
+            .or_every
+            .map_or_else(String::new, |every| format!(", or a probe every {every}"));
+        if would_need > scenario::LASTS.1 {
+            return Some(format!(
+                "{would_need} would do, which is longer than a stage may last{or}; ask more \
+                 targets or from more agents, or expect less"
+            ));
+        }
+        Some(format!("{would_need} would do{or}"))
+    }
+
     /// Whether every finding that is run can be decided.
     #[must_use]
     pub const fn is_enough(&self) -> bool {
@@ -55,13 +83,17 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
     let all = tuples(plan, step, &expectation.by);
     let needed = needed(&expectation.judge);
     let asked: Vec<_> = all.iter().filter(|tuple| paths(tuple) > 0).collect();
-    let given = |tuple: &&Tuple<'_>| planned(probe, tuple, stage.lasts);
+    let span = expectation.during.span(stage.lasts);
+    let given = |tuple: &&Tuple<'_>| planned(probe, tuple, span);
     let poorest = asked.iter().copied().min_by_key(given);
     let planned = poorest.as_ref().map_or(0, given);
-    let would_need = poorest.filter(|_| planned < needed).map(|tuple| {
-        let rounds = needed.div_ceil(paths(tuple).max(1));
-        Nanos(rounds.saturating_mul(probe.every.0))
-    });
+    let within = Nanos(span.1.0 - span.0.0);
+    let rounds = poorest
+        .filter(|_| planned < needed)
+        .map(|tuple| needed.div_ceil(paths(tuple).max(1)));
+    let would_need = rounds.map(|rounds| Nanos(rounds.saturating_mul(probe.every.0)));
+    // Whole milliseconds, and one round to spare for paths that begin late in the interval.
+    let or_every = rounds.map(|rounds| Nanos(within.0 / (rounds + 1) / 1_000_000 * 1_000_000));
     Some(Estimate {
         stage: stage.name.clone(),
         on: expectation.on.clone(),
@@ -70,14 +102,23 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
         without_path: (all.len() - asked.len()) as u64,
         needed,
         planned,
+        within,
         would_need,
+        or_every: or_every.filter(|every| *every >= scenario::EVERY.0),
     })
 }
 
-/// The fewest samples that let a judge decide.
-const fn needed(judge: &Judge) -> u64 {
+/// The fewest samples that let a judge decide; of a confidence, that let it pass.
+fn needed(judge: &Judge) -> u64 {
     match judge {
-        Judge::Failures { .. } | Judge::SuccessRate { .. } => 1,
+        Judge::Failures { .. }
+        | Judge::SuccessRate {
+            confidence: None, ..
+        } => 1,
+        Judge::SuccessRate {
+            min,
+            confidence: Some(confidence),
+        } => share::samples_for(min.0, confidence.0).unwrap_or(u64::MAX),
         Judge::Latency { quantile, .. } => quantile.samples_needed(),
     }
 }
@@ -90,9 +131,9 @@ fn paths(tuple: &Tuple<'_>) -> u64 {
         .count() as u64
 }
 
-fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, lasts: Nanos) -> u64 {
+fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, span: (Nanos, Nanos)) -> u64 {
     let of_path = |path: &&PlannedPath| match &path.route {
-        Route::Ask { offset, .. } => probe.requests(*offset, lasts),
+        Route::Ask { offset, .. } => probe.requests_within(*offset, span),
         Route::NoPath => 0,
     };
     tuple.paths.iter().map(of_path).sum()
@@ -100,17 +141,32 @@ fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, lasts: Nanos) -> u64 {
 
 fn text(expectation: &Expectation) -> String {
     let judged = match &expectation.judge {
-        Judge::Failures { max } => format!("failures ≤ {max}"),
-        Judge::SuccessRate { min } => format!("success-rate ≥ {min}"),
+        Judge::Failures { max, confidence } => {
+            format!("failures ≤ {max}{}", with(*confidence))
+        }
+        Judge::SuccessRate { min, confidence } => {
+            format!("success-rate ≥ {min}{}", with(*confidence))
+        }
         Judge::Latency { quantile, max, min } => {
             let low = min.map(|min| format!("{min} ≤ ")).unwrap_or_default();
             let high = max.map(|max| format!(" ≤ {max}")).unwrap_or_default();
             format!("{low}latency {}{high}", quantile.word())
         }
     };
+    let judged = match expectation.during {
+        Window::Stage | Window::Baseline => judged,
+        Window::Before(over) => format!("steady state, {judged} over the first {over}"),
+        Window::After(over) => format!("steady state, {judged} over the last {over}"),
+    };
     if expectation.by.is_empty() {
         return judged;
     }
     let by: Vec<_> = expectation.by.iter().map(|by| by.word()).collect();
     format!("{judged} by {}", by.join(", "))
+}
+
+fn with(confidence: Option<Ratio>) -> String {
+    confidence.map_or_else(String::new, |confidence| {
+        format!(" with {confidence} confidence")
+    })
 }

@@ -1,26 +1,11 @@
 //! The scenario's expectations in the plan's words: one for each bound that is judged alone.
 
-use nepho_common::plan::{Expectation, Judge, Quantile, Ratio};
+use nepho_common::plan::{Expectation, Judge, PlannedStage, Ratio, Window};
 
-use crate::scenario::{self, Bounds};
+use crate::scenario::{self, Bounds, Steady};
 
-/// A latency with bounds on two quantiles makes two.
+/// What is expected of a stage.
 pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> {
-    let judges = match &written.judge {
-        scenario::Judge::Failures { max } => vec![Judge::Failures { max: *max }],
-        scenario::Judge::SuccessRate { min } => {
-            vec![Judge::SuccessRate {
-                min: Ratio(min.ppm()),
-            }]
-        }
-        scenario::Judge::Latency { p50, max } => {
-            let latency = |quantile, bounds: &Option<Bounds<_>>| {
-                bounds.map(|Bounds { min, max }| Judge::Latency { quantile, max, min })
-            };
-            let both = [latency(Quantile::P50, p50), latency(Quantile::Max, max)];
-            both.into_iter().flatten().collect()
-        }
-    };
     let expectation = |judge| Expectation {
         on: written.on.clone(),
         judge,
@@ -28,5 +13,55 @@ pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> 
         during: written.during,
         gate: written.gate,
     };
-    judges.into_iter().map(expectation).collect()
+    judges(&written.judge)
+        .into_iter()
+        .map(expectation)
+        .collect()
+}
+
+/// The steady state, put where it is judged: it comes before what is expected of the first stage
+/// that has the step, and after what is expected of the last.
+pub(super) fn steady_state(written: &[Steady], stages: &mut [PlannedStage]) {
+    for (place, one) in written.iter().enumerate() {
+        let having = |stage: &PlannedStage| stage.steps.iter().any(|step| step.name == one.on);
+        let expectations = |during| {
+            let expectation = move |judge| Expectation {
+                on: one.on.clone(),
+                judge,
+                by: one.by.iter().copied().collect(),
+                during,
+                gate: true,
+            };
+            judges(&one.judge).into_iter().map(expectation)
+        };
+        if let Some(stage) = stages.iter_mut().find(|stage| having(stage)) {
+            let place = place.min(stage.expectations.len());
+            let before = expectations(Window::Before(one.over));
+            stage.expectations.splice(place..place, before);
+        }
+        if let Some(stage) = stages.iter_mut().rfind(|stage| having(stage)) {
+            stage
+                .expectations
+                .extend(expectations(Window::After(one.over)));
+        }
+    }
+}
+
+/// A latency with bounds on several quantiles makes one for each, from small to large.
+fn judges(judge: &scenario::Judge) -> Vec<Judge> {
+    match judge {
+        scenario::Judge::Failures { max, confidence } => vec![Judge::Failures {
+            max: *max,
+            confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
+        }],
+        scenario::Judge::SuccessRate { min, confidence } => vec![Judge::SuccessRate {
+            min: Ratio(min.ppm()),
+            confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
+        }],
+        scenario::Judge::Latency { bounds } => {
+            let latency =
+                |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };
+            bounds.iter().map(latency).collect()
+        }
+    }
 }

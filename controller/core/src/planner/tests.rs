@@ -1,4 +1,7 @@
-use nepho_common::policy::{Policy, Ports, TargetRule};
+use nepho_common::{
+    plan::Window,
+    policy::{Policy, Ports, TargetRule},
+};
 
 use super::*;
 use crate::scenario::{Bundle, Source};
@@ -179,6 +182,60 @@ fn too_few_samples_are_said_with_the_duration_that_would_do() {
     assert_eq!((median.needed, median.planned), (6, 3));
     assert_eq!(median.would_need, Some(Nanos::from_secs(12)));
     assert!(planned.estimates.iter().filter(|e| !e.is_enough()).count() == 1);
+}
+
+#[test]
+fn a_confidence_and_a_tail_say_how_many_samples_they_need() {
+    let stages = "  - name: one
+    lasts: 10m
+    steps: {reach: {probe: {health: {}, from: [local], to: {service: [web]}}}}
+    expect:
+      - {on: reach, success-rate: {min: 99.9%}, confidence: 95%}
+      - {on: reach, success-rate: {min: 99%}, confidence: 95%, by: [from]}
+      - {on: reach, failures: {max: 3}, confidence: 95%}
+      - {on: reach, latency: {p75: {max: 1s}, p99: {max: 1s}, p99.9: {max: 1s}}}
+";
+    let planned = planned(stages, &BOTH, Choices::default()).unwrap();
+    insta::assert_snapshot!("samples", render(&planned));
+    let needed: Vec<_> = planned.estimates.iter().map(|one| one.needed).collect();
+    assert_eq!(needed, [2_995, 299, 1, 400, 10_000, 100_000]);
+}
+
+#[test]
+fn a_steady_state_is_judged_in_the_first_stage_that_has_the_step_and_in_the_last() {
+    let steady = |expect: &str| {
+        format!(
+            "  - name: quiet
+    lasts: 20s
+    steps: {{port: {{probe: {{tcp: {{}}, from: [local]}}}}}}
+  - name: one
+    lasts: 15s
+    steps: {{reach: {{probe: {{health: {{}}, from: [local]}}}}}}
+    expect:
+      - {{on: reach, failures: {{max: 0}}}}
+  - name: two
+    lasts: 35s
+    steps: {{reach: {{probe: {{health: {{}}, from: [local]}}}}}}
+{expect}"
+        )
+    };
+    let state = "steady-state:
+  - {on: reach, success-rate: {min: 99%}, over: 10s}
+  - {on: reach, latency: {p90: {max: 1s}}, by: [service], over: 10s}
+";
+    let plain = planned(&steady(""), &BOTH[1..], Choices::default()).unwrap();
+    let planned = planned(&steady(state), &BOTH[1..], Choices::default()).unwrap();
+    insta::assert_snapshot!("steady", render(&planned));
+    assert_ne!(planned.id, plain.id);
+    let judged = |stage: usize| -> Vec<_> {
+        let all = planned.plan.stages[stage].expectations.iter();
+        all.map(|one| one.during).collect()
+    };
+    let ten = Nanos::from_secs(10);
+    let (before, after) = (Window::Before(ten), Window::After(ten));
+    assert_eq!(judged(0), []);
+    assert_eq!(judged(1), [before, before, Window::Stage]);
+    assert_eq!(judged(2), [after, after]);
 }
 
 /// One agent whose policy is this.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use nepho_common::plan::{Act, Plan, PlannedStage, PlannedStep, Route};
+use nepho_common::plan::{Act, Plan, PlannedStep, Route};
 
 use super::{BlastRadius, Estimate, Planned};
 
@@ -46,7 +46,7 @@ pub fn render(planned: &Planned) -> String {
             .iter()
             .for_each(|step| line(format!("  {}", describe(plan, step))));
         for estimate in planned.estimates.iter().filter(|e| e.stage == stage.name) {
-            line(format!("  {}", expects(stage, estimate)));
+            line(format!("  {}", expects(estimate)));
         }
     }
     line(String::new());
@@ -147,7 +147,7 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
     )
 }
 
-fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
+fn expects(estimate: &Estimate) -> String {
     let Estimate {
         on,
         expected,
@@ -155,7 +155,6 @@ fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
         without_path,
         needed,
         planned,
-        would_need,
         ..
     } = estimate;
     let findings = counted(*findings, "finding");
@@ -165,10 +164,10 @@ fn expects(stage: &PlannedStage, estimate: &Estimate) -> String {
     }
     let needs = counted(*needed, "sample");
     text += &format!("; each needs {needs}, the poorest gets {planned}");
-    if let Some(would_need) = would_need {
+    if let Some(remedy) = estimate.remedy() {
         text += &format!(
-            "\n    TOO FEW: it can't be decided in {}; {would_need} would do",
-            stage.lasts
+            "\n    TOO FEW: it can't be decided in {}; {remedy}",
+            estimate.within
         );
     }
     text

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use nepho_common::{
     event::{RunEnd, Skip},
     id::AgentId,
-    plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep},
+    plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep, Window},
+    time::Nanos,
 };
 
 use super::{
@@ -15,11 +16,12 @@ use super::{
     fold::Folded,
     measured::Measurements,
     missing,
-    model::{Finding, Observed, Priority, Verdict},
+    model::{Finding, Observed, Priority, Steady, Verdict},
     sample::Sample,
     tuple::{Tuple, from, tuples},
     verdict::{self, Ground, Judged},
 };
+use crate::scenario::LASTS;
 
 /// A finding, and whether it holds later stages back.
 #[derive(Debug)]
@@ -134,8 +136,12 @@ impl Place<'_> {
     }
 
     fn judge_tuple(&self, step: &PlannedStep, tuple: &Tuple<'_>, doubts: &mut Doubts) -> Finding {
-        let mut measurements = &self.folded.measurements;
-        let sample_of = |from| Sample::of(from, self.stage, step, tuple.paths.iter().copied());
+        let (mut measurements, sound) = self.measured();
+        let span = self.expectation.during.span(self.stage.lasts);
+        let sample_of = |from| {
+            let paths = tuple.paths.iter().copied();
+            Sample::within(from, self.stage, step, span, paths)
+        };
         let mut sample = sample_of(measurements);
         if sample.samples().planned == 0 {
             return self.unmeasured(tuple, Verdict::NotRun, Some(self.nothing_planned(&sample)));
@@ -144,7 +150,7 @@ impl Place<'_> {
         let spoiled = self.spoiled(&sample);
         let disturbed = self.disturbed(&sample);
         let mut finding = self.unmeasured(tuple, judged.verdict, None);
-        if let Some(sound) = self.folded.sound.as_ref().filter(|_| disturbed.is_some()) {
+        if let Some(sound) = sound.filter(|_| disturbed.is_some()) {
             // What was over before is enough to fail, however good the rest may have been.
             let before = sample_of(sound);
             let again = verdict::judge(&self.expectation.judge, &before);
@@ -179,11 +185,37 @@ impl Place<'_> {
         finding
     }
 
+    /// What was measured in the part of the stage that is judged, and what of it is sound.
+    fn measured(&self) -> (&Measurements, Option<&Measurements>) {
+        let folded = self.folded;
+        let key = (self.stage.name.clone(), self.expectation.during);
+        match folded.parts.get(&key) {
+            Some(part) => (&part.measurements, part.sound.as_ref()),
+            None => (&folded.measurements, folded.sound.as_ref()),
+        }
+    }
+
     fn unmeasured(&self, tuple: &Tuple<'_>, verdict: Verdict, cause: Option<Cause>) -> Finding {
         let kind = match &self.expectation.judge {
             Judge::Latency { quantile, .. } => format!("latency.{}", quantile.word()),
             judge @ (Judge::Failures { .. } | Judge::SuccessRate { .. }) => judge.kind().to_owned(),
         };
+        let during = self.expectation.during;
+        let (kind, steady) = match during {
+            Window::Stage | Window::Baseline => (kind, None),
+            Window::Before(_) => (format!("before.{kind}"), Some(Steady::Before)),
+            Window::After(_) => (format!("after.{kind}"), Some(Steady::After)),
+        };
+        let mut expected = verdict::expected(&self.expectation.judge);
+        let (from, to) = during.span(self.stage.lasts);
+        match steady {
+            Some(Steady::Before) => expected.text += &format!(" in the first {to}"),
+            Some(Steady::After) => {
+                let last = Nanos(to.0.saturating_sub(from.0));
+                expected.text += &format!(" in the last {last}");
+            }
+            None => {}
+        }
         let (stage, step) = (&self.stage.name, &self.expectation.on);
         let mut id = format!("{stage}/{step}/{kind}");
         for (_, value) in &tuple.values {
@@ -197,7 +229,8 @@ impl Place<'_> {
             kind,
             on: tuple.values.iter().cloned().collect(),
             verdict,
-            expected: verdict::expected(&self.expectation.judge),
+            expected,
+            steady,
             observed: Observed {
                 text: "nothing was measured".to_owned(),
                 ..Observed::default()
@@ -332,8 +365,24 @@ impl Place<'_> {
             ),
             Ground::TooFew { had, needed } => Cause::new(
                 medium,
-                format!("{had} successes say too little: this figure needs {needed}."),
-                "Let the stage last longer, or ask more often.",
+                format!(
+                    "{had} successes say too little: {} is judged from {needed} on.",
+                    figure(&self.expectation.judge)
+                ),
+                longer(self.expectation.during, step, sample, needed),
+            ),
+            Ground::Unsure { enough } => Cause::new(
+                medium,
+                format!(
+                    "{}: that shows neither that it is as expected nor that it is not.",
+                    judged.observed.text
+                ),
+                match enough {
+                    Some(enough) => longer(self.expectation.during, step, sample, enough),
+                    None => "It lies too close to the bound: move the bound, or judge what was \
+                             observed, without `confidence`."
+                        .to_owned(),
+                },
             ),
             Ground::LateSender { lag } => Cause::new(
                 medium,
@@ -377,6 +426,31 @@ impl Place<'_> {
             doubts.add(Code::PassedWithout, &finding.id, text);
         }
     }
+}
+
+/// What has to be enough of.
+const fn figure(judge: &Judge) -> &'static str {
+    match judge {
+        Judge::Latency { quantile, .. } => quantile.word(),
+        Judge::Failures { .. } | Judge::SuccessRate { .. } => judge.kind(),
+    }
+}
+
+/// What would give so many samples.
+fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> String {
+    let every = step.act.probe().map_or(Nanos(0), |probe| probe.every);
+    let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
+    let lasts = Nanos(rounds.saturating_mul(every.0));
+    if lasts > LASTS.1 {
+        return format!(
+            "It would take {lasts}, longer than a stage may last: ask more often, more targets or \
+             from more agents, or expect less."
+        );
+    }
+    if during.is_part() {
+        return format!("Let `over` be {lasts} at least, or ask more often.");
+    }
+    format!("Let the stage last {lasts} at least, or ask more often.")
 }
 
 fn put(finding: &mut Finding, cause: Option<Cause>) {

@@ -111,9 +111,13 @@ fn stage(name: &str, secs: u64, from: &[&str], expectations: Vec<Expectation>) -
 
 /// Stage `local` of 6 s within one environment, stage `hybrid` of 10 s from everywhere.
 pub(super) fn plan() -> Plan {
-    let failures = Judge::Failures { max: 0 };
+    let failures = Judge::Failures {
+        max: 0,
+        confidence: None,
+    };
     let rate = Judge::SuccessRate {
         min: Ratio(900_000),
+        confidence: None,
     };
     let latency = Judge::Latency {
         quantile: Quantile::P50,
@@ -359,9 +363,11 @@ fn measure(
     };
     author.say_at(actual, started);
     let probe = stage.steps[0].act.probe().unwrap();
-    let half = Nanos(stage.lasts.0 / 2);
+    // As agents do, but never less than two recordings.
+    let parts = (stage.lasts.0 / Nanos::from_secs(10).0).max(2);
+    let length = Nanos(stage.lasts.0 / parts);
     let mut samples: BTreeMap<Series, u64> = BTreeMap::new();
-    for part in [0, 1] {
+    for part in 0..parts {
         let mut series: BTreeMap<Series, Histogram> = BTreeMap::new();
         for path in probe
             .to
@@ -372,14 +378,15 @@ fn measure(
                 continue;
             };
             for n in 0..probe.requests(*offset, stage.lasts) {
-                let second_half = offset.0 + n * probe.every.0 >= half.0;
+                let at = offset.0 + n * probe.every.0;
+                let here = (at / length.0).min(parts - 1) == part;
                 let ask = Ask {
                     stage: stage.name.as_str(),
                     from: environment,
                     to: &path.to,
                     n,
                 };
-                let Some(reply) = answer(&ask).filter(|_| second_half == (part == 1)) else {
+                let Some(reply) = answer(&ask).filter(|_| here) else {
                     continue;
                 };
                 let values = [
@@ -394,8 +401,8 @@ fn measure(
             }
         }
         let interval = Interval {
-            from: start.plus(Nanos(half.0 * part)),
-            to: start.plus(Nanos(half.0 * (part + 1))),
+            from: start.plus(Nanos(length.0 * part)),
+            to: start.plus(Nanos(length.0 * (part + 1))),
         };
         for (series, histogram) in &series {
             *samples.entry(series.clone()).or_default() += histogram.count();

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     event::{RunEnd, What},
-    id::{AgentId, Attempt, RunId},
+    id::{AgentId, Attempt, RunId, StageName},
     journal::{Body, Entry, RecordKey, RecordKind},
-    plan::Plan,
+    plan::{Plan, PlannedStage, Window},
     recording::{Exhibit, Recording},
+    time::Interval,
 };
 
 use super::{
@@ -28,12 +29,22 @@ pub(super) struct Folded {
     pub(super) measurements: Measurements,
     /// The same without what clocks that stood still have spoilt; `None` when none did.
     pub(super) sound: Option<Measurements>,
+    /// What was measured in parts of stages that are judged by themselves.
+    pub(super) parts: BTreeMap<(StageName, Window), Part>,
     pub(super) proofs: Proofs,
     /// How many records of each kind each author has.
     pub(super) records: BTreeMap<AgentId, BTreeMap<RecordKind, u64>>,
     /// Authors of whom one record exists with two contents.
     pub(super) contested: BTreeSet<AgentId>,
     pub(super) doubts: Doubts,
+}
+
+/// What was measured in a part of a stage.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) measurements: Measurements,
+    /// The same without what clocks that stood still have spoilt; `None` when none did.
+    pub(super) sound: Option<Measurements>,
 }
 
 /// The records of one run, each once.
@@ -116,16 +127,64 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
     folded.plan = plan(&exhibits, &mut folded);
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);
-        if folded.story.disturbed.any() {
-            let sound = sound(plan, &folded.story, &rest);
-            // What is to be doubted is doubted once, below.
-            let again = Measurements::gather(plan, identity, sound, &mut Doubts::default());
-            folded.sound = Some(again);
+        // What is to be doubted is doubted once, below.
+        let gather =
+            |records| Measurements::gather(plan, identity, records, &mut Doubts::default());
+        let disturbed = folded.story.disturbed.any();
+        let sound = disturbed.then(|| sound(plan, &folded.story, &rest));
+        for stage in &plan.stages {
+            for during in parts(stage) {
+                let part = |all: &Vec<_>| gather(part(&folded.story, stage, during, all));
+                let both = Part {
+                    measurements: part(&rest),
+                    sound: sound.as_ref().map(part),
+                };
+                folded.parts.insert((stage.name.clone(), during), both);
+            }
         }
+        folded.sound = sound.map(gather);
         folded.measurements = Measurements::gather(plan, identity, rest, &mut folded.doubts);
     }
     unfinished(&mut folded);
     folded
+}
+
+/// The parts of a stage that are judged by themselves.
+fn parts(stage: &PlannedStage) -> BTreeSet<Window> {
+    let all = stage.expectations.iter().map(|one| one.during);
+    all.filter(|during| during.is_part()).collect()
+}
+
+/// The recordings of a part of a stage. One that is not wholly inside, because a full spool merged
+/// it with its neighbours, says nothing of the part: its requests are missing there.
+fn part(
+    story: &Story,
+    stage: &PlannedStage,
+    during: Window,
+    all: &[(RecordKey, Vec<Recording>)],
+) -> Vec<(RecordKey, Vec<Recording>)> {
+    let Some(ordered) = story.ordered.get(&stage.name) else {
+        return Vec::new();
+    };
+    let (from, to) = during.span(stage.lasts);
+    let (from, to) = (ordered.at_run.plus(from), ordered.at_run.plus(to));
+    let inside = |one: &&Recording| {
+        let Interval {
+            from: first,
+            to: last,
+        } = one.interval;
+        // The last recording of a stage ends with its ten seconds, whenever the stage does.
+        let ends = match during {
+            Window::Before(_) => last <= to,
+            Window::After(_) | Window::Stage | Window::Baseline => true,
+        };
+        one.series.stage == stage.name && first >= from && ends
+    };
+    let of_record = |(key, recordings): &(RecordKey, Vec<Recording>)| {
+        let inside: Vec<_> = recordings.iter().filter(inside).cloned().collect();
+        (!inside.is_empty()).then(|| (key.clone(), inside))
+    };
+    all.iter().filter_map(of_record).collect()
 }
 
 /// The recordings of which everything was over before a clock stood still.

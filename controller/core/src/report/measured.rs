@@ -6,11 +6,15 @@ use nepho_common::{
     histogram::Histogram,
     id::{AgentId, Attempt, InstanceId, Operation, RunId, Seq, SpoolId, StageName, StepName},
     journal::RecordKey,
-    plan::{Plan, PlannedPath, Route},
+    plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Quantile, Route},
     recording::{Metric, Outcome, Recording, Series},
+    time::Nanos,
 };
 
-use super::doubts::{Code, Doubts};
+use super::{
+    doubts::{Code, Doubts},
+    stats::blocks::{self, Slots},
+};
 
 /// One path of one step of one stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +57,8 @@ pub(super) struct OnPath {
     pub(super) response: Histogram,
     /// Service times of successes.
     pub(super) service: Histogram,
+    /// Response times of successes by time, where a quantile of them is judged.
+    pub(super) slots: Slots,
     /// How late requests were sent, whatever became of them.
     pub(super) lag: Histogram,
     /// The records that say so.
@@ -76,17 +82,20 @@ impl Measurements {
         for (key, recordings) in records {
             for recording in recordings {
                 let series = &recording.series;
-                if let Err((code, why)) = check(plan, &asked, identity, &key.agent, series) {
-                    let text = format!(
-                        "{} reported {}/{} to {}, and it was left out: {why}",
-                        key.agent, series.stage, series.step, series.to
-                    );
-                    doubts.add(code, &key.agent, text);
-                    continue;
-                }
+                let slot = match check(plan, &asked, identity, &key.agent, series) {
+                    Ok(slot) => slot,
+                    Err((code, why)) => {
+                        let text = format!(
+                            "{} reported {}/{} to {}, and it was left out: {why}",
+                            key.agent, series.stage, series.step, series.to
+                        );
+                        doubts.add(code, &key.agent, text);
+                        continue;
+                    }
+                };
                 let on_path = all.entry(PathKey::of(series)).or_default();
                 on_path.records.insert((key.spool, key.seq));
-                on_path.take(&recording);
+                on_path.take(&recording, slot);
             }
         }
         Self(all)
@@ -110,7 +119,7 @@ impl Measurements {
 }
 
 impl OnPath {
-    fn take(&mut self, recording: &Recording) {
+    fn take(&mut self, recording: &Recording, slot: Option<Nanos>) {
         let Series {
             outcome, metric, ..
         } = recording.series;
@@ -121,6 +130,9 @@ impl OnPath {
                 *count = count.saturating_add(histogram.count());
                 if outcome == Outcome::Success {
                     self.response.merge(histogram);
+                    if let Some(slot) = slot {
+                        self.slots.add(slot, recording.interval, histogram);
+                    }
                 }
             }
             Metric::ServiceTime if outcome == Outcome::Success => self.service.merge(histogram),
@@ -136,15 +148,16 @@ impl OnPath {
     }
 }
 
-/// Every path that has a request.
-fn asked(plan: &Plan) -> BTreeSet<PathKey> {
-    let mut asked = BTreeSet::new();
+/// Every path that has a request, and the slots of time in which its latency is wanted.
+fn asked(plan: &Plan) -> BTreeMap<PathKey, Option<Nanos>> {
+    let mut asked = BTreeMap::new();
     for stage in &plan.stages {
         for step in &stage.steps {
+            let slot = slot(stage, &step.name);
             for path in step.act.to() {
                 match path.route {
                     Route::Ask { .. } => {
-                        asked.insert(PathKey::new(&stage.name, &step.name, path));
+                        asked.insert(PathKey::new(&stage.name, &step.name, path), slot);
                     }
                     Route::NoPath => {}
                 }
@@ -154,13 +167,23 @@ fn asked(plan: &Plan) -> BTreeSet<PathKey> {
     asked
 }
 
+/// Latency is kept by time only where an interval is made from it: it takes room.
+pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
+    let wanted = |expectation: &Expectation| match &expectation.judge {
+        Judge::Latency { quantile, .. } => *quantile != Quantile::Max && expectation.on == *step,
+        Judge::Failures { .. } | Judge::SuccessRate { .. } => false,
+    };
+    let wanted = stage.expectations.iter().any(wanted);
+    wanted.then(|| blocks::slot(stage.lasts)).flatten()
+}
+
 fn check(
     plan: &Plan,
-    asked: &BTreeSet<PathKey>,
+    asked: &BTreeMap<PathKey, Option<Nanos>>,
     identity: Option<(&RunId, Attempt)>,
     author: &AgentId,
     series: &Series,
-) -> Result<(), (Code, &'static str)> {
+) -> Result<Option<Nanos>, (Code, &'static str)> {
     if series.agent != *author {
         return Err((Code::NotItsOwn, "it speaks for another agent"));
     }
@@ -173,8 +196,6 @@ fn check(
     if planned.environment != series.from {
         return Err((Code::NotItsOwn, "it speaks for another environment"));
     }
-    if !asked.contains(&PathKey::of(series)) {
-        return Err((Code::NotPlanned, "the plan does not ask that of it"));
-    }
-    Ok(())
+    let slot = asked.get(&PathKey::of(series)).copied();
+    slot.ok_or((Code::NotPlanned, "the plan does not ask that of it"))
 }

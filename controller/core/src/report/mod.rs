@@ -48,7 +48,7 @@ mod revision;
 #[cfg(test)]
 mod rules;
 mod sample;
-mod stats;
+pub(crate) mod stats;
 mod story;
 mod summary;
 pub(crate) mod tuple;
@@ -111,9 +111,13 @@ pub fn judge_stage(entries: impl IntoIterator<Item = Entry>, stage: &StageName) 
     worst.unwrap_or(Verdict::Pass)
 }
 
-/// The exit code that a run's report ends a command with; the worst verdict wins.
+/// The exit code that a run's report ends a command with. A steady state that was not met before the
+/// first disturbance comes before everything; then the worst verdict wins.
 #[must_use]
-pub const fn exit_code(report: &Report) -> u8 {
+pub fn exit_code(report: &Report) -> u8 {
+    if report.was_unsteady() {
+        return 13;
+    }
     exit_code_of(report.verdict)
 }
 

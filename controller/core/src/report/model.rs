@@ -48,6 +48,14 @@ pub struct Report {
 impl Report {
     /// Names this format.
     pub const SCHEMA: &'static str = "nepho.report/v1";
+
+    /// Whether what must be so before the first disturbance was not.
+    #[must_use]
+    pub fn was_unsteady(&self) -> bool {
+        let failed =
+            |one: &Finding| one.steady == Some(Steady::Before) && one.verdict == Verdict::Fail;
+        self.findings.iter().any(failed)
+    }
 }
 
 /// A report is made when its run ends, and once more whenever results arrive after that.
@@ -165,8 +173,11 @@ pub struct Finding {
     pub stage: StageName,
     /// The step.
     pub step: StepName,
-    /// `failures`, `success-rate`, `latency.p50`…
+    /// `failures`, `success-rate`, `latency.p50`…; of a steady state with `before.` or `after.`.
     pub kind: String,
+    /// Which of the two times a steady state is judged; absent of everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// The tuple: which part of the step is judged.
     pub on: BTreeMap<Dimension, String>,
     /// How it came out.
@@ -191,6 +202,16 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
 }
 
+/// When a steady state is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Steady {
+    /// Before the first disturbance.
+    Before,
+    /// At the end.
+    After,
+}
+
 /// What the scenario asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
@@ -202,6 +223,10 @@ pub struct Expected {
     /// The least share that must succeed, in parts per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_success_ppm: Option<u32>,
+    /// With which confidence that must be shown, in parts per million; absent when what was observed
+    /// is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_ppm: Option<u32>,
     /// Which quantile of latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantile: Option<Quantile>,
@@ -231,12 +256,12 @@ pub struct Observed {
     pub latency_with_failures_ns: Option<Nanos>,
 }
 
-/// An interval that holds the true figure with 95 % confidence.
+/// An interval that holds the true figure with 95 % confidence, or with the one that is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uncertainty {
     /// For people.
     pub text: String,
-    /// `wilson` or `order-statistic`.
+    /// `wilson`, `clopper-pearson`, `order-statistic` or `block-bootstrap`.
     pub method: String,
     /// Lower end of a share, parts per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]

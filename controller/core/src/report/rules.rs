@@ -4,8 +4,8 @@ use nepho_common::{
     control::StopMode,
     event::{RunEnd, Skip, StageEnd, What},
     id::AgentId,
-    journal::Body,
-    plan::{Judge, Quantile, Ratio},
+    journal::{Body, Entry},
+    plan::{Expectation, Judge, Quantile, Ratio, Window},
     recording::Outcome,
     time::{Nanos, RunTime},
 };
@@ -17,7 +17,7 @@ use super::{
         journal, of, plan, told,
     },
     judge_stage,
-    model::{Code, Finding, Verdict},
+    model::{Code, Finding, Report, Uncertainty, Verdict},
 };
 
 #[test]
@@ -123,7 +123,10 @@ fn our_own_failures_are_nobody_elses() {
 #[test]
 fn what_is_missing_may_be_tolerated_when_it_can_not_matter() {
     let mut plan = plan();
-    plan.stages[0].expectations[0].judge = Judge::Failures { max: 1 };
+    plan.stages[0].expectations[0].judge = Judge::Failures {
+        max: 1,
+        confidence: None,
+    };
     let one_lost = |ask: &Ask<'_>| if ask.n == 0 { None } else { good(ask) };
     let report = of(journal(&plan, one_lost));
     let found = find(&report, "local/reach/failures/gateway");
@@ -137,6 +140,7 @@ fn a_success_rate_is_decided_only_where_the_missing_can_not_decide_it() {
         let mut plan = plan();
         plan.stages[0].expectations[0].judge = Judge::SuccessRate {
             min: Ratio(500_000),
+            confidence: None,
         };
         let report = of(journal(&plan, move |ask| match ask.n {
             n if n < failed => ended(Outcome::Reset, 1),
@@ -154,14 +158,151 @@ fn a_success_rate_is_decided_only_where_the_missing_can_not_decide_it() {
     assert_eq!(judged(0, 6), Verdict::Inconclusive);
 }
 
+#[test]
+fn with_a_confidence_what_was_seen_must_show_it() {
+    let judged = |secs: u64, min: u32, failed: u64, lost: u64| {
+        let mut plan = plan();
+        plan.stages[0].lasts = Nanos::from_secs(secs);
+        plan.stages[0].expectations[0].judge = Judge::SuccessRate {
+            min: Ratio(min),
+            confidence: Some(Ratio(950_000)),
+        };
+        let report = of(journal(&plan, move |ask| match ask.n {
+            n if n < failed => ended(Outcome::Reset, 1),
+            n if n < failed + lost => None,
+            _ => good(ask),
+        }));
+        find(&report, "local/reach/success-rate/gateway").clone()
+    };
+    // 95 % takes 59 that all succeed, or 93 of which one fails.
+    assert_eq!(judged(59, 950_000, 0, 0).verdict, Verdict::Pass);
+    assert_eq!(judged(93, 950_000, 1, 0).verdict, Verdict::Pass);
+    let unsure = judged(58, 950_000, 0, 0);
+    assert_eq!(unsure.verdict, Verdict::Inconclusive);
+    assert_eq!(
+        unsure.cause.unwrap(),
+        "100% of 58 succeeded: that shows neither that it is as expected nor that it is not."
+    );
+    assert_eq!(
+        unsure.remedy.unwrap(),
+        "Let the stage last 59s at least, or ask more often."
+    );
+    assert_eq!(
+        unsure.expected.text,
+        "at least 95% succeed, with 95% confidence"
+    );
+    assert_eq!(unsure.uncertainty.unwrap().method, "clopper-pearson");
+    assert_eq!(judged(92, 950_000, 1, 0).verdict, Verdict::Inconclusive);
+    // What was observed alone would fail here: two of twenty. It shows nothing yet.
+    assert_eq!(judged(20, 950_000, 2, 0).verdict, Verdict::Inconclusive);
+    assert_eq!(judged(20, 950_000, 4, 0).verdict, Verdict::Fail);
+    // What is missing decides.
+    let lost = judged(59, 950_000, 0, 1);
+    assert_eq!(lost.verdict, Verdict::Inconclusive);
+    assert!(lost.cause.unwrap().contains("missing"));
+    assert_eq!(judged(94, 950_000, 0, 1).verdict, Verdict::Pass);
+}
+
+#[test]
+fn so_few_failures_with_a_confidence_follow_the_rule_of_three() {
+    let judged = |max: u64, failed: u64| {
+        let mut plan = plan();
+        plan.stages[0].lasts = Nanos::from_secs(100);
+        plan.stages[0].expectations[0].judge = Judge::Failures {
+            max,
+            confidence: Some(Ratio(950_000)),
+        };
+        let report = of(journal(&plan, move |ask| match ask.n {
+            n if n < failed => ended(Outcome::Reset, 1),
+            _ => good(ask),
+        }));
+        find(&report, "local/reach/failures/gateway").clone()
+    };
+    assert_eq!(judged(3, 0).verdict, Verdict::Pass);
+    let unsure = judged(2, 0);
+    assert_eq!(unsure.verdict, Verdict::Inconclusive);
+    assert!(unsure.remedy.unwrap().contains("move the bound"));
+    assert_eq!(judged(3, 1).verdict, Verdict::Inconclusive);
+    assert_eq!(judged(3, 6).verdict, Verdict::Inconclusive);
+    assert_eq!(judged(3, 7).verdict, Verdict::Fail);
+}
+
+/// A stage of 30 s whose steady state is judged over ten, in which these seconds fail.
+fn steady(fails: std::ops::Range<u64>, entries: impl Fn(Vec<Entry>) -> Vec<Entry>) -> Report {
+    let mut plan = plan();
+    plan.stages.truncate(1);
+    let stage = &mut plan.stages[0];
+    stage.lasts = Nanos::from_secs(30);
+    let ten = Nanos::from_secs(10);
+    let one = stage.expectations[0].clone();
+    let during = |during| Expectation {
+        during,
+        by: Vec::new(),
+        ..one.clone()
+    };
+    stage.expectations = vec![during(Window::Before(ten)), during(Window::After(ten))];
+    of(entries(journal(&plan, |ask| {
+        if fails.contains(&ask.n) {
+            ended(Outcome::Refused, 1)
+        } else {
+            good(ask)
+        }
+    })))
+}
+
+#[test]
+fn a_steady_state_is_judged_at_both_ends_and_by_nothing_between() {
+    let verdicts = |report: &Report| {
+        let of = |id| find(report, id).verdict;
+        let before = of("local/reach/before.failures");
+        (before, of("local/reach/after.failures"), exit_code(report))
+    };
+    let (pass, fail) = (Verdict::Pass, Verdict::Fail);
+    let same = |entries| entries;
+    assert_eq!(verdicts(&steady(0..0, same)), (pass, pass, 0));
+    let unsteady = steady(9..10, same);
+    assert_eq!(verdicts(&unsteady), (fail, pass, 13));
+    assert_eq!(verdicts(&steady(10..20, same)), (pass, pass, 0));
+    assert_eq!(verdicts(&steady(20..21, same)), (pass, fail, 10));
+    let before = find(&unsteady, "local/reach/before.failures");
+    assert_eq!(before.expected.text, "no failure in the first 10s");
+    // Three services, once a second for ten seconds.
+    assert_eq!(before.samples.planned, 30);
+    let after = find(&unsteady, "local/reach/after.failures");
+    assert_eq!(after.expected.text, "no failure in the last 10s");
+    // A spool at its quota merged what lies beside it: nobody knows what was in the part.
+    let merged = |mut entries: Vec<Entry>| {
+        for entry in &mut entries {
+            if let Body::Recordings(all) = &mut entry.body {
+                for one in all {
+                    one.interval.to = one.interval.from.plus(Nanos::from_secs(20));
+                }
+            }
+        }
+        entries
+    };
+    let unknown = verdicts(&steady(0..0, merged));
+    assert_eq!(unknown, (Verdict::Inconclusive, pass, 11));
+}
+
 fn latency(
     quantile: Quantile,
     max: Option<u64>,
     min: Option<u64>,
     reply: impl Fn(u64) -> Option<Reply>,
 ) -> Finding {
+    latency_over(12, quantile, (max, min), reply)
+}
+
+/// Of so many requests, one a second; the bounds are in milliseconds.
+fn latency_over(
+    requests: u64,
+    quantile: Quantile,
+    (max, min): (Option<u64>, Option<u64>),
+    reply: impl Fn(u64) -> Option<Reply>,
+) -> Finding {
     let mut plan = plan();
-    plan.stages[0].lasts = Nanos::from_secs(12);
+    plan.stages[0].lasts = Nanos::from_secs(requests);
     plan.stages[0].expectations[0].judge = Judge::Latency {
         quantile,
         max: max.map(Nanos::from_millis),
@@ -261,7 +402,7 @@ fn five_values_have_no_median_to_judge_by() {
     };
     let five = latency(Quantile::P50, Some(10), None, some(5));
     assert_eq!(five.verdict, Verdict::Inconclusive);
-    assert!(five.cause.unwrap().contains("needs 6"));
+    assert!(five.cause.unwrap().contains("p50 is judged from 6 on"));
     let six = latency(Quantile::P50, Some(20), None, some(6));
     assert_eq!(six.verdict, Verdict::Pass);
     assert_eq!(six.observed.latency_ns, Some(Nanos(15_050_000)));
@@ -276,6 +417,76 @@ fn five_values_have_no_median_to_judge_by() {
             .text
             .contains("if the 5 failures count as infinite")
     );
+}
+
+#[test]
+fn a_tail_is_judged_from_100_values_above_it_on_and_shown_from_ten_on() {
+    let slow = |requests: u64, slow: u64| {
+        latency_over(requests, Quantile::P75, (Some(20), None), move |n| {
+            let ms = if n < slow { 40 } else { 15 };
+            ended(Outcome::Success, ms)
+        })
+    };
+    // Of 400, the 300th is p75.
+    assert_eq!(slow(400, 100).verdict, Verdict::Pass);
+    let failed = slow(400, 101);
+    assert_eq!(failed.verdict, Verdict::Fail);
+    assert!(failed.observed.text.starts_with("p75 40."), "{failed:?}");
+    let few = slow(399, 0);
+    assert_eq!(few.verdict, Verdict::Inconclusive);
+    let cause = few.cause.unwrap();
+    assert!(cause.contains("p75 is judged from 400 on"), "{cause}");
+    assert_eq!(
+        few.remedy.unwrap(),
+        "Let the stage last 6m40s at least, or ask more often."
+    );
+    assert!(few.observed.latency_ns.is_some(), "but it is shown");
+    let hidden = slow(39, 0);
+    assert_eq!(hidden.observed.latency_ns, None);
+    assert_eq!(
+        hidden.observed.text,
+        "39 successes; p75 is shown from 40 on"
+    );
+    assert_eq!(hidden.uncertainty, None);
+}
+
+#[test]
+fn an_interval_is_made_from_blocks_of_time_where_time_is_known() {
+    let mut plan = plan();
+    plan.stages[0].lasts = Nanos::from_secs(60);
+    plan.stages[0].expectations[0].judge = Judge::Latency {
+        quantile: Quantile::P50,
+        max: Some(Nanos::from_millis(50)),
+        min: None,
+    };
+    let entries = journal(&plan, |ask| ended(Outcome::Success, 10 + ask.n / 10));
+    let interval = |entries: Vec<Entry>| {
+        let report = of(entries);
+        let found = find(&report, "local/reach/latency.p50/gateway");
+        found.uncertainty.clone().unwrap()
+    };
+    let blocks = interval(entries.clone());
+    assert_eq!(blocks.method, "block-bootstrap");
+    assert!(blocks.text.ends_with("by blocks of 10s"), "{}", blocks.text);
+    // A spool at its quota merges recordings: of these nobody knows when their values were.
+    let merged = entries.into_iter().map(|mut entry| {
+        if let Body::Recordings(all) = &mut entry.body {
+            for one in all {
+                one.interval.to = one.interval.from.plus(Nanos::from_secs(20));
+            }
+        }
+        entry
+    });
+    let plain = interval(merged.collect());
+    assert_eq!(plain.method, "order-statistic");
+    assert!(
+        plain.text.ends_with("assumes independence"),
+        "{}",
+        plain.text
+    );
+    // Six levels, one for each block: ten values of each are not sixty that say something.
+    let wide = |found: &Uncertainty| found.high_ns.unwrap().0 - found.low_ns.unwrap().0;
+    assert!(wide(&blocks) > wide(&plain), "{blocks:?} {plain:?}");
 }
 
 #[test]

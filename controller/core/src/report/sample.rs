@@ -7,11 +7,13 @@ use nepho_common::{
     id::{AgentId, Seq, SpoolId},
     plan::{PlannedPath, PlannedStage, PlannedStep, Route},
     recording::Outcome,
+    time::Nanos,
 };
 
 use super::{
-    measured::{Measurements, PathKey},
+    measured::{self, Measurements, PathKey},
     model::{Evidence, Figures, Samples},
+    stats::blocks::Slots,
 };
 
 /// Everything that is known of some paths of a step.
@@ -25,6 +27,9 @@ pub(super) struct Sample<'a> {
     pub(super) outcomes: BTreeMap<Outcome, u64>,
     /// Response times of successes.
     pub(super) response: Histogram,
+    /// The same by time; with how long the slots are, where it is kept.
+    pub(super) slots: Slots,
+    pub(super) slot: Option<Nanos>,
     /// Service times of successes.
     pub(super) service: Histogram,
     /// How late requests were sent.
@@ -47,7 +52,21 @@ impl<'a> Sample<'a> {
         step: &PlannedStep,
         paths: impl IntoIterator<Item = &'a PlannedPath>,
     ) -> Self {
-        let mut sample = Self::default();
+        Self::within(measurements, stage, step, (Nanos(0), stage.lasts), paths)
+    }
+
+    /// Of a part of the stage; `measurements` holds nothing else of it.
+    pub(super) fn within(
+        measurements: &Measurements,
+        stage: &PlannedStage,
+        step: &PlannedStep,
+        span: (Nanos, Nanos),
+        paths: impl IntoIterator<Item = &'a PlannedPath>,
+    ) -> Self {
+        let mut sample = Self {
+            slot: measured::slot(stage, &step.name),
+            ..Self::default()
+        };
         let Some(probe) = step.act.probe() else {
             return sample;
         };
@@ -68,6 +87,7 @@ impl<'a> Sample<'a> {
                     *sum = sum.saturating_add(n);
                 }
                 sample.response.merge(&on.response);
+                sample.slots.merge(&on.slots);
                 sample.service.merge(&on.service);
                 sample.lag.merge(&on.lag);
                 for &(spool, seq) in &on.records {
@@ -77,7 +97,7 @@ impl<'a> Sample<'a> {
             }
             sample.paths.push(PathSample {
                 path,
-                planned: probe.requests(offset, stage.lasts),
+                planned: probe.requests_within(offset, span),
                 outcomes,
             });
         }

@@ -8,6 +8,9 @@
 //! | success-rate | it failed | it succeeded |
 //! | latency, max | it took for ever | it took no time |
 //! | latency, min | it took no time | it took for ever |
+//!
+//! With a confidence, a share passes only when what was seen shows it, and fails only when what was
+//! seen shows that it is not so; what shows neither is inconclusive.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -21,7 +24,11 @@ use nepho_common::{
 use super::{
     model::{Expected, Observed, Uncertainty, Verdict},
     sample::Sample,
-    stats,
+    stats::{
+        self,
+        blocks::ByBlocks,
+        share::{clopper_pearson_ppm, samples_for, samples_like, shows_at_least, shows_less},
+    },
 };
 
 /// A rule applied to figures.
@@ -50,6 +57,8 @@ pub(super) enum Ground {
     Missing,
     /// So few values say nothing about a quantile.
     TooFew { had: u64, needed: u64 },
+    /// It shows neither, with the confidence that is asked for. About so many like these would.
+    Unsure { enough: Option<u64> },
     /// Without the generator's own lateness it would have passed.
     LateSender { lag: Nanos },
     /// The generator's own lateness may hide that it was too fast.
@@ -59,8 +68,8 @@ pub(super) enum Ground {
 /// Judges a sample of at least one planned request.
 pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
     match judge {
-        Judge::Failures { max } => failures(*max, sample),
-        Judge::SuccessRate { min } => success_rate(*min, sample),
+        Judge::Failures { max, confidence } => failures(*max, *confidence, sample),
+        Judge::SuccessRate { min, confidence } => success_rate(*min, *confidence, sample),
         Judge::Latency { quantile, max, min } => Latency {
             quantile: *quantile,
             max: *max,
@@ -78,13 +87,27 @@ fn three_way(worst_passes: bool, best_passes: bool, failed: Ground) -> (Verdict,
     }
 }
 
-fn failures(max: u64, sample: &Sample<'_>) -> Judged {
+fn failures(max: u64, confidence: Option<Ratio>, sample: &Sample<'_>) -> Judged {
     let (failed, missing) = (sample.failures(), sample.samples().missing);
-    let worst = failed.saturating_add(missing) <= max;
-    let (verdict, ground) = three_way(worst, failed <= max, Ground::Failures);
     let n = sample.successes().saturating_add(failed);
-    let uncertainty = stats::wilson_ppm(failed, n).map(|interval| share("failures", interval));
     let text = format!("{failed} of {n} failed{}", how(&sample.outcomes));
+    let (verdict, ground) = if let Some(confidence) = confidence {
+        // So many of all that were planned, as a share.
+        let all = n.saturating_add(missing);
+        let good = all.saturating_sub(max);
+        match confident((good, all.max(1)), confidence, sample) {
+            // A stage of another length would have other failures to allow.
+            (verdict, Ground::Unsure { .. }) => (verdict, Ground::Unsure { enough: None }),
+            found => found,
+        }
+    } else {
+        let worst = failed.saturating_add(missing) <= max;
+        three_way(worst, failed <= max, Ground::Failures)
+    };
+    let uncertainty = match confidence {
+        None => stats::wilson_ppm(failed, n).map(|interval| share("failures", interval)),
+        Some(confidence) => bounds("failures", failed, n, confidence),
+    };
     Judged {
         verdict,
         ground,
@@ -93,15 +116,22 @@ fn failures(max: u64, sample: &Sample<'_>) -> Judged {
     }
 }
 
-fn success_rate(min: Ratio, sample: &Sample<'_>) -> Judged {
+fn success_rate(min: Ratio, confidence: Option<Ratio>, sample: &Sample<'_>) -> Judged {
     let (succeeded, failed) = (sample.successes(), sample.failures());
     let missing = sample.samples().missing;
     let n = succeeded.saturating_add(failed);
-    let all = u128::from(n) + u128::from(missing);
-    let enough = |succeeded: u64| u128::from(succeeded) * 1_000_000 >= u128::from(min.0) * all;
-    let best = enough(succeeded.saturating_add(missing));
-    let (verdict, ground) = three_way(enough(succeeded), best, Ground::Failures);
-    let uncertainty = stats::wilson_ppm(succeeded, n).map(|interval| share("successes", interval));
+    let (verdict, ground) = if let Some(confidence) = confidence {
+        confident((u64::from(min.0), 1_000_000), confidence, sample)
+    } else {
+        let all = u128::from(n) + u128::from(missing);
+        let enough = |succeeded: u64| u128::from(succeeded) * 1_000_000 >= u128::from(min.0) * all;
+        let best = enough(succeeded.saturating_add(missing));
+        three_way(enough(succeeded), best, Ground::Failures)
+    };
+    let uncertainty = match confidence {
+        None => stats::wilson_ppm(succeeded, n).map(|interval| share("successes", interval)),
+        Some(confidence) => bounds("successes", succeeded, n, confidence),
+    };
     let text = match share_ppm(succeeded, n) {
         None => format!("nothing was observed{}", how(&sample.outcomes)),
         Some(ppm) => format!(
@@ -115,6 +145,33 @@ fn success_rate(min: Ratio, sample: &Sample<'_>) -> Judged {
         ground,
         observed: observed(text, sample),
         uncertainty,
+    }
+}
+
+/// Passes when what was seen shows that at least `share` succeeds, fails when it shows that less
+/// does.
+fn confident(share: (u64, u64), confidence: Ratio, sample: &Sample<'_>) -> (Verdict, Ground) {
+    let missing = sample.samples().missing;
+    let (succeeded, failed) = (sample.successes(), sample.failures());
+    let seen = succeeded.saturating_add(failed);
+    let all = seen.saturating_add(missing);
+    let (worst, best) = (succeeded, succeeded.saturating_add(missing));
+    let shown = |good| shows_at_least(good, all, share, confidence.0);
+    let refuted = |good| shows_less(good, all, share, confidence.0);
+    if shown(worst) {
+        (Verdict::Pass, Ground::Met)
+    } else if refuted(best) {
+        (Verdict::Fail, Ground::Failures)
+    } else if shown(best) || refuted(worst) {
+        (Verdict::Inconclusive, Ground::Missing)
+    } else {
+        let ppm = u128::from(share.0) * 1_000_000 / u128::from(share.1);
+        let enough = if failed == 0 {
+            samples_for(u32::try_from(ppm).unwrap_or(u32::MAX), confidence.0)
+        } else {
+            samples_like(succeeded, seen, share, confidence.0)
+        };
+        (Verdict::Inconclusive, Ground::Unsure { enough })
     }
 }
 
@@ -148,7 +205,7 @@ impl Latency {
             verdict,
             ground,
             observed: self.observed(sample),
-            uncertainty: self.uncertainty(&sample.response),
+            uncertainty: self.uncertainty(sample),
         }
     }
 
@@ -215,6 +272,7 @@ impl Latency {
             | Ground::NothingSucceeded
             | Ground::Missing
             | Ground::TooFew { .. }
+            | Ground::Unsure { .. }
             | Ground::LateSender { .. }
             | Ground::LagHidesMin { .. } => found,
         }
@@ -223,7 +281,15 @@ impl Latency {
     fn observed(&self, sample: &Sample<'_>) -> Observed {
         let (num, den) = self.quantile.fraction();
         let word = self.quantile.word();
-        let (found, failed) = (sample.response.quantile(num, den), sample.failures());
+        let (had, failed) = (sample.response.count(), sample.failures());
+        let to_show = self.quantile.samples_to_show();
+        let Some(found) = sample.response.quantile(num, den) else {
+            return observed(format!("no success{}", how(&sample.outcomes)), sample);
+        };
+        if had < to_show {
+            let text = format!("{had} successes; {word} is shown from {to_show} on");
+            return observed(text, sample);
+        }
         let with_failures = Bounds::of(
             &sample.response,
             self.quantile,
@@ -231,39 +297,57 @@ impl Latency {
             Case::MissingAreSlow,
         )
         .high;
-        let mut text = match found {
-            None => format!("no success{}", how(&sample.outcomes)),
-            Some(found) => format!("{word} {found} over {} successes", sample.response.count()),
-        };
-        if found.is_some() && failed > 0 {
+        let mut text = format!("{word} {found} over {had} successes");
+        if failed > 0 {
             let counted = with_failures.map_or("infinite".to_owned(), |at| at.to_string());
             text.push_str(&format!(
                 "; {counted} if the {failed} failures count as infinite"
             ));
         }
         Observed {
-            latency_ns: found,
+            latency_ns: Some(found),
             latency_with_failures_ns: with_failures,
             ..observed(text, sample)
         }
     }
 
-    fn uncertainty(&self, response: &Histogram) -> Option<Uncertainty> {
+    fn uncertainty(&self, sample: &Sample<'_>) -> Option<Uncertainty> {
+        let response = &sample.response;
         match self.quantile {
-            Quantile::P50 => {
-                let (lower, upper) = stats::median_ranks(response.count())?;
-                let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
-                Some(Uncertainty {
-                    text: format!("95% interval {low} to {high}, assumes independence"),
-                    method: "order-statistic".to_owned(),
-                    low_ns: Some(low),
-                    high_ns: Some(high),
-                    ..Uncertainty::default()
-                })
-            }
             // The largest value seen is a fact of what was seen.
-            Quantile::Max => None,
+            Quantile::Max => return None,
+            Quantile::P50
+            | Quantile::P75
+            | Quantile::P90
+            | Quantile::P95
+            | Quantile::P99
+            | Quantile::P999 => {}
         }
+        if response.count() < self.quantile.samples_to_show() {
+            return None;
+        }
+        let quantile = self.quantile.fraction();
+        let by_blocks = sample
+            .slot
+            .and_then(|slot| sample.slots.interval(slot, quantile));
+        if let Some(ByBlocks { low, high, block }) = by_blocks {
+            return Some(Uncertainty {
+                text: format!("95% interval {low} to {high}, by blocks of {block}"),
+                method: "block-bootstrap".to_owned(),
+                low_ns: Some(low),
+                high_ns: Some(high),
+                ..Uncertainty::default()
+            });
+        }
+        let (lower, upper) = stats::quantile_ranks(response.count(), quantile)?;
+        let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
+        Some(Uncertainty {
+            text: format!("95% interval {low} to {high}, assumes independence"),
+            method: "order-statistic".to_owned(),
+            low_ns: Some(low),
+            high_ns: Some(high),
+            ..Uncertainty::default()
+        })
     }
 }
 
@@ -354,21 +438,44 @@ fn share(of: &str, (low, high): (u32, u32)) -> Uncertainty {
     }
 }
 
+/// What is possible still, each bound with its own confidence.
+fn bounds(of: &str, good: u64, n: u64, confidence: Ratio) -> Option<Uncertainty> {
+    if n == 0 {
+        return None;
+    }
+    let (low, high) = clopper_pearson_ppm(good, n, confidence.0);
+    let (shown_low, shown_high) = (low / 100 * 100, high.div_ceil(100) * 100);
+    Some(Uncertainty {
+        text: format!(
+            "share of {of} at least {}, and at most {}, each with {confidence} confidence, assumes \
+             independence",
+            Ratio(shown_low),
+            Ratio(shown_high)
+        ),
+        method: "clopper-pearson".to_owned(),
+        low_ppm: Some(low),
+        high_ppm: Some(high),
+        ..Uncertainty::default()
+    })
+}
+
 /// What a judge asks for.
 pub(super) fn expected(judge: &Judge) -> Expected {
     match judge {
-        Judge::Failures { max } => Expected {
+        Judge::Failures { max, confidence } => Expected {
             text: match max {
-                0 => "no failure".to_owned(),
-                1 => "at most 1 failure".to_owned(),
-                max => format!("at most {max} failures"),
+                0 => format!("no failure{}", with(*confidence)),
+                1 => format!("at most 1 failure{}", with(*confidence)),
+                max => format!("at most {max} failures{}", with(*confidence)),
             },
             max_failures: Some(*max),
+            confidence_ppm: confidence.map(|confidence| confidence.0),
             ..Expected::default()
         },
-        Judge::SuccessRate { min } => Expected {
-            text: format!("at least {min} succeed"),
+        Judge::SuccessRate { min, confidence } => Expected {
+            text: format!("at least {min} succeed{}", with(*confidence)),
             min_success_ppm: Some(min.0),
+            confidence_ppm: confidence.map(|confidence| confidence.0),
             ..Expected::default()
         },
         Judge::Latency { quantile, max, min } => {
@@ -386,4 +493,10 @@ pub(super) fn expected(judge: &Judge) -> Expected {
             }
         }
     }
+}
+
+fn with(confidence: Option<Ratio>) -> String {
+    confidence.map_or_else(String::new, |confidence| {
+        format!(", with {confidence} confidence")
+    })
 }

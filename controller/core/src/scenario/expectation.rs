@@ -1,17 +1,19 @@
 //! What is expected of a step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::StepName,
-    plan::{Dimension, Window},
+    plan::{Dimension, Quantile, Window},
     time::Nanos,
 };
 
 use super::{
     Ratio,
     duration::duration,
-    raw::{RawDurations, RawExpectation},
+    raw::{
+        RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency, RawRatios, RawSteady,
+    },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
 
@@ -37,18 +39,20 @@ pub enum Judge {
     Failures {
         /// The most that may fail.
         max: u64,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        confidence: Option<Ratio>,
     },
     /// The share of requests that succeeded.
     SuccessRate {
         /// The least share.
         min: Ratio,
+        /// Judges what can be said with this confidence, in place of what was observed.
+        confidence: Option<Ratio>,
     },
-    /// How long answers took; at least one of the two is there.
+    /// How long answers took.
     Latency {
-        /// The median.
-        p50: Option<Bounds<Nanos>>,
-        /// The slowest answer.
-        max: Option<Bounds<Nanos>>,
+        /// At least one.
+        bounds: BTreeMap<Quantile, Bounds<Nanos>>,
     },
 }
 
@@ -62,6 +66,19 @@ impl Judge {
             Self::Latency { .. } => "latency",
         }
     }
+}
+
+/// What must be so before anything is disturbed, and again at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steady {
+    /// The step that is judged.
+    pub on: StepName,
+    /// What is judged, and what it must be.
+    pub judge: Judge,
+    /// One finding for each combination of these; one over everything when empty.
+    pub by: BTreeSet<Dimension>,
+    /// At the beginning of the first stage that has the step, and at the end of the last.
+    pub over: Nanos,
 }
 
 /// Bounds of a figure; at least one is there, and the lower is not above the upper.
@@ -81,11 +98,8 @@ pub(crate) fn expectation(
     steps: Option<&BTreeSet<&str>>,
 ) -> Option<Expectation> {
     let on = on(checker, &at.key("on"), raw.on.as_deref(), steps);
-    let judge = judge(checker, at, raw);
-    let words = raw.by.iter().flatten().flatten();
-    let by = words
-        .filter_map(|word| Dimension::ALL.into_iter().find(|one| one.word() == word.0))
-        .collect();
+    let judge = judge(checker, at, &RawJudge::from(raw));
+    let by = dimensions(raw.by.as_deref());
     let during = checker.text(
         &at.key("during"),
         Some(raw.during.as_deref().unwrap_or("stage")),
@@ -98,6 +112,42 @@ pub(crate) fn expectation(
         during: during?,
         gate: raw.gate.unwrap_or(true),
     })
+}
+
+/// Parses the steady state at `at`: what is judged by which step, and for how long.
+pub(crate) fn steady(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawSteady,
+    steps: Option<&BTreeSet<&str>>,
+) -> Option<Steady> {
+    let on = on(checker, &at.key("on"), raw.on.as_deref(), steps);
+    let judge = judge(checker, at, &RawJudge::from(raw));
+    let over_at = at.key("over");
+    let most = Nanos::from_secs(3_600);
+    let over = duration(checker, &over_at, raw.over.as_deref(), Window::EDGE, most);
+    if let Some(over) = over
+        && over.0 % Window::EDGE.0 > 0
+    {
+        let problem = Problem::new(Code::BadDuration, format!("{over} is not tens of seconds"))
+            .label("10s, 20s, 30s…")
+            .help("agents record what they see in spans of ten seconds");
+        checker.at_value(&over_at, problem);
+        return None;
+    }
+    Some(Steady {
+        on: on?,
+        judge: judge?,
+        by: dimensions(raw.by.as_deref()),
+        over: over?,
+    })
+}
+
+fn dimensions(raw: Option<&[Option<RawDimension>]>) -> BTreeSet<Dimension> {
+    let words = raw.iter().copied().flatten().flatten();
+    words
+        .filter_map(|word| Dimension::ALL.into_iter().find(|one| one.word() == word.0))
+        .collect()
 }
 
 fn on(
@@ -123,27 +173,84 @@ fn on(
     text.parse().ok()
 }
 
-fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Judge> {
-    match (&raw.failures, &raw.success_rate, &raw.latency) {
+/// What an entry says of what is judged.
+struct RawJudge<'a> {
+    failures: Option<&'a RawCounts>,
+    success_rate: Option<&'a RawRatios>,
+    latency: Option<&'a RawLatency>,
+    confidence: Option<&'a str>,
+}
+
+impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
+    fn from(raw: &'a RawExpectation) -> Self {
+        Self {
+            failures: raw.failures.as_ref(),
+            success_rate: raw.success_rate.as_ref(),
+            latency: raw.latency.as_ref(),
+            confidence: raw.confidence.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a RawSteady> for RawJudge<'a> {
+    fn from(raw: &'a RawSteady) -> Self {
+        Self {
+            failures: raw.failures.as_ref(),
+            success_rate: raw.success_rate.as_ref(),
+            latency: raw.latency.as_ref(),
+            confidence: raw.confidence.as_deref(),
+        }
+    }
+}
+
+fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judge> {
+    let confidence = match raw.confidence {
+        None => None,
+        Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),
+    };
+    match (raw.failures, raw.success_rate, raw.latency) {
         // What is missing in either was noted by the schema.
-        (Some(raw), None, None) => raw.max.map(|max| Judge::Failures { max }),
+        (Some(raw), None, None) => {
+            let max = raw.max?;
+            let enough = |confidence: &Ratio| chance_of_none(max) <= doubt(*confidence);
+            if confidence.as_ref().is_none_or(enough) {
+                return Some(Judge::Failures { max, confidence });
+            }
+            let at = at.key("failures").key("max");
+            never(
+                checker,
+                &at,
+                "so few failures",
+                "raise it: 95% takes 3, 99% takes 5",
+            );
+            None
+        }
         (None, Some(raw), None) => {
             let at = at.key("success-rate").key("min");
-            ratio(checker, &at, raw.min.as_deref()).map(|min| Judge::SuccessRate { min })
+            let min = ratio(checker, &at, raw.min.as_deref())?;
+            if confidence.is_some() && min == Ratio::WHOLE {
+                never(checker, &at, "100%", "lower it, or leave out `confidence`");
+                return None;
+            }
+            Some(Judge::SuccessRate { min, confidence })
+        }
+        (None, None, Some(_)) if confidence.is_some() => {
+            let message = "the confidence of a latency comes with a later version of nepho";
+            let problem = Problem::new(Code::ComesLater, message)
+                .label("not with `latency` in this version")
+                .help("leave it out: the interval of a latency is always shown");
+            checker.at_value(&at.key("confidence"), problem);
+            None
         }
         (None, None, Some(raw)) => {
             let at = at.key("latency");
-            let p50 = raw
-                .p50
-                .as_ref()
-                .map(|raw| durations(checker, &at.key("p50"), raw));
-            let max = raw
-                .max
-                .as_ref()
-                .map(|raw| durations(checker, &at.key("max"), raw));
+            let bounds = Quantile::ALL.into_iter().filter_map(|quantile| {
+                let raw = raw.bounds(quantile)?;
+                let bounds = durations(checker, &at.key(quantile.word()), raw)?;
+                Some((quantile, bounds))
+            });
             Some(Judge::Latency {
-                p50: p50.flatten(),
-                max: max.flatten(),
+                bounds: bounds.collect(),
             })
         }
         (failures, rate, latency) => {
@@ -156,12 +263,43 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawExpectation) -> Option<Ju
                 };
                 let problem = Problem::new(Code::ExactlyOne, what)
                     .label("exactly one of `failures`, `success-rate` and `latency`")
-                    .help("write one entry of `expect` for each");
+                    .help("write one entry for each");
                 checker.at_value(&at.key("on"), problem);
             }
             None
         }
     }
+}
+
+fn confidence(checker: &mut Checker, at: &Pointer, text: &str) -> Option<Ratio> {
+    let confidence = ratio(checker, at, Some(text))?;
+    if confidence.ppm() >= 500_000 && confidence < Ratio::WHOLE {
+        return Some(confidence);
+    }
+    let message = format!("{} is no confidence to judge with", quoted(text));
+    let problem = Problem::new(Code::BadRatio, message).label("from 50% to 99.9999%; 95% is usual");
+    checker.at_value(at, problem);
+    None
+}
+
+/// Says that no number of requests can show it.
+fn never(checker: &mut Checker, at: &Pointer, what: &str, help: &str) {
+    let message = format!("no number of requests shows {what} with that confidence");
+    let problem = Problem::new(Code::BadBounds, message)
+        .label("nothing can satisfy this")
+        .help(help);
+    checker.at_value(at, problem);
+}
+
+fn doubt(confidence: Ratio) -> f64 {
+    f64::from(Ratio::WHOLE.ppm() - confidence.ppm()) / 1e6
+}
+
+/// How likely it is that none of very many fails, when so many are due to: the rule of three.
+fn chance_of_none(failures: u64) -> f64 {
+    // Beyond a few dozen it is nothing, whatever the confidence.
+    let failures = u32::try_from(failures).unwrap_or(u32::MAX).min(100);
+    (-f64::from(failures)).exp()
 }
 
 fn ratio(checker: &mut Checker, at: &Pointer, text: Option<&str>) -> Option<Ratio> {

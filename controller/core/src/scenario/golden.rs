@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nepho_common::{id::InstanceId, time::Nanos};
+use nepho_common::{id::InstanceId, plan::Quantile, time::Nanos};
 
 use super::{
     Agents, FileKind, Judge, Loaded, Step,
@@ -63,10 +63,7 @@ fn good_files_say_what_they_mean() {
     assert!(reached.gate && !fast.gate);
     assert!(matches!(
         &fast.judge,
-        Judge::Latency {
-            p50: Some(_),
-            max: Some(_)
-        }
+        Judge::Latency { bounds } if bounds.keys().eq(&[Quantile::P50, Quantile::Max])
     ));
 }
 
@@ -470,7 +467,7 @@ fn later_kinds_of_steps_say_so() {
     }
     for (right, later) in [
         ("during: baseline", "during: kill.hold"),
-        ("{p50: {max: 250ms}", "{p99: {max: 250ms}"),
+        ("{p50: {max: 250ms}", "{mean: {max: 250ms}"),
         (
             "{on: port, success-rate",
             "{on: port, over: 10s, success-rate",
@@ -504,6 +501,58 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         &[Code::BadName, Code::UnknownStage],
     ),
     ("{min: 99.9%}", "{min: 999%}", &[Code::BadRatio]),
+    // A steady state of a step that is nowhere, for longer than its stage lasts, and of half an edge.
+    (
+        "stages:",
+        "steady-state: [{on: raech, failures: {max: 0}, over: 10s}]\nstages:",
+        &[Code::UnknownStep],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, failures: {max: 0}, over: 2m}]\nstages:",
+        &[Code::OutOfRange],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, failures: {max: 0}, over: 15s}]\nstages:",
+        &[Code::BadDuration],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, over: 10s}]\nstages:",
+        &[Code::ExactlyOne],
+    ),
+    (
+        "stages:",
+        "steady-state: [{on: reach, failures: {max: 0}}]\nstages:",
+        &[Code::MissingKey],
+    ),
+    // A confidence that is none, and what no number of requests shows.
+    (
+        "{min: 99%}}",
+        "{min: 99%}, confidence: 100%}",
+        &[Code::BadRatio],
+    ),
+    (
+        "{min: 99%}}",
+        "{min: 99%}, confidence: 49%}",
+        &[Code::BadRatio],
+    ),
+    (
+        "{min: 99%}}",
+        "{min: 100%}, confidence: 95%}",
+        &[Code::BadBounds],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "failures: {max: 2}, confidence: 95%}",
+        &[Code::BadBounds],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "latency: {p50: {max: 1s}}, confidence: 95%}",
+        &[Code::ComesLater],
+    ),
     (
         "{max: 0}}\n  - name: cloud",
         "{max: -1}}\n  - name: cloud",

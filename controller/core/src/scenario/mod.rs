@@ -18,7 +18,9 @@ mod watch;
 
 pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
 pub use duration::{BadDuration, parse_duration, print_duration};
-pub use expectation::{Bounds, Expectation, Judge};
+pub use expectation::{Bounds, Expectation, Judge, Steady};
+pub(crate) use parse::LASTS;
+pub(crate) use probe::EVERY;
 pub use probe::{Agents, HttpProbe, Probe, ProbeKind};
 pub use ratio::{BadRatio, Ratio};
 pub use schema::{FileKind, schema_json};

@@ -9,9 +9,9 @@ use nepho_common::{
 };
 
 use super::{
-    Expectation, Scenario, Stage, Step,
-    duration::duration,
-    expectation::expectation,
+    Expectation, Scenario, Stage, Steady, Step,
+    duration::{duration, print_duration},
+    expectation::{expectation, steady},
     probe::probe,
     raw::{RawLostAgent, RawScenario, RawStage, RawStep},
     watch::watch,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A stage shorter than a second has no time to start; one longer than a day is a schedule.
-const LASTS: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(24 * 3600));
+pub(crate) const LASTS: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(24 * 3600));
 
 /// Parses a scenario against the names of its fleet. Without names (the fleet can't be read)
 /// nothing is said about them.
@@ -45,12 +45,43 @@ pub(crate) fn parse(
         stages.extend(stage(checker, &at, raw, names, &earlier));
         earlier.extend(raw.name.as_deref());
     }
+    let steady_state = steady_state(checker, raw, &stages);
     Some(Scenario {
         name: name?,
         title,
         lost_agent: lost_agent?,
+        steady_state,
         stages,
     })
+}
+
+fn steady_state(checker: &mut Checker, raw: &RawScenario, stages: &[Stage]) -> Vec<Steady> {
+    let all = raw.stages.iter().flatten().flatten();
+    let steps = all.flat_map(|stage| stage.steps.iter().flatten());
+    let steps: BTreeSet<&str> = steps.map(|(name, _)| name.as_str()).collect();
+    let mut found = Vec::new();
+    for (index, raw) in raw.steady_state.iter().flatten().enumerate() {
+        let at = Pointer::root().key("steady-state").index(index);
+        let Some(one) = raw
+            .as_ref()
+            .and_then(|raw| steady(checker, &at, raw, Some(&steps)))
+        else {
+            continue;
+        };
+        let mut having = stages
+            .iter()
+            .filter(|stage| stage.steps.contains_key(&one.on));
+        let ends = [having.next(), having.next_back()];
+        let short = ends.iter().flatten().find(|stage| stage.lasts < one.over);
+        if let Some(stage) = short {
+            let message = format!("stage {} does not last so long", stage.name);
+            let problem = Problem::new(Code::OutOfRange, message)
+                .label(format!("at most {}", print_duration(stage.lasts)));
+            checker.at_value(&at.key("over"), problem);
+        }
+        found.push(one);
+    }
+    found
 }
 
 /// How long a lost agent is waited for when nothing is said: a host that restarts is back by then.

@@ -68,7 +68,7 @@ pub enum Agents {
 }
 
 /// A probe that asks every target 20 times a second is a load already.
-const EVERY: (Nanos, Nanos) = (Nanos::from_millis(50), Nanos::from_secs(3600));
+pub(crate) const EVERY: (Nanos, Nanos) = (Nanos::from_millis(50), Nanos::from_secs(3600));
 /// Below 10 ms timers decide, above a minute nobody waits.
 const TIMEOUT: (Nanos, Nanos) = (Nanos::from_millis(10), Nanos::from_secs(60));
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use nepho_common::plan::Quantile;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,7 +18,7 @@ use crate::fleet::RawHeaders;
     title = "Nephoscope scenario",
     extend(
         "required" = ["api", "name", "fleet", "stages"],
-        "x-later" = ["steady-state", "safety", "schedule", "notify"]
+        "x-later" = ["safety", "schedule", "notify"]
     )
 )]
 pub(crate) struct RawScenario {
@@ -37,6 +38,10 @@ pub(crate) struct RawScenario {
     /// With `lost-agent: wait`, how long: 1s to 1h, 2m when left out. Then the run continues.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(crate) lost_agent_within: Option<String>,
+    /// What must be so before anything is disturbed, and again at the end. A run in which it is not
+    /// so at first ends there, with exit code 13.
+    #[schemars(length(min = 1, max = 20))]
+    pub(crate) steady_state: Option<Vec<Option<RawSteady>>>,
     /// What happens, one stage at a time, in this order.
     #[schemars(length(min = 1, max = 100))]
     pub(crate) stages: Option<Vec<Option<RawStage>>>,
@@ -211,7 +216,7 @@ pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Opt
     extend(
         "required" = ["on"],
         "x-later" = [
-            "confidence", "distribution", "failover", "over", "throughput", "unaffected"
+            "distribution", "failover", "over", "throughput", "unaffected"
         ]
     )
 )]
@@ -224,6 +229,10 @@ pub(crate) struct RawExpectation {
     pub(crate) success_rate: Option<RawRatios>,
     /// How fast the answers must come.
     pub(crate) latency: Option<RawLatency>,
+    /// With `failures` and `success-rate`: judge what can be said with this confidence (50% to
+    /// 99.9999%), in place of what was observed. It takes more requests: 2,995 for 99.9% at 95%.
+    #[schemars(regex(pattern = ratio::PATTERN))]
+    pub(crate) confidence: Option<String>,
     /// One finding for each combination of these; all must pass. One finding over everything when
     /// left out.
     #[schemars(length(min = 1))]
@@ -234,6 +243,33 @@ pub(crate) struct RawExpectation {
     pub(crate) during: Option<String>,
     /// Whether the stage fails with this expectation; true when left out.
     pub(crate) gate: Option<bool>,
+}
+
+/// What must be so before and after. It has one of `failures`, `success-rate` and `latency`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "SteadyState", extend("required" = ["on", "over"]))]
+pub(crate) struct RawSteady {
+    /// The step that is judged: in the first stage that has it, and in the last.
+    pub(crate) on: Option<String>,
+    /// How many requests may fail.
+    pub(crate) failures: Option<RawCounts>,
+    /// Which share of the requests must succeed.
+    pub(crate) success_rate: Option<RawRatios>,
+    /// How fast the answers must come.
+    pub(crate) latency: Option<RawLatency>,
+    /// With `failures` and `success-rate`: judge what can be said with this confidence (50% to
+    /// 99.9999%), in place of what was observed.
+    #[schemars(regex(pattern = ratio::PATTERN))]
+    pub(crate) confidence: Option<String>,
+    /// One finding for each combination of these; all must pass. One finding over everything when
+    /// left out.
+    #[schemars(length(min = 1))]
+    pub(crate) by: Option<Vec<Option<RawDimension>>>,
+    /// For how long, at the beginning of the first stage and at the end of the last: tens of
+    /// seconds, 10s to 1h.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) over: Option<String>,
 }
 
 /// What findings are told apart by.
@@ -267,13 +303,39 @@ pub(crate) struct RawRatios {
 #[serde(deny_unknown_fields)]
 #[schemars(
     rename = "Latency",
-    extend("minProperties" = 1, "x-later" = ["p75", "p90", "p95", "p99", "p99.9", "mean"])
+    extend("minProperties" = 1, "x-later" = ["mean"])
 )]
 pub(crate) struct RawLatency {
     /// Half of the answers came within this.
     pub(crate) p50: Option<RawDurations>,
+    /// Three of four answers came within this; it is judged from 400 answers on.
+    pub(crate) p75: Option<RawDurations>,
+    /// Nine of ten; from 1,000 answers on.
+    pub(crate) p90: Option<RawDurations>,
+    /// 95 of 100; from 2,000 answers on.
+    pub(crate) p95: Option<RawDurations>,
+    /// 99 of 100; from 10,000 answers on.
+    pub(crate) p99: Option<RawDurations>,
+    /// 999 of 1,000; from 100,000 answers on.
+    #[serde(rename = "p99.9")]
+    pub(crate) p999: Option<RawDurations>,
     /// The slowest answer.
     pub(crate) max: Option<RawDurations>,
+}
+
+impl RawLatency {
+    pub(crate) const fn bounds(&self, quantile: Quantile) -> Option<&RawDurations> {
+        match quantile {
+            Quantile::P50 => &self.p50,
+            Quantile::P75 => &self.p75,
+            Quantile::P90 => &self.p90,
+            Quantile::P95 => &self.p95,
+            Quantile::P99 => &self.p99,
+            Quantile::P999 => &self.p999,
+            Quantile::Max => &self.max,
+        }
+        .as_ref()
+    }
 }
 
 /// Bounds of a duration; at least one of them.

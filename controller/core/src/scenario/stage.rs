@@ -8,7 +8,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::{Expectation, Probe, Watch};
+use super::{Expectation, Probe, Steady, Watch};
 use crate::fleet::Title;
 
 /// What the operator wrote. Its only door is [`load`](super::load).
@@ -20,6 +20,8 @@ pub struct Scenario {
     pub title: Option<Title>,
     /// What becomes of a run when an agent is lost.
     pub lost_agent: LostAgent,
+    /// What must be so before anything is disturbed, and again at the end.
+    pub steady_state: Vec<Steady>,
     /// Its stages, in the order in which they happen; at least one.
     pub stages: Vec<Stage>,
 }

@@ -88,7 +88,10 @@ fn a_suspend_makes_what_rests_on_that_agent_in_that_stage_inconclusive_and_nothi
 fn what_failed_beyond_its_bound_before_the_suspend_has_failed() {
     let judged = |broken: u64, max: u64, awake: i64| {
         let mut plan = plan();
-        plan.stages[1].expectations[0].judge = Judge::Failures { max };
+        plan.stages[1].expectations[0].judge = Judge::Failures {
+            max,
+            confidence: None,
+        };
         let mut entries = journal(&plan, |ask| match ask.n {
             n if n == broken => ended(Outcome::Refused, 1),
             _ => good(ask),
@@ -190,7 +193,7 @@ proptest! {
     ) {
         let mut plan = plan();
         plan.stages.iter_mut().for_each(|stage| {
-            stage.expectations[0].judge = Judge::Failures { max };
+            stage.expectations[0].judge = Judge::Failures { max, confidence: None };
         });
         let entries = journal(&plan, |ask| {
             let from = ["local", "tencent", "aliyun"].iter().position(|name| *name == ask.from);
