@@ -4,6 +4,7 @@
 //!
 //! - [`diagnose`]: all errors of a file at once, with line and caret.
 //! - [`fleet`]: the services under test. [`scenario`]: what is to be done and expected.
+//! - [`compose`]: a fleet to begin with, from a Compose file.
 //! - [`planner`]: scenario, fleet, inventory and seed to a plan that leaves nothing to choose.
 //! - [`run`]: the state machine of one run. [`clock`]: how far an agent's clock is off.
 //! - [`doctor`]: what is wrong with a controller's host, from facts.
@@ -15,6 +16,7 @@
 #![warn(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 pub mod clock;
+pub mod compose;
 pub mod diagnose;
 pub mod doctor;
 pub mod fleet;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, Out, agents, controller, demo, doctor, enroll, explain, export,
+    Context, Failure, Out, agents, controller, demo, doctor, enroll, explain, export, init,
     out::{Color, Format},
     plan, report, run, runs, schema, status, stop, validate,
 };
@@ -14,6 +14,7 @@ use crate::exit::Exit;
 const EXAMPLES: &str = "\
 Examples:
   nepho demo                              three clouds on this machine, in two minutes
+  nepho init my-scenarios                 a fleet and a first scenario to begin with
   nepho validate first.yaml               every mistake at once, with line and caret
   nepho run first.yaml --local            measure from here, without a controller
   nepho controller                        listen for agents
@@ -85,6 +86,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::Arguments),
+    Init(init::Arguments),
     Validate(validate::Arguments),
     Plan(plan::Arguments),
     Run(run::Arguments),
@@ -136,6 +138,7 @@ impl Verb {
     async fn perform(self, context: &mut Context) -> Result<Exit, Failure> {
         match self {
             Self::Demo(arguments) => Box::pin(demo::perform(context, arguments)).await,
+            Self::Init(arguments) => init::perform(context, &arguments),
             Self::Validate(arguments) => validate::perform(context, &arguments),
             Self::Plan(arguments) => Box::pin(plan::perform(context, &arguments)).await,
             Self::Run(arguments) => Box::pin(run::perform(context, arguments)).await,

@@ -9,7 +9,7 @@
 //! - [`out`]: the one place that prints. [`failure`]: why a command ends badly, and its exit code.
 //! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
 //!   files, with `progress` and `signals`. `artifacts`: what a run leaves on disk. `table`.
-//! - Verbs: `agents`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`, `plan`, `report`, `run`,
+//! - Verbs: `agents`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`, `init`, `plan`, `report`, `run`,
 //!   `runs`, `schema`, `status`, `stop` (and `abort`), `validate`.
 //!
 //! Deliberately absent: verbs that this release does not have; prompts.
@@ -29,6 +29,7 @@ mod export;
 pub mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+mod init;
 pub mod out;
 mod plan;
 mod progress;
