@@ -1,11 +1,17 @@
 //! What can be typed, and who does it.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+};
 
 use super::{
-    Context, Failure, Out, agents, controller, demo, doctor, enroll, explain, export, init,
+    Context, Failure, Out, agents, completion, controller, demo, doctor, enroll, explain, export,
+    init, logs,
     out::{Color, Format},
     plan, report, run, runs, schema, status, stop, validate,
 };
@@ -91,6 +97,7 @@ enum Verb {
     Plan(plan::Arguments),
     Run(run::Arguments),
     Status(status::Arguments),
+    Logs(logs::Arguments),
     Stop(stop::StopArguments),
     Abort(stop::AbortArguments),
     Runs(runs::Arguments),
@@ -102,6 +109,9 @@ enum Verb {
     Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
+    Completion(completion::Arguments),
+    #[command(hide = true)]
+    Names(completion::NamesArguments),
 }
 
 impl Cli {
@@ -117,11 +127,40 @@ impl Cli {
         }
     }
 
+    /// Reads what was typed. Help and mistakes are printed here, and end the program.
+    ///
+    /// clap would colour them off a terminal too when `CLICOLOR_FORCE` says so, and would not look at
+    /// our `--color`.
+    #[must_use]
+    pub fn read() -> Self {
+        let words: Vec<_> = std::env::args().collect();
+        let choice = match asked_color(&words) {
+            Some(choice) => choice,
+            None if no_color() || !io::stdout().is_terminal() || !io::stderr().is_terminal() => {
+                ColorChoice::Never
+            }
+            None => ColorChoice::Always,
+        };
+        let matches = Self::command().color(choice).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|mistake| mistake.exit())
+    }
+
+    /// Whether the log on stderr may be coloured.
+    #[must_use]
+    pub fn log_color(&self) -> bool {
+        let Global {
+            output,
+            color,
+            quiet,
+            ..
+        } = self.global;
+        Out::new(output, color, no_color(), quiet).talk_color()
+    }
+
     /// Does what was typed. What went wrong has been said when this returns.
     pub async fn perform(self) -> Exit {
         let Self { global, verb } = self;
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let out = Out::new(global.output, global.color, no_color, global.quiet);
+        let out = Out::new(global.output, global.color, no_color(), global.quiet);
         let mut context = Context::new(out, global.controller, global.bin_dir);
         match verb.perform(&mut context).await {
             Ok(exit) => exit,
@@ -131,6 +170,34 @@ impl Cli {
             }
         }
     }
+}
+
+/// Whether the environment wants no colour: <https://no-color.org>, or a terminal that has none.
+fn no_color() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// What `--color` says, before clap has read it.
+fn asked_color(words: &[String]) -> Option<ColorChoice> {
+    let mut words = words
+        .iter()
+        .map(String::as_str)
+        .take_while(|word| *word != "--");
+    let mut asked = None;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('='),
+            None => continue,
+        };
+        asked = match value {
+            Some("always") => Some(ColorChoice::Always),
+            Some("never") => Some(ColorChoice::Never),
+            Some(_) | None => asked,
+        };
+    }
+    asked
 }
 
 impl Verb {
@@ -143,6 +210,7 @@ impl Verb {
             Self::Plan(arguments) => Box::pin(plan::perform(context, &arguments)).await,
             Self::Run(arguments) => Box::pin(run::perform(context, arguments)).await,
             Self::Status(arguments) => Box::pin(status::perform(context, arguments)).await,
+            Self::Logs(arguments) => Box::pin(logs::perform(context, arguments)).await,
             Self::Stop(arguments) => Box::pin(stop::stop(context, arguments)).await,
             Self::Abort(arguments) => Box::pin(stop::abort(context, arguments)).await,
             Self::Runs(arguments) => Box::pin(runs::perform(context, &arguments)).await,
@@ -154,15 +222,40 @@ impl Verb {
             Self::Doctor(arguments) => Box::pin(doctor::perform(context, arguments)).await,
             Self::Schema(arguments) => schema::perform(context, arguments),
             Self::Explain(arguments) => explain::perform(context, &arguments),
+            Self::Completion(arguments) => completion::perform(context, &arguments),
+            Self::Names(arguments) => completion::names(context, &arguments).await,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    #[test]
+    fn colour_of_the_help_is_what_is_typed() {
+        for (words, expected) in [
+            (vec!["nepho"], None),
+            (
+                vec!["nepho", "--color", "never", "runs"],
+                Some(ColorChoice::Never),
+            ),
+            (
+                vec!["nepho", "runs", "--color=always"],
+                Some(ColorChoice::Always),
+            ),
+            (
+                vec!["nepho", "--color=never", "--color=always"],
+                Some(ColorChoice::Always),
+            ),
+            (vec!["nepho", "--color=auto"], None),
+            (vec!["nepho", "--", "--color=never"], None),
+            (vec!["nepho", "--color"], None),
+        ] {
+            let words: Vec<_> = words.into_iter().map(str::to_owned).collect();
+            assert_eq!(asked_color(&words), expected, "{words:?}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -187,7 +280,7 @@ mod tests {
         };
         for verb in command.get_subcommands_mut() {
             let name = verb.get_name().to_owned();
-            if name == "help" {
+            if name == "help" || verb.is_hide_set() {
                 continue;
             }
             add(&name, verb);

@@ -5,7 +5,7 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, RunId},
     time::WallMillis,
 };
-use nepho_controller_core::scenario::Bundle;
+use nepho_controller_core::{log::Line, scenario::Bundle};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -147,6 +147,29 @@ pub struct Runs {
 
 impl Body for Runs {
     const SCHEMA: &'static str = "nepho.runs/v1";
+}
+
+/// What happened in a run so far, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Which run.
+    pub run: RunId,
+    /// Whether it is over: then only late results add to it.
+    pub over: bool,
+    /// The earliest first.
+    pub lines: Vec<Line>,
+}
+
+impl Body for Log {
+    const SCHEMA: &'static str = "nepho.logs/v1";
+}
+
+impl Body for Line {
+    const SCHEMA: &'static str = "nepho.log/v1";
+}
+
+impl Body for AgentView {
+    const SCHEMA: &'static str = "nepho.agent/v1";
 }
 
 /// Asks for a run's end.
