@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal as _},
     path::PathBuf,
+    pin::Pin,
 };
 
 use clap::{
@@ -13,6 +14,7 @@ use super::{
     Context, Failure, Out, agents, completion, controller, demo, doctor, enroll, explain, export,
     init, logs,
     out::{Color, Format},
+    patience::{self, patiently},
     plan, report, run, runs, schema, status, stop, validate,
 };
 use crate::exit::Exit;
@@ -200,26 +202,86 @@ fn asked_color(words: &[String]) -> Option<ColorChoice> {
     asked
 }
 
+/// A verb at work.
+type Perform<'a> = Pin<Box<dyn Future<Output = Result<Exit, Failure>> + 'a>>;
+
 impl Verb {
     /// Futures are boxed: the largest would make all of them large.
     async fn perform(self, context: &mut Context) -> Result<Exit, Failure> {
+        // What shows its own progress, or is done at once, needs none.
+        let say = patience::voice(&context.out);
+        let slow = async |what: &str, work: Perform<'_>| patiently(&say, what, work).await;
         match self {
             Self::Demo(arguments) => Box::pin(demo::perform(context, arguments)).await,
             Self::Init(arguments) => init::perform(context, &arguments),
             Self::Validate(arguments) => validate::perform(context, &arguments),
-            Self::Plan(arguments) => Box::pin(plan::perform(context, &arguments)).await,
+            Self::Plan(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(plan::perform(context, &arguments)),
+                )
+                .await
+            }
             Self::Run(arguments) => Box::pin(run::perform(context, arguments)).await,
             Self::Status(arguments) => Box::pin(status::perform(context, arguments)).await,
             Self::Logs(arguments) => Box::pin(logs::perform(context, arguments)).await,
-            Self::Stop(arguments) => Box::pin(stop::stop(context, arguments)).await,
-            Self::Abort(arguments) => Box::pin(stop::abort(context, arguments)).await,
-            Self::Runs(arguments) => Box::pin(runs::perform(context, &arguments)).await,
-            Self::Report(arguments) => Box::pin(report::perform(context, arguments)).await,
-            Self::Export(arguments) => Box::pin(export::perform(context, arguments)).await,
-            Self::Agents(arguments) => Box::pin(agents::perform(context, &arguments)).await,
-            Self::Enroll(arguments) => Box::pin(enroll::perform(context, arguments)).await,
+            Self::Stop(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(stop::stop(context, arguments)),
+                )
+                .await
+            }
+            Self::Abort(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(stop::abort(context, arguments)),
+                )
+                .await
+            }
+            Self::Runs(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(runs::perform(context, &arguments)),
+                )
+                .await
+            }
+            Self::Report(arguments) => {
+                slow(
+                    "the report is being made",
+                    Box::pin(report::perform(context, arguments)),
+                )
+                .await
+            }
+            Self::Export(arguments) => {
+                slow(
+                    "the run directory is being written",
+                    Box::pin(export::perform(context, arguments)),
+                )
+                .await
+            }
+            Self::Agents(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(agents::perform(context, &arguments)),
+                )
+                .await
+            }
+            Self::Enroll(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(enroll::perform(context, arguments)),
+                )
+                .await
+            }
             Self::Controller(arguments) => Box::pin(controller::perform(context, arguments)).await,
-            Self::Doctor(arguments) => Box::pin(doctor::perform(context, arguments)).await,
+            Self::Doctor(arguments) => {
+                slow(
+                    "the doctor is looking",
+                    Box::pin(doctor::perform(context, arguments)),
+                )
+                .await
+            }
             Self::Schema(arguments) => schema::perform(context, arguments),
             Self::Explain(arguments) => explain::perform(context, &arguments),
             Self::Completion(arguments) => completion::perform(context, &arguments),

@@ -56,6 +56,12 @@ impl Out {
         }
     }
 
+    /// Another one for talk alone, while this one is in use.
+    #[must_use]
+    pub(super) const fn voice(&self) -> Self {
+        Self::new(self.format, self.color, self.no_color, self.quiet)
+    }
+
     /// How data is written.
     #[must_use]
     pub const fn format(&self) -> Format {

@@ -2,6 +2,7 @@
 
 use nepho_common::{
     control::StopMode,
+    doctor::Check,
     id::{AgentId, EnvironmentName, RunId},
     time::WallMillis,
 };
@@ -162,6 +163,10 @@ pub struct Log {
 
 impl Body for Log {
     const SCHEMA: &'static str = "nepho.logs/v1";
+}
+
+impl Body for Check {
+    const SCHEMA: &'static str = "nepho.check/v1";
 }
 
 impl Body for Line {
