@@ -14,12 +14,13 @@ use nepho_common::{
     journal::{Body, Entry},
     time::{ClockOffset, Mono, WallMillis},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::words::{kind, words};
 
 /// One event, for people and for programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// When, on the controller's wall clock, in milliseconds since 1970.
     pub at: WallMillis,

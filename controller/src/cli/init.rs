@@ -11,6 +11,7 @@ use nepho_controller_core::{
     compose::{self, Imported, Note},
     scenario::{FileKind, schema_json},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, Failure, bundle, out::Format};
@@ -43,8 +44,8 @@ pub(super) struct Arguments {
 }
 
 /// What was written: `nepho.init/v1`.
-#[derive(Debug, Serialize)]
-struct Written {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Written {
     /// The files, as they can be opened from here.
     written: Vec<String>,
     /// What of a Compose file could not be used.
@@ -58,7 +59,7 @@ impl Body for Written {
 }
 
 /// Something in a Compose file that could not be used.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct CouldNot {
     /// Its line, from 1.
     line: usize,

@@ -7,6 +7,7 @@ use nepho_common::{
     time::WallMillis,
 };
 use nepho_controller_core::{log::Line, scenario::Bundle};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -42,7 +43,7 @@ pub trait Body {
 }
 
 /// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// Of the controller's program.
     pub version: String,
@@ -66,7 +67,7 @@ pub struct EnrolmentRequest {
 }
 
 /// A join token. The only document that holds a secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Enrolment {
     /// The token; it works once.
     pub token: String,
@@ -89,7 +90,7 @@ impl Body for Enrolment {
 }
 
 /// Every agent that was ever admitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Agents {
     /// By name.
     pub agents: Vec<AgentView>,
@@ -104,7 +105,7 @@ impl Body for AgentDetail {
 }
 
 /// An agent is no longer one of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revoked {
     /// Which.
     pub agent: AgentId,
@@ -129,7 +130,7 @@ pub struct RunRequest {
 }
 
 /// A run was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// Its name.
     pub run: RunId,
@@ -140,7 +141,7 @@ impl Body for RunStarted {
 }
 
 /// Every run that the store knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Runs {
     /// Newest first.
     pub runs: Vec<RunView>,
@@ -151,7 +152,7 @@ impl Body for Runs {
 }
 
 /// What happened in a run so far, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Log {
     /// Which run.
     pub run: RunId,
@@ -186,7 +187,7 @@ pub struct StopRequest {
 }
 
 /// The end was asked for; the run says when it is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopping {
     /// Which run.
     pub run: RunId,

@@ -5,12 +5,13 @@ use nepho_common::{
     plan::{Act, Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Route},
     time::Nanos,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::tuple::{Tuple, tuples};
 
 /// What one expectation needs, and what the plan gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The stage.
     pub stage: StageName,

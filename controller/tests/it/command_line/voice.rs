@@ -2,6 +2,7 @@
 //! when nobody reads.
 
 use std::{
+    collections::BTreeMap,
     io::Read as _,
     process::{Command, Stdio},
 };
@@ -70,6 +71,8 @@ impl Scene {
             ("explain exit-codes", Takes::Formats),
             ("schema fleet", Takes::Nothing),
             ("schema scenario", Takes::Nothing),
+            ("schema", Takes::Nothing),
+            ("schema report", Takes::Nothing),
             ("completion bash", Takes::Nothing),
             ("completion zsh", Takes::Nothing),
             ("completion fish", Takes::Nothing),
@@ -226,6 +229,7 @@ fn on_a_terminal_no_color_is_honoured() {
 fn data_is_on_stdout_in_every_format_and_talk_is_on_stderr() {
     let _took = took("data and talk");
     let scene = Scene::new();
+    let mut forms = Forms::default();
     for (nth, format) in ["json", "ndjson"].into_iter().enumerate() {
         for (words, takes) in scene.verbs(3 + nth) {
             if takes == Takes::Nothing {
@@ -255,11 +259,92 @@ fn data_is_on_stdout_in_every_format_and_talk_is_on_stderr() {
             );
             for document in documents {
                 let schema = document["schema"].as_str().unwrap_or_default();
-                let named = schema.starts_with("nepho.") && schema.ends_with("/v1");
-                assert!(named, "{words:?} -o {format}: {document}");
+                let name = schema
+                    .strip_prefix("nepho.")
+                    .and_then(|name| name.strip_suffix("/v1"));
+                let name = name.unwrap_or_else(|| panic!("{words:?} -o {format}: {document}"));
+                forms.hold(&scene.site, name, &document);
             }
         }
     }
+}
+
+#[test]
+fn what_changes_something_answers_in_a_published_form_too() {
+    let _took = took("answers of verbs that change something");
+    let scene = Scene::new();
+    let mut forms = Forms::default();
+    let begun = || scene.site.ask(&["run", "s.yaml", "--detach"]).with(0);
+    let broken = scene.site.dir().join("broken.yaml");
+    std::fs::write(broken, "api: nepho/v1\nnam: s\n").unwrap();
+    for (format, end) in [("json", "stop"), ("ndjson", "abort")] {
+        let run = begun();
+        for (name, code, words) in [
+            ("stopping", 0, [end, run.trim()].as_slice()),
+            ("diagnostics", 3, &["validate", "broken.yaml"]),
+        ] {
+            let words: Vec<_> = words.iter().copied().chain(["-o", format]).collect();
+            let answer = scene.site.ask(&words).with(code);
+            forms.hold(&scene.site, name, &parse(&[name.to_owned()], &answer));
+        }
+        let ended = scene.site.ask(&["status", run.trim(), "--wait", "--quiet"]);
+        assert_ne!(ended.code, Some(0), "what was ended early did not pass");
+    }
+    for format in ["json", "ndjson"] {
+        let answer = scene
+            .site
+            .ask(&["agents", "revoke", "a-1", "-o", format])
+            .with(0);
+        forms.hold(&scene.site, "revoked", &parse(&[], &answer));
+    }
+}
+
+/// The published schemas, made strict: a key that they don't name is a difference too.
+#[derive(Default)]
+struct Forms(BTreeMap<String, Value>);
+
+impl Forms {
+    fn hold(&mut self, site: &Site, name: &str, document: &Value) {
+        let form = self.0.entry(name.to_owned()).or_insert_with(|| {
+            let printed = site.ask(&["schema", name]).with(0);
+            strict(serde_json::from_str(&printed).unwrap())
+        });
+        let validator = jsonschema::draft7::new(form).unwrap();
+        let wrong = |document: &Value| -> Vec<String> {
+            let errors = validator.iter_errors(document);
+            errors
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect()
+        };
+        assert_eq!(wrong(document), [""; 0], "nepho.{name}/v1: {document:#}");
+        // A form that holds anything would show nothing.
+        for key in document.as_object().unwrap().keys() {
+            let mut other = document.clone();
+            other[key] = serde_json::json!({"no": ["such", "thing"]});
+            assert!(
+                !wrong(&other).is_empty(),
+                "nepho.{name}/v1 takes anything for {key}"
+            );
+        }
+    }
+}
+
+fn strict(mut form: Value) -> Value {
+    match &mut form {
+        Value::Object(map) => {
+            for (_, inner) in map.iter_mut() {
+                *inner = strict(inner.take());
+            }
+            if map.contains_key("properties") && !map.contains_key("additionalProperties") {
+                map.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| *item = strict(item.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    form
 }
 
 fn parse(words: &[String], text: &str) -> Value {
