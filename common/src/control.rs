@@ -59,6 +59,7 @@ pub enum Order {
 /// How a run is ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum StopMode {
     /// Send nothing new, wait for answers.
     Stop,
@@ -167,6 +168,7 @@ pub struct Hello {
 /// What an agent says of its policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum PolicyReport {
     /// In force.
     InForce {
@@ -199,6 +201,7 @@ impl PolicyReport {
 
 /// The host and program of an agent or of the controller: the conditions of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Host {
     /// Its name.
     pub name: String,

@@ -48,6 +48,7 @@ macro_rules! name {
         /// Grammar: `[a-z0-9][a-z0-9._-]{0,62}`.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $type(String);
 
         impl $type {
@@ -131,6 +132,7 @@ impl AgentId {
 /// What is asked of a target, for example `GET /health`. Printable, at most 120 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Operation(String);
 
 impl Operation {
@@ -178,6 +180,7 @@ impl fmt::Display for Operation {
 /// `environment/service/instance`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstanceId {
     /// Where it runs.
     pub environment: EnvironmentName,
@@ -232,6 +235,7 @@ macro_rules! hex_id {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $type([u8; $bytes]);
 
         impl $type {
@@ -327,6 +331,7 @@ impl Digest {
 /// Hashes everything that a plan decides: the digest of its canonical JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanId(pub Digest);
 
 impl fmt::Display for PlanId {
@@ -340,6 +345,7 @@ impl fmt::Display for PlanId {
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Seq(pub u64);
 
 impl Seq {

@@ -22,6 +22,7 @@ use crate::{
 /// What becomes of a run when one of its agents is lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum LostAgent {
     /// It goes on with the others; what is missing is said.
     #[default]
@@ -43,6 +44,7 @@ impl LostAgent {
 /// What will be done, by whom, to what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Always [`Plan::SCHEMA`].
     pub schema: String,
@@ -70,6 +72,7 @@ pub struct Plan {
 /// An agent that takes part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedAgent {
     /// Where it is.
     pub environment: EnvironmentName,
@@ -80,6 +83,7 @@ pub struct PlannedAgent {
 /// An instance that is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedInstance {
     /// Its group, if it has one.
     pub group: Option<GroupName>,
@@ -88,6 +92,7 @@ pub struct PlannedInstance {
 /// A stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedStage {
     /// Its name.
     pub name: StageName,
@@ -104,6 +109,7 @@ pub struct PlannedStage {
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedStep {
     /// Its name, unique in its stage.
     pub name: StepName,
@@ -114,6 +120,7 @@ pub struct PlannedStep {
 /// The kinds of step, over paths (in a plan) or targets (in an assignment).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Act<T> {
     /// Asks each target again and again and notes what came back.
     Probe(Probe<T>),
@@ -140,6 +147,7 @@ impl<T> Act<T> {
 
 /// Reads every so often what the hosts of agents use and have left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Watch {
     /// From one reading to the next.
@@ -159,6 +167,7 @@ impl Watch {
 /// Asks each target every so often, one request at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Probe<T> {
     /// From one intended instant of a target to its next.
     pub every: Nanos,
@@ -189,6 +198,7 @@ impl<T> Probe<T> {
 /// One agent and one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedPath {
     /// Who asks.
     pub agent: AgentId,
@@ -203,6 +213,7 @@ pub struct PlannedPath {
 /// How an agent gets to an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Route {
     /// This request, first at this offset from the stage's start.
     Ask {
@@ -218,6 +229,7 @@ pub enum Route {
 /// One request, with everything it needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Check {
     /// An HTTP/1.1 request on a new connection.
     Http(HttpCheck),
@@ -228,6 +240,7 @@ pub enum Check {
 /// An HTTP request and what makes its answer a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpCheck {
     /// `http://host:port/path` or `https://…`.
     pub url: String,
@@ -242,6 +255,7 @@ pub struct HttpCheck {
 /// A TCP connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TcpCheck {
     /// A name or an address, without brackets.
     pub host: String,
@@ -264,6 +278,7 @@ impl Check {
 /// What a step is expected to show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Expectation {
     /// The step it judges.
     pub on: StepName,
@@ -280,6 +295,7 @@ pub struct Expectation {
 /// What is compared with what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Judge {
     /// At most so many requests may fail.
     Failures {
@@ -323,6 +339,7 @@ impl Judge {
 /// A quantile that can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Quantile {
     /// The median.
     P50,
@@ -418,6 +435,7 @@ impl Quantile {
 /// What findings are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Dimension {
     /// The environment of the agent.
     From,
@@ -457,6 +475,7 @@ impl Dimension {
 /// A part of a stage. Without faults, changes and warm-ups, the first two are the whole stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Window {
     /// All of it.
     Stage,
@@ -499,6 +518,7 @@ impl Window {
 /// A share in parts per million, so that no float lies in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ratio(pub u32);
 
 impl fmt::Display for Ratio {

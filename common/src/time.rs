@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Nanos(pub u64);
 
 impl Nanos {
@@ -131,6 +132,7 @@ const fn clamp_i64(value: u64) -> i64 {
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunTime(pub i64);
 
 impl RunTime {
@@ -172,6 +174,7 @@ pub struct Interval {
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WallMillis(pub i64);
 
 impl fmt::Display for WallMillis {
@@ -219,6 +222,7 @@ pub struct ClockEpoch(pub u32);
 /// assert_eq!(offset.width().0, 60);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClockOffset {
     /// The offset is at least this.
     pub lo: i64,
@@ -269,6 +273,7 @@ pub const DRIFT_PPM: u64 = 30;
 
 /// What a host's kernel says of its wall clock (`adjtimex`, kept by chrony or ntpd).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostClock {
     /// Somebody keeps it.
     pub synchronised: bool,

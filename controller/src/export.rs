@@ -20,6 +20,7 @@ use nepho_common::{
     id::{Digest, PlanId, RunId},
     journal::{Record, RecordKey},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -45,7 +46,7 @@ pub const JOURNAL: &str = "journal.ndjson";
 const MANIFEST_MAX: u64 = 64 * 1024;
 
 /// What a run directory holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// [`SCHEMA`].
     pub schema: String,

@@ -2,16 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use nepho_controller::{cli::Cli, exit::Exit};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let log = EnvFilter::try_from_env("NEPHO_LOG").unwrap_or_else(|_| EnvFilter::new(cli.log()));
     tracing_subscriber::fmt()
         .with_env_filter(log)
         .with_writer(std::io::stderr)
+        .with_ansi(cli.log_color())
         .init();
     // Fails only if somebody installed one before, which is as good.
     rustls::crypto::ring::default_provider()

@@ -6,10 +6,11 @@ use nepho_common::{
     time::{ClockOffset, Nanos, WallMillis},
 };
 use nepho_controller_core::{report::Verdict, run::Progress};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An agent, as `nepho agents ls` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentView {
     /// Its name.
     pub agent: AgentId,
@@ -62,7 +63,7 @@ impl AgentView {
 }
 
 /// One agent in full, as `nepho agents show` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentDetail {
     /// What the list shows of it.
     #[serde(flatten)]
@@ -82,7 +83,7 @@ pub struct AgentDetail {
 }
 
 /// A certificate of an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateView {
     /// Its serial number, hexadecimal.
     pub serial: String,
@@ -91,7 +92,7 @@ pub struct CertificateView {
 }
 
 /// A spool of an agent, as the store knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpoolView {
     /// Which.
     pub spool: SpoolId,
@@ -100,7 +101,7 @@ pub struct SpoolView {
 }
 
 /// A run, as `nepho status` and the event stream show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
     /// Always `nepho.run/v1`.
     pub schema: String,
@@ -143,7 +144,7 @@ impl RunView {
 }
 
 /// What the store has of a run that is under way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Requests.
     pub requests: u64,
@@ -152,7 +153,7 @@ pub struct Tally {
 }
 
 /// A stage that was judged or skipped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageView {
     /// Its name.
     pub stage: StageName,

@@ -14,6 +14,7 @@ use crate::plan::Check;
 /// Whom a request is for: exactly what is judged is dialled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Endpoint {
     /// The host.
     pub host: TargetHost,

@@ -27,6 +27,7 @@ use nepho_common::{
     },
     time::Nanos,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::permitted::Permitted;
@@ -71,7 +72,7 @@ pub struct Choices {
 }
 
 /// A plan and what a person wants to know of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// Always [`SCHEMA`].
     pub schema: String,

@@ -94,7 +94,7 @@ async fn ls(context: &mut Context) -> Result<Exit, Failure> {
         Format::Json => context.out.json(&Document::of(agents))?,
         Format::Ndjson => {
             for agent in &agents.agents {
-                context.out.json(agent)?;
+                context.out.json(&Document::of(agent.clone()))?;
             }
         }
         Format::Text => {

@@ -1,12 +1,20 @@
 //! What can be typed, and who does it.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    pin::Pin,
+};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+};
 
 use super::{
-    Context, Failure, Out, agents, controller, demo, doctor, enroll, explain, export,
+    Context, Failure, Out, agents, completion, controller, demo, doctor, enroll, explain, export,
+    init, logs,
     out::{Color, Format},
+    patience::{self, patiently},
     plan, report, run, runs, schema, status, stop, validate,
 };
 use crate::exit::Exit;
@@ -14,6 +22,7 @@ use crate::exit::Exit;
 const EXAMPLES: &str = "\
 Examples:
   nepho demo                              three clouds on this machine, in two minutes
+  nepho init my-scenarios                 a fleet and a first scenario to begin with
   nepho validate first.yaml               every mistake at once, with line and caret
   nepho run first.yaml --local            measure from here, without a controller
   nepho controller                        listen for agents
@@ -85,10 +94,12 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::Arguments),
+    Init(init::Arguments),
     Validate(validate::Arguments),
     Plan(plan::Arguments),
     Run(run::Arguments),
     Status(status::Arguments),
+    Logs(logs::Arguments),
     Stop(stop::StopArguments),
     Abort(stop::AbortArguments),
     Runs(runs::Arguments),
@@ -100,6 +111,9 @@ enum Verb {
     Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     Explain(explain::Arguments),
+    Completion(completion::Arguments),
+    #[command(hide = true)]
+    Names(completion::NamesArguments),
 }
 
 impl Cli {
@@ -115,11 +129,40 @@ impl Cli {
         }
     }
 
+    /// Reads what was typed. Help and mistakes are printed here, and end the program.
+    ///
+    /// clap would colour them off a terminal too when `CLICOLOR_FORCE` says so, and would not look at
+    /// our `--color`.
+    #[must_use]
+    pub fn read() -> Self {
+        let words: Vec<_> = std::env::args().collect();
+        let choice = match asked_color(&words) {
+            Some(choice) => choice,
+            None if no_color() || !io::stdout().is_terminal() || !io::stderr().is_terminal() => {
+                ColorChoice::Never
+            }
+            None => ColorChoice::Always,
+        };
+        let matches = Self::command().color(choice).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|mistake| mistake.exit())
+    }
+
+    /// Whether the log on stderr may be coloured.
+    #[must_use]
+    pub fn log_color(&self) -> bool {
+        let Global {
+            output,
+            color,
+            quiet,
+            ..
+        } = self.global;
+        Out::new(output, color, no_color(), quiet).talk_color()
+    }
+
     /// Does what was typed. What went wrong has been said when this returns.
     pub async fn perform(self) -> Exit {
         let Self { global, verb } = self;
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let out = Out::new(global.output, global.color, no_color, global.quiet);
+        let out = Out::new(global.output, global.color, no_color(), global.quiet);
         let mut context = Context::new(out, global.controller, global.bin_dir);
         match verb.perform(&mut context).await {
             Ok(exit) => exit,
@@ -131,35 +174,150 @@ impl Cli {
     }
 }
 
+/// Whether the environment wants no colour: <https://no-color.org>, or a terminal that has none.
+fn no_color() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// What `--color` says, before clap has read it.
+fn asked_color(words: &[String]) -> Option<ColorChoice> {
+    let mut words = words
+        .iter()
+        .map(String::as_str)
+        .take_while(|word| *word != "--");
+    let mut asked = None;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('='),
+            None => continue,
+        };
+        asked = match value {
+            Some("always") => Some(ColorChoice::Always),
+            Some("never") => Some(ColorChoice::Never),
+            Some(_) | None => asked,
+        };
+    }
+    asked
+}
+
+/// A verb at work.
+type Perform<'a> = Pin<Box<dyn Future<Output = Result<Exit, Failure>> + 'a>>;
+
 impl Verb {
     /// Futures are boxed: the largest would make all of them large.
     async fn perform(self, context: &mut Context) -> Result<Exit, Failure> {
+        // What shows its own progress, or is done at once, needs none.
+        let say = patience::voice(&context.out);
+        let slow = async |what: &str, work: Perform<'_>| patiently(&say, what, work).await;
         match self {
             Self::Demo(arguments) => Box::pin(demo::perform(context, arguments)).await,
+            Self::Init(arguments) => init::perform(context, &arguments),
             Self::Validate(arguments) => validate::perform(context, &arguments),
-            Self::Plan(arguments) => Box::pin(plan::perform(context, &arguments)).await,
+            Self::Plan(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(plan::perform(context, &arguments)),
+                )
+                .await
+            }
             Self::Run(arguments) => Box::pin(run::perform(context, arguments)).await,
             Self::Status(arguments) => Box::pin(status::perform(context, arguments)).await,
-            Self::Stop(arguments) => Box::pin(stop::stop(context, arguments)).await,
-            Self::Abort(arguments) => Box::pin(stop::abort(context, arguments)).await,
-            Self::Runs(arguments) => Box::pin(runs::perform(context, &arguments)).await,
-            Self::Report(arguments) => Box::pin(report::perform(context, arguments)).await,
-            Self::Export(arguments) => Box::pin(export::perform(context, arguments)).await,
-            Self::Agents(arguments) => Box::pin(agents::perform(context, &arguments)).await,
-            Self::Enroll(arguments) => Box::pin(enroll::perform(context, arguments)).await,
+            Self::Logs(arguments) => Box::pin(logs::perform(context, arguments)).await,
+            Self::Stop(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(stop::stop(context, arguments)),
+                )
+                .await
+            }
+            Self::Abort(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(stop::abort(context, arguments)),
+                )
+                .await
+            }
+            Self::Runs(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(runs::perform(context, &arguments)),
+                )
+                .await
+            }
+            Self::Report(arguments) => {
+                slow(
+                    "the report is being made",
+                    Box::pin(report::perform(context, arguments)),
+                )
+                .await
+            }
+            Self::Export(arguments) => {
+                slow(
+                    "the run directory is being written",
+                    Box::pin(export::perform(context, arguments)),
+                )
+                .await
+            }
+            Self::Agents(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(agents::perform(context, &arguments)),
+                )
+                .await
+            }
+            Self::Enroll(arguments) => {
+                slow(
+                    "waiting for the controller",
+                    Box::pin(enroll::perform(context, arguments)),
+                )
+                .await
+            }
             Self::Controller(arguments) => Box::pin(controller::perform(context, arguments)).await,
-            Self::Doctor(arguments) => Box::pin(doctor::perform(context, arguments)).await,
+            Self::Doctor(arguments) => {
+                slow(
+                    "the doctor is looking",
+                    Box::pin(doctor::perform(context, arguments)),
+                )
+                .await
+            }
             Self::Schema(arguments) => schema::perform(context, arguments),
             Self::Explain(arguments) => explain::perform(context, &arguments),
+            Self::Completion(arguments) => completion::perform(context, &arguments),
+            Self::Names(arguments) => completion::names(context, &arguments).await,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    #[test]
+    fn colour_of_the_help_is_what_is_typed() {
+        for (words, expected) in [
+            (vec!["nepho"], None),
+            (
+                vec!["nepho", "--color", "never", "runs"],
+                Some(ColorChoice::Never),
+            ),
+            (
+                vec!["nepho", "runs", "--color=always"],
+                Some(ColorChoice::Always),
+            ),
+            (
+                vec!["nepho", "--color=never", "--color=always"],
+                Some(ColorChoice::Always),
+            ),
+            (vec!["nepho", "--color=auto"], None),
+            (vec!["nepho", "--", "--color=never"], None),
+            (vec!["nepho", "--color"], None),
+        ] {
+            let words: Vec<_> = words.into_iter().map(str::to_owned).collect();
+            assert_eq!(asked_color(&words), expected, "{words:?}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -184,7 +342,7 @@ mod tests {
         };
         for verb in command.get_subcommands_mut() {
             let name = verb.get_name().to_owned();
-            if name == "help" {
+            if name == "help" || verb.is_hide_set() {
                 continue;
             }
             add(&name, verb);

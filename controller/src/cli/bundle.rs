@@ -26,7 +26,8 @@ pub(super) fn load(path: &Path) -> Result<(Bundle, Loaded), Failure> {
     Ok((bundle, loaded))
 }
 
-fn source(path: &Path) -> Result<Source, Failure> {
+/// A file as text; at most a byte more than may be parsed.
+pub(super) fn source(path: &Path) -> Result<Source, Failure> {
     let read = || {
         let mut bytes = Vec::new();
         File::open(path)?.take(READ_MAX).read_to_end(&mut bytes)?;

@@ -9,6 +9,7 @@ use super::{
     Context, Execution, Failure, Signals,
     artifacts::{self, Folder},
     bundle, execute,
+    summary::SummaryArgument,
 };
 use crate::{
     demo::{Theatre, files::NAMES},
@@ -36,11 +37,13 @@ pub(super) struct Arguments {
     /// Draws whatever the scenario leaves to chance.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    summary: SummaryArgument,
 }
 
 pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Result<Exit, Failure> {
     let began = Instant::now();
-    let Arguments { out, seed } = arguments;
+    let Arguments { out, seed, summary } = arguments;
     let mut signals = Signals::listen()?;
     let folder = Folder::open(Some(out.clone()))?;
     context
@@ -51,7 +54,15 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         let say = |text: &str| context.out.say(text);
         Box::pin(signals.unless(Theatre::start(&siblings, say))).await?
     };
-    let ended = Box::pin(play(context, &mut signals, &theatre, &out, folder, seed)).await;
+    let ended = Box::pin(play(
+        context,
+        &mut signals,
+        &theatre,
+        &out,
+        folder,
+        (seed, summary),
+    ))
+    .await;
     Box::pin(theatre.end()).await;
     let took = began.elapsed().as_secs_f64();
     context.out.say(&format!(
@@ -67,7 +78,7 @@ async fn play(
     theatre: &Theatre,
     out: &Path,
     folder: Folder,
-    seed: u64,
+    (seed, summary): (u64, SummaryArgument),
 ) -> Result<Exit, Failure> {
     let files = &theatre.files;
     let paths = NAMES.map(|name| out.join(name));
@@ -94,6 +105,7 @@ async fn play(
         client: &client,
         request: &RunRequest { bundle, options },
         folder,
+        summary,
     };
     execute(context, signals, execution).await
 }

@@ -11,7 +11,11 @@ use super::{
     context::{SOCKET, data_dir},
     out::Format,
 };
-use crate::{doctor::Subject, exit::Exit, web::Client};
+use crate::{
+    doctor::Subject,
+    exit::Exit,
+    web::{Client, document::Document},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,7 +77,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         Format::Json => context.out.json(&examination)?,
         Format::Ndjson => {
             for check in &examination.checks {
-                context.out.json(check)?;
+                context.out.json(&Document::of(check.clone()))?;
             }
         }
     }

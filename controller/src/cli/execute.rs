@@ -6,7 +6,7 @@ use std::time::Duration;
 use nepho_common::{control::StopMode, id::RunId};
 use nepho_controller_core::report::{
     Report,
-    render::{json, terminal, terminal::Colour},
+    render::{json, terminal::Colour},
 };
 use tokio::time::sleep;
 
@@ -15,6 +15,7 @@ use super::{
     artifacts::{self, Folder},
     out::Format,
     progress::Progress,
+    summary::SummaryArgument,
 };
 use crate::{
     exit::Exit,
@@ -30,6 +31,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) request: &'a RunRequest,
     /// Where its files go; made before anything runs.
     pub(crate) folder: Folder,
+    /// How much is printed at its end.
+    pub(crate) summary: SummaryArgument,
 }
 
 /// Executes a run. The exit code is the report's, unless a signal ended it.
@@ -42,6 +45,7 @@ pub(crate) async fn execute(
         client,
         request,
         folder,
+        summary,
     } = execution;
     let run = signals.unless(client.start(request)).await?;
     context
@@ -51,7 +55,7 @@ pub(crate) async fn execute(
     let report = client.report(&run, None).await?;
     let folder = folder.of_run(&run)?;
     artifacts::write(client, &run, &report, &folder).await?;
-    print(context, &report)?;
+    print(context, &report, summary)?;
     for (what, file) in [("report", "report.md"), ("report", "report.json")] {
         let path = folder.join(file);
         context
@@ -65,7 +69,11 @@ pub(crate) async fn execute(
 }
 
 /// Prints what a run found, in the form that was asked for.
-pub(super) fn print(context: &mut Context, report: &Report) -> Result<(), Failure> {
+pub(super) fn print(
+    context: &mut Context,
+    report: &Report,
+    summary: SummaryArgument,
+) -> Result<(), Failure> {
     match context.out.format() {
         Format::Text => {
             let colour = if context.out.data_color() {
@@ -73,7 +81,10 @@ pub(super) fn print(context: &mut Context, report: &Report) -> Result<(), Failur
             } else {
                 Colour::None
             };
-            context.out.data(&terminal::render(report, colour))
+            match summary.render(report, colour) {
+                Some(text) => context.out.data(&text),
+                None => Ok(()),
+            }
         }
         Format::Json => context.out.data(&json::render(report)),
         Format::Ndjson => context.out.json(report),

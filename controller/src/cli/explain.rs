@@ -2,10 +2,14 @@
 
 use clap::Args;
 use nepho_controller_core::diagnose;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Context, Failure, out::Format};
-use crate::exit::Exit;
+use crate::{
+    exit::Exit,
+    web::document::{Body, Document},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +27,19 @@ pub(super) struct Arguments {
     code: String,
 }
 
+/// What a code means.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Explanation {
+    /// The code, as it was asked for.
+    code: String,
+    /// What it means, for people.
+    text: String,
+}
+
+impl Body for Explanation {
+    const SCHEMA: &'static str = "nepho.explanation/v1";
+}
+
 pub(super) fn perform(context: &mut Context, arguments: &Arguments) -> Result<Exit, Failure> {
     let code = arguments.code.as_str();
     let text = explain(code).ok_or_else(|| {
@@ -34,8 +51,10 @@ pub(super) fn perform(context: &mut Context, arguments: &Arguments) -> Result<Ex
     match context.out.format() {
         Format::Text => context.out.data(&text)?,
         Format::Json | Format::Ndjson => {
-            let document = json!({"schema": "nepho.explanation/v1", "code": code, "text": text});
-            context.out.json(&document)?;
+            let code = code.to_owned();
+            context
+                .out
+                .json(&Document::of(Explanation { code, text }))?;
         }
     }
     Ok(Exit::Passed)

@@ -43,6 +43,9 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// Files that would have to be overwritten.
+    #[error("{} in the way, and nothing was written", names(.0))]
+    InTheWay(Vec<PathBuf>),
     /// Scenario or fleet hold mistakes.
     #[error("{} in the files", count(.0.len()))]
     Mistakes(Box<Diagnostics>),
@@ -82,6 +85,17 @@ fn count(mistakes: usize) -> String {
     }
 }
 
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    match names.as_slice() {
+        [one] => format!("{one} is"),
+        several => format!("{} are", several.join(", ")),
+    }
+}
+
 impl Failure {
     /// The exit code that goes with it.
     #[must_use]
@@ -89,7 +103,7 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Read { .. } | Self::Mistakes(_) => Exit::Invalid,
-            Self::Refused(_) => Exit::Refused,
+            Self::Refused(_) | Self::InTheWay(_) => Exit::Refused,
             Self::Export(error) => match error {
                 ExportError::Write { .. } => Exit::Internal,
                 ExportError::Read { .. }
@@ -120,6 +134,7 @@ impl Failure {
         let hint = match self {
             Self::Client(error) => return error.hint(),
             Self::Mistakes(_) => "nepho explain CODE says more about each",
+            Self::InTheWay(_) => "move what is there away, or name another folder: nepho init DIR",
             Self::NoHome => "set HOME or XDG_STATE_HOME, or name a directory with --data-dir",
             Self::Sibling(_) | Self::Private(PrivateError::Sibling(_)) => {
                 "build all programs (cargo build --workspace --bins), or name their folder \

@@ -8,8 +8,8 @@
 //! - [`arguments`]: what can be typed. `context`: what every verb is given.
 //! - [`out`]: the one place that prints. [`failure`]: why a command ends badly, and its exit code.
 //! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
-//!   files, with `progress` and `signals`. `artifacts`: what a run leaves on disk. `table`.
-//! - Verbs: `agents`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`, `plan`, `report`, `run`,
+//!   files, with `progress` and `signals`. `artifacts`: what a run leaves on disk. `table`, `patience`. `published`: the forms of what is printed. `summary`: how much of a report. `watch`: a run as it changes.
+//! - Verbs: `agents`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`, `init`, `logs`, `plan`, `report`, `run`,
 //!   `runs`, `schema`, `status`, `stop` (and `abort`), `validate`.
 //!
 //! Deliberately absent: verbs that this release does not have; prompts.
@@ -18,6 +18,7 @@ mod agents;
 pub mod arguments;
 mod artifacts;
 mod bundle;
+mod completion;
 mod context;
 mod controller;
 mod demo;
@@ -29,9 +30,13 @@ mod export;
 pub mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+mod init;
+mod logs;
 pub mod out;
+mod patience;
 mod plan;
 mod progress;
+mod published;
 mod report;
 mod run;
 mod runs;
@@ -39,8 +44,10 @@ mod schema;
 mod signals;
 mod status;
 mod stop;
+mod summary;
 mod table;
 mod validate;
+mod watch;
 
 pub use arguments::Cli;
 pub(crate) use context::Context;

@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::Failure;
@@ -55,6 +56,12 @@ impl Out {
         }
     }
 
+    /// Another one for talk alone, while this one is in use.
+    #[must_use]
+    pub(super) const fn voice(&self) -> Self {
+        Self::new(self.format, self.color, self.no_color, self.quiet)
+    }
+
     /// How data is written.
     #[must_use]
     pub const fn format(&self) -> Format {
@@ -65,6 +72,24 @@ impl Out {
     #[must_use]
     pub const fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Whether stdout is a terminal that things can be drawn on again.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Whether nobody reads stdout any more: known before something is written, so that who waits for
+    /// news can end at once.
+    #[must_use]
+    pub fn reader_is_gone(&self) -> bool {
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let now = Timespec::default();
+        // A descriptor that can't be asked is found out by writing.
+        let asked = poll(&mut watched, Some(&now)).is_ok();
+        self.closed || (asked && watched[0].revents().contains(PollFlags::ERR))
     }
 
     /// Whether stdout takes colour.

@@ -86,7 +86,7 @@ fn elapsed(since: Instant) -> String {
 }
 
 /// The lines of `now` that were not in `before`, when both are the last lines of one story.
-fn news<'a>(before: &[String], now: &'a [String]) -> &'a [String] {
+pub(super) fn news<'a>(before: &[String], now: &'a [String]) -> &'a [String] {
     let most = before.len().min(now.len());
     let known = (0..=most)
         .rev()
@@ -96,7 +96,7 @@ fn news<'a>(before: &[String], now: &'a [String]) -> &'a [String] {
 }
 
 /// Where the run stands, on one line.
-fn describe(view: &RunView) -> String {
+pub(super) fn describe(view: &RunView) -> String {
     let mut parts = Vec::new();
     if let Some(progress) = &view.progress {
         match &progress.stage {

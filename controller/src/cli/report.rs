@@ -9,7 +9,7 @@ use nepho_controller_core::report::{
     render::{json, markdown, terminal, terminal::Colour},
 };
 
-use super::{Context, Failure, artifacts, execute, out};
+use super::{Context, Failure, artifacts, execute, out, summary::SummaryArgument};
 use crate::{exit::Exit, export, scribe};
 
 const EXAMPLES: &str = "\
@@ -43,6 +43,8 @@ pub(super) struct Arguments {
     /// Write report.txt, report.json, report.md into this folder instead of to stdout.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    summary: SummaryArgument,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         revision,
         from,
         out,
+        summary,
     } = arguments;
     let several = "several formats need a folder: add --out DIR".to_owned();
     if format.len() > 1 && out.is_none() {
@@ -109,7 +112,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
             let colour = colour(&context.out);
             context.out.data(&form.render(&report, colour))?;
         }
-        (None, _) => execute::print(context, &report)?,
+        (None, _) => execute::print(context, &report, summary)?,
     }
     Ok(Exit::of_report(&report))
 }

@@ -8,6 +8,7 @@ use nepho_controller_core::planner;
 
 use super::{
     Context, Execution, Failure, Signals, artifacts::Folder, bundle, execute, out::Format,
+    summary::SummaryArgument,
 };
 use crate::{
     driver::RunOptions,
@@ -57,6 +58,8 @@ pub(super) struct Arguments {
     /// Come back once the run has begun.
     #[arg(long)]
     detach: bool,
+    #[command(flatten)]
+    summary: SummaryArgument,
 }
 
 fn plan_id(text: &str) -> Result<PlanId, String> {
@@ -87,6 +90,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
             client: &client,
             request: &request,
             folder,
+            summary: arguments.summary,
         };
         return Box::pin(execute(context, &mut signals, execution)).await;
     }
@@ -105,6 +109,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
                 client: &client,
                 request: &request,
                 folder,
+                summary: arguments.summary,
             };
             Box::pin(execute(context, &mut signals, execution)).await
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use nepho_common::id::RunId;
 use nepho_controller_core::run::Progress;
 
-use super::{Context, Failure, out::Format, runs};
+use super::{Context, Failure, out::Format, runs, watch};
 use crate::{
     exit::Exit,
     view::RunView,
@@ -14,20 +14,35 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   nepho status
-  nepho status 20261123-081500-0a1b";
+  nepho status 20261123-081500-0a1b
+  nepho status 20261123-081500-0a1b --watch
+  nepho status 20261123-081500-0a1b --wait && echo passed";
 
 /// Shows the runs that are under way, or one run in full.
+///
+/// The exit code says nothing of the run, but with --wait it is the verdict's.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The run; else those that are under way.
     #[arg(value_name = "RUN")]
     run: Option<RunId>,
+    /// Go on until the run is over: drawn anew on a terminal, else one line for each change.
+    #[arg(long)]
+    watch: bool,
+    /// Come back when the run is over, with the exit code of its verdict.
+    #[arg(long, requires = "run")]
+    wait: bool,
 }
 
 pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let Some(run) = arguments.run else {
+    let Arguments { run, watch, wait } = arguments;
+    let Some(run) = run else {
+        if watch {
+            watch::all(context, &client).await?;
+            return Ok(Exit::Passed);
+        }
         let mut all = client.runs().await?.runs;
         all.retain(|run| !run.is_over());
         match context.out.format() {
@@ -48,15 +63,27 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         }
         return Ok(Exit::Passed);
     };
-    let view = client.run(&run).await?;
-    match context.out.format() {
-        Format::Json | Format::Ndjson => context.out.json(&view)?,
-        Format::Text => context.out.data(&describe(&view))?,
+    if !watch && !wait {
+        show(context, &client.run(&run).await?)?;
+        return Ok(Exit::Passed);
     }
-    Ok(Exit::Passed)
+    let view = watch::one(context, &client, &run, watch).await?;
+    Ok(match view.exit_code {
+        Some(code) if wait => Exit::of_code(code).unwrap_or(Exit::Internal),
+        Some(_) | None => Exit::Passed,
+    })
 }
 
-fn describe(view: &RunView) -> String {
+/// Prints one view of a run.
+pub(super) fn show(context: &mut Context, view: &RunView) -> Result<(), Failure> {
+    match context.out.format() {
+        Format::Json | Format::Ndjson => context.out.json(view),
+        Format::Text => context.out.data(&describe(view)),
+    }
+}
+
+/// One run in full, for people.
+pub(super) fn describe(view: &RunView) -> String {
     let mut text = runs::list(std::slice::from_ref(view));
     text.push_str(&format!("plan {}\n", view.plan));
     for stage in &view.stages {

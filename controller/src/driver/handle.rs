@@ -5,10 +5,13 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use nepho_common::{
     control::{Host, StopMode},
     id::{AgentId, EnvironmentName, RunId},
-    journal::Record,
+    journal::{Record, RecordKind},
     time::WallMillis,
 };
-use nepho_controller_core::report::{Report, Verdict};
+use nepho_controller_core::{
+    log::{self, Line},
+    report::{Report, Verdict},
+};
 use nepho_proto::tls::agent_uri;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -298,6 +301,18 @@ impl Handle {
     pub async fn records(&self, run: &RunId) -> Result<(RunRow, Vec<Record>), Failure> {
         let row = self.row(run).await?;
         Ok((row, self.store.run_records(run).await?))
+    }
+
+    /// The events of a run, in words; whether it is over.
+    ///
+    /// # Errors
+    /// [`Failure::NoSuchRun`], or when the store fails.
+    pub async fn log(&self, run: &RunId) -> Result<(Vec<Line>, bool), Failure> {
+        // Whether it is over is asked first: nothing that it said until then is missing below.
+        let over = self.run(run).await?.is_over();
+        let records = self.store.run_records_of(run, RecordKind::Events).await?;
+        let (entries, _) = scribe::read(records);
+        Ok((log::lines(&entries), over))
     }
 
     async fn row(&self, run: &RunId) -> Result<RunRow, Failure> {

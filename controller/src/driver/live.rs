@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     control::Host,
-    event::{Event, RunEnd, Skip, What},
+    event::{Event, RunEnd, What},
     id::{AgentId, RunKey, StageName},
     plan::Plan,
     time::{Mono, Nanos, WallMillis},
 };
 use nepho_controller_core::{
+    log,
     report::Verdict,
     run::{self, Action, Participant, Run},
 };
@@ -316,73 +317,20 @@ impl Live {
 
 /// What an event tells the person who watches; `None` for what the progress shows anyway.
 fn saying(what: &What) -> Option<String> {
-    let text = match what {
-        What::StageOrdered { stage, agents, .. } => {
-            let bound = agents
-                .values()
-                .map(|order| order.offset.width().half())
-                .max();
-            let bound = bound.unwrap_or_default();
-            match agents.len() {
-                1 => format!("stage {stage} starts, its clock known within ±{bound}"),
-                n => format!("stage {stage} starts on {n} agents, together within ±{bound}"),
-            }
-        }
-        What::StageCollected { stage, missing } if !missing.is_empty() => {
-            format!("stage {stage}: results are missing from {}", names(missing))
-        }
-        What::StageSkipped {
-            stage,
-            why: Skip::After(before),
-        } => {
-            format!("stage {stage} is not run: {before} did not pass")
-        }
-        What::StageSkipped {
-            stage,
-            why: Skip::Stopped,
-        } => {
-            format!("stage {stage} is not run: the run was stopped")
-        }
-        What::StageSkipped {
-            stage,
-            why: Skip::NotReady(why),
-        } => {
-            format!("stage {stage} is not run: {why}")
-        }
-        What::AgentLost {
-            agent,
-            last_heard,
-            at,
-        } => {
-            format!(
-                "agent {agent} is lost: silent for {}",
-                at.since(*last_heard)
-            )
-        }
-        What::AgentReturned {
-            agent,
-            restarted: true,
-            ..
-        } => {
-            format!("agent {agent} is back, restarted")
-        }
-        What::AgentReturned {
-            agent,
-            restarted: false,
-            ..
-        } => format!("agent {agent} is back"),
-        What::ClockDisturbed { agent, .. } => {
-            format!("the clock of {agent} or of the controller was disturbed")
-        }
-        What::HostClockRejected { agent, .. } => {
-            format!("what the hosts of {agent} and of the controller say of their clocks is not so")
-        }
-        What::ControllerReturned { .. } => "the controller is back and goes on".to_owned(),
-        What::AgentRefused { agent, why } => format!("agent {agent} refuses: {why}"),
-        What::StopRequested { by, .. } => format!("{by} asked for an end"),
-        What::RunEnded {
-            how: RunEnd::Failed(why),
-        } => format!("the run can't go on: {why}"),
+    let is_told = match what {
+        What::StageCollected { missing, .. } => !missing.is_empty(),
+        What::StageOrdered { .. }
+        | What::StageSkipped { .. }
+        | What::AgentLost { .. }
+        | What::AgentReturned { .. }
+        | What::ClockDisturbed { .. }
+        | What::HostClockRejected { .. }
+        | What::ControllerReturned { .. }
+        | What::AgentRefused { .. }
+        | What::StopRequested { .. }
+        | What::RunEnded {
+            how: RunEnd::Failed(_),
+        } => true,
         What::StageStarted { .. }
         | What::StageEnded { .. }
         | What::Missed { .. }
@@ -394,20 +342,11 @@ fn saying(what: &What) -> Option<String> {
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
-        | What::StageCollected { .. }
         | What::RecordRefused { .. }
         | What::Reported { .. }
         | What::RunEnded {
             how: RunEnd::Completed | RunEnd::Stopped(_),
-        } => return None,
+        } => false,
     };
-    Some(text)
-}
-
-fn names(agents: &[AgentId]) -> String {
-    agents
-        .iter()
-        .map(AgentId::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    is_told.then(|| log::words(what))
 }

@@ -22,6 +22,10 @@ pub(super) const RECORDS_OF_RUN: &str = "\
     SELECT agent, spool, seq, format, kind, version, run, payload \
     FROM records WHERE run = $1 ORDER BY agent, spool, seq";
 
+pub(super) const RECORDS_OF_KIND: &str = "\
+    SELECT agent, spool, seq, format, kind, version, run, payload \
+    FROM records WHERE run = $1 AND kind = $2 ORDER BY agent, spool, seq";
+
 pub(super) const RECORDS_OF_AGENTS: &str =
     "SELECT COUNT(*) FROM records WHERE run = $1 AND agent <> $2";
 
@@ -127,11 +131,12 @@ pub(super) const SCHEMA_APPLIED: &str = "INSERT INTO nepho_schema (version) VALU
 
 /// All of them but the ones that make tables, for the test that prepares each.
 #[cfg(test)]
-pub(super) const ALL: [&str; 28] = [
+pub(super) const ALL: [&str; 29] = [
     RECORD_INSERT,
     RECORD_SHA,
     RECORD_SEQS_AFTER,
     RECORDS_OF_RUN,
+    RECORDS_OF_KIND,
     RECORDS_OF_AGENTS,
     SPOOL_DURABLE,
     SPOOLS_OF_AGENT,

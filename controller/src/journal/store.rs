@@ -10,7 +10,7 @@ use std::{
 use futures_util::TryStreamExt as _;
 use nepho_common::{
     id::{AgentId, Digest, Fence, RunId, Seq, SpoolId},
-    journal::{PAYLOAD_MAX, Record, RecordKey},
+    journal::{PAYLOAD_MAX, Record, RecordKey, RecordKind},
     time::WallMillis,
 };
 use sqlx::{
@@ -202,6 +202,23 @@ impl Store {
             records.push(row::record(&row)?);
         }
         Ok(records)
+    }
+
+    /// What a run holds of one kind, ordered by agent, spool and number.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn run_records_of(
+        &self,
+        run: &RunId,
+        kind: RecordKind,
+    ) -> Result<Vec<Record>, StoreError> {
+        let rows = sqlx::query(sql::RECORDS_OF_KIND)
+            .bind(run.as_str())
+            .bind(row::kind_text(kind))
+            .fetch_all(&self.readers);
+        let rows = rows.await.map_err(read("a run's records"))?;
+        rows.iter().map(row::record).collect()
     }
 
     /// Asks for a run; its fence rises when the asker did not have it before.

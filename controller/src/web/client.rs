@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     answer::{Answer, Connection},
     document::{
-        Agents, Document, Enrolment, EnrolmentRequest, Revoked, RunRequest, RunStarted, Runs,
+        Agents, Document, Enrolment, EnrolmentRequest, Log, Revoked, RunRequest, RunStarted, Runs,
         StopRequest, Stopping, Version,
     },
     refusal::Refusal,
@@ -249,6 +249,14 @@ impl Client {
         let asked = revision.map_or_else(String::new, |number| format!("?revision={number}"));
         let path = format!("/v1/runs/{run}/report{asked}");
         self.ask(Method::GET, &path, None).await?.whole().await
+    }
+
+    /// What happened in a run so far.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn log(&self, run: &RunId) -> Result<Log, ClientError> {
+        self.get(&format!("/v1/runs/{run}/log")).await
     }
 
     /// A run's live events, as they come over one connection.

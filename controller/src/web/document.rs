@@ -2,10 +2,12 @@
 
 use nepho_common::{
     control::StopMode,
+    doctor::Check,
     id::{AgentId, EnvironmentName, RunId},
     time::WallMillis,
 };
-use nepho_controller_core::scenario::Bundle;
+use nepho_controller_core::{log::Line, scenario::Bundle};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,7 +43,7 @@ pub trait Body {
 }
 
 /// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// Of the controller's program.
     pub version: String,
@@ -65,7 +67,7 @@ pub struct EnrolmentRequest {
 }
 
 /// A join token. The only document that holds a secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Enrolment {
     /// The token; it works once.
     pub token: String,
@@ -88,7 +90,7 @@ impl Body for Enrolment {
 }
 
 /// Every agent that was ever admitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Agents {
     /// By name.
     pub agents: Vec<AgentView>,
@@ -103,7 +105,7 @@ impl Body for AgentDetail {
 }
 
 /// An agent is no longer one of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revoked {
     /// Which.
     pub agent: AgentId,
@@ -128,7 +130,7 @@ pub struct RunRequest {
 }
 
 /// A run was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// Its name.
     pub run: RunId,
@@ -139,7 +141,7 @@ impl Body for RunStarted {
 }
 
 /// Every run that the store knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Runs {
     /// Newest first.
     pub runs: Vec<RunView>,
@@ -147,6 +149,33 @@ pub struct Runs {
 
 impl Body for Runs {
     const SCHEMA: &'static str = "nepho.runs/v1";
+}
+
+/// What happened in a run so far, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Log {
+    /// Which run.
+    pub run: RunId,
+    /// Whether it is over: then only late results add to it.
+    pub over: bool,
+    /// The earliest first.
+    pub lines: Vec<Line>,
+}
+
+impl Body for Log {
+    const SCHEMA: &'static str = "nepho.logs/v1";
+}
+
+impl Body for Check {
+    const SCHEMA: &'static str = "nepho.check/v1";
+}
+
+impl Body for Line {
+    const SCHEMA: &'static str = "nepho.log/v1";
+}
+
+impl Body for AgentView {
+    const SCHEMA: &'static str = "nepho.agent/v1";
 }
 
 /// Asks for a run's end.
@@ -158,7 +187,7 @@ pub struct StopRequest {
 }
 
 /// The end was asked for; the run says when it is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stopping {
     /// Which run.
     pub run: RunId,

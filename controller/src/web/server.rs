@@ -16,7 +16,7 @@ use tokio::net::UnixListener;
 
 use super::{
     document::{
-        Agents, Document, Enrolment, EnrolmentRequest, Revoked, RunRequest, RunStarted, Runs,
+        Agents, Document, Enrolment, EnrolmentRequest, Log, Revoked, RunRequest, RunStarted, Runs,
         StopRequest, Stopping, Version,
     },
     events, export,
@@ -60,6 +60,7 @@ pub fn router(handle: Handle) -> Router {
         .route("/v1/runs", get(runs).post(start))
         .route("/v1/runs/{run}", get(run))
         .route("/v1/runs/{run}/events", get(events::events))
+        .route("/v1/runs/{run}/log", get(log))
         .route("/v1/runs/{run}/stop", post(stop))
         .route("/v1/runs/{run}/report", get(report))
         .route("/v1/runs/{run}/export", get(export::export))
@@ -203,6 +204,15 @@ async fn run(
     Ok(Json(handle.run(&run_id(&run)?).await?))
 }
 
+async fn log(
+    State(handle): State<Handle>,
+    extract::Path(run): extract::Path<String>,
+) -> Answer<Log> {
+    let run = run_id(&run)?;
+    let (lines, over) = handle.log(&run).await?;
+    Ok(answer(Log { run, over, lines }))
+}
+
 async fn stop(
     State(handle): State<Handle>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -302,6 +312,7 @@ mod tests {
         for error in [
             client.run(&run).await.unwrap_err(),
             client.report(&run, None).await.map(drop).unwrap_err(),
+            client.log(&run).await.map(drop).unwrap_err(),
             client.export(&run).await.map(drop).unwrap_err(),
             client.stop(&run, StopMode::Stop).await.unwrap_err(),
         ] {

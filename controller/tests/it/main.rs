@@ -9,7 +9,7 @@
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
 //!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
-//!   [`doctor`], [`steady`].
+//!   [`doctor`], [`newcomer`], [`steady`].
 
 #![expect(
     clippy::unwrap_used,
@@ -30,6 +30,7 @@ mod kept;
 mod late;
 mod matrix;
 mod mistakes;
+mod newcomer;
 mod nginx;
 mod process;
 mod refold;

@@ -117,6 +117,19 @@ impl Checker {
         checker
     }
 
+    /// On a text that was read already, with nothing found yet.
+    pub(crate) fn at(name: &str, text: &str, places: BTreeMap<Pointer, Place>) -> Self {
+        Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            value: None,
+            places,
+            refused: BTreeSet::new(),
+            incomplete: BTreeSet::new(),
+            found: Vec::new(),
+        }
+    }
+
     /// The raw form of the file, without what had to be refused; `None` when nothing is left.
     pub(crate) fn decode<T: JsonSchema + DeserializeOwned>(&mut self) -> Option<T> {
         let mut value = self.value.take()?;

@@ -26,6 +26,7 @@ mod suggest;
 pub(crate) use checker::{Checker, Problem};
 pub use code::{Code, codes};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub(crate) use document::{Document, Place};
 pub(crate) use escape::{is_unsafe, quoted};
 pub use explain::explain;
 pub(crate) use pointer::Pointer;
@@ -35,7 +36,7 @@ pub(crate) use suggest::{list, nearest};
 /// A YAML text as JSON.
 #[cfg(test)]
 pub(crate) fn as_json(text: &str) -> String {
-    document::Document::read(text)
+    Document::read(text)
         .value
         .map(|value| format!("{value:#}"))
         .unwrap_or_default()

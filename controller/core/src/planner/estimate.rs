@@ -5,6 +5,7 @@ use nepho_common::{
     plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route, Window},
     time::Nanos,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// What one expectation needs, and what the plan gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The stage.
     pub stage: StageName,

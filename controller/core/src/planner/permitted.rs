@@ -11,6 +11,7 @@ use nepho_common::{
     },
     secret::{Part, SecretRef, parts},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Inventory;
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// What all connected agents together may do at the most, and what this plan does of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlastRadius {
     /// Agents with a policy that we know.
     pub agents: u64,

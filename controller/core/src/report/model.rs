@@ -13,12 +13,13 @@ use nepho_common::{
     plan::{Dimension, Quantile},
     time::{HostClock, Nanos, RunTime},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::doubts::Code;
 
 /// Everything that is known of a run, judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Always [`Report::SCHEMA`].
     pub schema: String,
@@ -59,7 +60,7 @@ impl Report {
 }
 
 /// A report is made when its run ends, and once more whenever results arrive after that.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revision {
     /// From 1.
     pub number: u32,
@@ -81,7 +82,7 @@ pub struct Revision {
 }
 
 /// A finding that late records changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// Its id.
     pub finding: String,
@@ -100,7 +101,9 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 /// Five verdicts, from good to bad: the worst wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is as expected.
@@ -130,7 +133,7 @@ impl Verdict {
 }
 
 /// How many findings have which verdict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Counts {
     /// As expected.
@@ -165,7 +168,7 @@ impl Counts {
 }
 
 /// One expectation judged for one tuple.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// stage/step/kind/tuple.
     pub id: String,
@@ -203,7 +206,7 @@ pub struct Finding {
 }
 
 /// When a steady state is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Steady {
     /// Before the first disturbance.
@@ -213,7 +216,7 @@ pub enum Steady {
 }
 
 /// What the scenario asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// For people.
     pub text: String,
@@ -239,7 +242,7 @@ pub struct Expected {
 }
 
 /// What was seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {
     /// For people.
     pub text: String,
@@ -257,7 +260,7 @@ pub struct Observed {
 }
 
 /// An interval that holds the true figure with 95 % confidence, or with the one that is asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Uncertainty {
     /// For people.
     pub text: String,
@@ -278,7 +281,7 @@ pub struct Uncertainty {
 }
 
 /// How much there is of what was planned, in requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Samples {
     /// How many the plan holds.
     pub planned: u64,
@@ -289,7 +292,9 @@ pub struct Samples {
 }
 
 /// How soon to look into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// First.
@@ -313,7 +318,7 @@ impl Priority {
 }
 
 /// Records of one spool that a finding rests on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Who wrote them.
     pub agent: AgentId,
@@ -328,7 +333,7 @@ pub struct Evidence {
 }
 
 /// A stage of the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StageReport {
     /// Its name.
     pub name: StageName,
@@ -351,7 +356,7 @@ pub struct StageReport {
 }
 
 /// How well one agent kept the common start of a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartQuality {
     /// The stage.
     pub stage: StageName,
@@ -370,7 +375,7 @@ pub struct StartQuality {
 }
 
 /// From where to where, for one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Matrix {
     /// The step.
     pub step: StepName,
@@ -381,7 +386,7 @@ pub struct Matrix {
 }
 
 /// All requests from one environment to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
     /// From where.
     pub from: EnvironmentName,
@@ -393,7 +398,7 @@ pub struct Cell {
 }
 
 /// All requests from one environment to one service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRow {
     /// From where.
     pub from: EnvironmentName,
@@ -409,7 +414,7 @@ pub struct ServiceRow {
 }
 
 /// Counts and latency of some requests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Figures {
     /// How many the plan holds.
     pub planned: u64,
@@ -426,7 +431,7 @@ pub struct Figures {
 }
 
 /// One agent's part in the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentReport {
     /// Who.
     pub agent: AgentId,
@@ -451,7 +456,7 @@ pub struct AgentReport {
 }
 
 /// A span in which nothing was heard of an agent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct LostSpan {
     /// When it was last heard of.
     pub from_ns: RunTime,
@@ -464,7 +469,7 @@ pub struct LostSpan {
 }
 
 /// What is missing of one stage of one agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
     /// The stage.
     pub stage: StageName,
@@ -477,7 +482,7 @@ pub struct Missing {
 }
 
 /// Under which conditions it was measured.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conditions {
     /// The plan.
     pub plan: Option<PlanId>,
@@ -505,7 +510,7 @@ pub struct Conditions {
 }
 
 /// Something that keeps a reader from believing all of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Doubt {
     /// Which kind.
     pub code: Code,

@@ -4,12 +4,13 @@ use nepho_common::{
     id::StageName,
     time::{Mono, Nanos},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Run, State};
 
 /// Where a run stands, and what it waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// `preparing`, `arming`, `timing`, `running`, `collecting`, `judging`, `releasing`, `over`.
     pub state: String,
