@@ -13,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::check::{Check, HttpCheck, TcpCheck};
+pub use self::check::{
+    Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX, NatsCheck,
+    PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
+};
 use crate::{
     id::{
         AgentId, Digest, EnvironmentName, Feature, GroupName, InstanceId, Operation, PlanId,
@@ -643,6 +646,7 @@ mod tests {
         let check = Check::Tcp(TcpCheck {
             host: "127.0.0.1".to_owned(),
             port: 1,
+            ..TcpCheck::default()
         });
         let ask = Route::Ask {
             check,
