@@ -306,7 +306,20 @@ async fn deliver(
 }
 
 fn features() -> std::collections::BTreeSet<Feature> {
-    let known = ["probe.http", "probe.tcp", "run.resume", "watch.host"];
+    let known = [
+        "probe.dns",
+        "probe.event",
+        "probe.grpc",
+        "probe.http",
+        "probe.http.more",
+        "probe.icmp",
+        "probe.prometheus",
+        "probe.tcp",
+        "probe.tcp.talk",
+        "probe.tls",
+        "run.resume",
+        "watch.host",
+    ];
     let name = |name: &str| name.parse().expect("these are names");
     known.map(name).into()
 }

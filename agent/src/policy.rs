@@ -246,7 +246,7 @@ mod tests {
         for (from, to) in [
             ("api:", "apii:"),
             ("secrets: {}", "secrets: {}\nsecrets: {}"),
-            ("[probe.http, probe.tcp]", "[probe.http, probe.http]"),
+            ("probe.http,", "probe.http, probe.http,"),
             ("\"ports\":\"all\"", "\"ports\":\"all\",\"ports\":\"all\""),
             ("connections: 2000", "connections: many"),
             ("limits:", "more: 1\nlimits:"),

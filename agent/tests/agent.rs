@@ -374,6 +374,7 @@ fn assignment(port: u16, lasts: Nanos) -> Assignment {
         check: Check::Tcp(TcpCheck {
             host: "127.0.0.1".to_owned(),
             port,
+            ..TcpCheck::default()
         }),
         offset: Nanos::from_millis(5),
     };

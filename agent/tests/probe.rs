@@ -37,6 +37,7 @@ fn http(url: String) -> HttpCheck {
         method: "GET".to_owned(),
         headers: Vec::new(),
         status: BTreeSet::from([200]),
+        ..HttpCheck::default()
     }
 }
 
@@ -52,7 +53,7 @@ async fn ask(check: Check, timeout: Nanos) -> Outcome {
     let guard = Guard::new(Policy::careful(), Vec::new());
     let question = Question::new(&check, &guard);
     let asker = Asker::ready_for([&question].into_iter(), guard, cause()).await;
-    asker.ask(&question, timeout).await
+    asker.ask(&question, timeout).await.outcome
 }
 
 /// Says one after the other, whatever it is asked for.
@@ -80,9 +81,14 @@ fn named(answers: Vec<Result<Vec<IpAddr>, io::ErrorKind>>) -> Guard {
 
 async fn asked_by_name(guard: &Guard, port: u16) -> Outcome {
     let host = "a.invalid".to_owned();
-    let question = Question::new(&Check::Tcp(TcpCheck { host, port }), guard);
+    let check = TcpCheck {
+        host,
+        port,
+        ..TcpCheck::default()
+    };
+    let question = Question::new(&Check::Tcp(check), guard);
     let asker = Asker::ready_for([&question].into_iter(), guard.clone(), cause()).await;
-    asker.ask(&question, Nanos::from_secs(5)).await
+    asker.ask(&question, Nanos::from_secs(5)).await.outcome
 }
 
 #[tokio::test]
@@ -212,6 +218,7 @@ async fn nobody_there_is_refused_and_a_name_that_is_none_is_not_resolved() {
     let tcp = |host: &str, port| TcpCheck {
         host: host.to_owned(),
         port,
+        ..TcpCheck::default()
     };
     let second = Nanos::from_secs(5);
     assert_eq!(
@@ -265,7 +272,11 @@ async fn a_target_without_tls_fails_the_handshake() {
 async fn an_open_port_is_a_success() {
     let port = target(async |_| Ok(())).await;
     let host = "localhost".to_owned();
-    let check = Check::Tcp(TcpCheck { host, port });
+    let check = Check::Tcp(TcpCheck {
+        host,
+        port,
+        ..TcpCheck::default()
+    });
     assert_eq!(ask(check, Nanos::from_secs(5)).await, Outcome::Success);
 }
 

@@ -28,6 +28,7 @@ pub mod event;
 pub mod histogram;
 pub mod id;
 pub mod journal;
+pub mod json_path;
 pub mod measured;
 pub mod plan;
 pub mod policy;

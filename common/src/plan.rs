@@ -4,6 +4,8 @@
 //! each stage. The plan id is the digest of the canonical JSON, so the same scenario, fleet, files,
 //! agents and seed give the same id.
 
+mod check;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -11,6 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use self::check::{
+    Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX, NatsCheck,
+    PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
+};
 use crate::{
     id::{
         AgentId, Digest, EnvironmentName, Feature, GroupName, InstanceId, Operation, PlanId,
@@ -224,55 +230,6 @@ pub enum Route {
     },
     /// The fleet declares no address for this environment: not run.
     NoPath,
-}
-
-/// One request, with everything it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Check {
-    /// An HTTP/1.1 request on a new connection.
-    Http(HttpCheck),
-    /// Opens a TCP connection and closes it.
-    Tcp(TcpCheck),
-}
-
-/// An HTTP request and what makes its answer a success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct HttpCheck {
-    /// `http://host:port/path` or `https://…`.
-    pub url: String,
-    /// `GET`, `HEAD`, `POST`, `PUT`, `DELETE`, `OPTIONS`, `PATCH`.
-    pub method: String,
-    /// In the order of the file.
-    pub headers: Vec<(String, String)>,
-    /// The statuses that count as success.
-    pub status: BTreeSet<u16>,
-}
-
-/// A TCP connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct TcpCheck {
-    /// A name or an address, without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl Check {
-    /// What an agent must be able to do for it.
-    #[must_use]
-    pub fn feature(&self) -> Feature {
-        let name = match self {
-            Self::Http(_) => "probe.http",
-            Self::Tcp(_) => "probe.tcp",
-        };
-        name.parse().expect("these two are names")
-    }
 }
 
 /// What a step is expected to show.
@@ -706,6 +663,7 @@ mod tests {
         let check = Check::Tcp(TcpCheck {
             host: "127.0.0.1".to_owned(),
             port: 1,
+            ..TcpCheck::default()
         });
         let ask = Route::Ask {
             check,

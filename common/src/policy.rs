@@ -32,6 +32,19 @@ pub const FILE_MAX: usize = 256 << 10;
 /// The largest canonical form: a hello has to carry it.
 pub const CANONICAL_MAX: usize = 64 << 10;
 
+/// What only reads. `probe.event` sends messages that others may take for their own: whoever owns
+/// the host lists it.
+const CAREFUL: [&str; 8] = [
+    "probe.dns",
+    "probe.grpc",
+    "probe.http",
+    "probe.icmp",
+    "probe.prometheus",
+    "probe.tcp",
+    "probe.tls",
+    "watch.host",
+];
+
 /// What an agent may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,7 +131,7 @@ impl Policy {
         let action = |name: &str| name.parse().expect("these are names");
         Self {
             api: Self::API.to_owned(),
-            actions: ["probe.http", "probe.tcp", "watch.host"].map(action).into(),
+            actions: CAREFUL.map(action).into(),
             targets,
             limits: Limits {
                 // A fleet of 40 services asked ten times a second, with some to spare.

@@ -57,6 +57,12 @@ pub const TARGETS_MAX: usize = 1_000;
 /// The most headers of a request; servers commonly refuse above 100.
 pub const HEADERS_MAX: usize = 100;
 
+/// The most redirects that are followed; browsers give up at 20, and a probe's target is known.
+pub const REDIRECTS_MAX: u32 = 10;
+
+/// The most names or answers that a request expects.
+pub const ANSWERS_MAX: usize = 100;
+
 /// The most statuses that count as success: all there are.
 pub const STATUSES_MAX: usize = 900;
 

@@ -101,6 +101,7 @@ mod tests {
         let check = Check::Tcp(TcpCheck {
             host: "127.0.0.1".to_owned(),
             port: 1,
+            ..TcpCheck::default()
         });
         let target = Target {
             to: "local/a/1".parse().unwrap(),

@@ -11,13 +11,18 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, RunKey, Seq},
     journal::{RecordKind, Seal},
     plan::AssignedStage,
-    recording::{Gauge, Metric, Outcome, Recording, Series},
+    recording::{Gauge, Metric, Outcome, Recording, Series, Unit},
     time::{Interval, Nanos, RunTime},
 };
 
 /// How often the recordings of probes are sealed: a second each would be 650 MB an hour for 600
 /// series.
 pub const SEAL_EVERY: Nanos = Nanos::from_secs(10);
+
+/// The most targets of a stage whose phases are recorded. A seal names each series and may name
+/// 10,000 of them: with four phases more for what succeeds and three series for each of five ways to
+/// fail, a target has 22.
+pub const PHASED_TARGETS_MAX: usize = 400;
 
 /// What became of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +39,55 @@ pub struct Observation {
     pub done: RunTime,
     /// How it ended.
     pub outcome: Outcome,
+    /// What it was made of.
+    pub phases: Phases,
+    /// The certificate that the target showed.
+    pub certificate: Option<Certificate>,
 }
+
+/// The parts of a request that took place, each with how long it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Resolving the name; an address needs none.
+    pub resolve: Option<Nanos>,
+    /// Opening the connection.
+    pub connect: Option<Nanos>,
+    /// The TLS handshake.
+    pub handshake: Option<Nanos>,
+    /// From sending the request to the first byte of the answer.
+    pub first_byte: Option<Nanos>,
+}
+
+impl Phases {
+    fn each(self) -> impl Iterator<Item = (Metric, Nanos)> {
+        let Self {
+            resolve,
+            connect,
+            handshake,
+            first_byte,
+        } = self;
+        let all = [
+            (Metric::Resolve, resolve),
+            (Metric::Connect, connect),
+            (Metric::Handshake, handshake),
+            (Metric::FirstByte, first_byte),
+        ];
+        all.into_iter()
+            .filter_map(|(metric, took)| Some((metric, took?)))
+    }
+}
+
+/// What is noted of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its end, in seconds since 1970: tells one certificate from the next.
+    pub ends: i64,
+    /// How much longer it is good, in nanoseconds; negative behind its end.
+    pub left: i64,
+}
+
+/// The gauge that says how much longer a certificate is good, in nanoseconds.
+pub const CERTIFICATE_LEFT: &str = "certificate.left";
 
 /// Collects one stage.
 #[derive(Debug)]
@@ -47,7 +100,10 @@ pub struct Recorder {
     /// Where what this process writes of a resumed stage begins.
     from: Option<Seq>,
     points: Vec<Observation>,
+    /// The end of the certificate that each target showed last.
+    certificates: BTreeMap<(usize, usize), i64>,
     gauges: Vec<Gauge>,
+    is_phased: bool,
     missed: BTreeMap<usize, (u64, Nanos)>,
     records: BTreeMap<RecordKind, u64>,
     samples: BTreeMap<Series, u64>,
@@ -63,7 +119,11 @@ impl Recorder {
         stage: AssignedStage,
         began: RunTime,
     ) -> Self {
+        let probes = stage.steps.iter().filter_map(|step| step.act.probe());
+        let targets: usize = probes.map(|probe| probe.to.len()).sum();
+        let is_phased = targets <= PHASED_TARGETS_MAX;
         Self {
+            is_phased,
             key,
             agent,
             environment,
@@ -71,6 +131,7 @@ impl Recorder {
             began,
             from: None,
             points: Vec::new(),
+            certificates: BTreeMap::new(),
             gauges: Vec::new(),
             missed: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -90,6 +151,9 @@ impl Recorder {
     /// dropped: only a bug of the body could make it.
     pub fn observe(&mut self, observation: Observation) {
         debug_assert!(self.series(&observation, Metric::ResponseTime).is_some());
+        if let Some(certificate) = observation.certificate {
+            self.certificate(&observation, certificate);
+        }
         self.points.push(observation);
     }
 
@@ -98,7 +162,34 @@ impl Recorder {
         self.gauges.extend(gauges);
     }
 
-    /// Everything read since the last call.
+    /// Its time left is told when it is first seen in the stage, and when another one takes its
+    /// place.
+    fn certificate(&mut self, of: &Observation, certificate: Certificate) {
+        let Certificate { ends, left } = certificate;
+        let before = self.certificates.insert((of.step, of.target), ends);
+        let step = self.stage.steps.get(of.step);
+        let target = step.and_then(|step| step.act.probe()?.to.get(of.target));
+        let (Some(step), Some(target), true) = (step, target, before != Some(ends)) else {
+            return;
+        };
+        let name = CERTIFICATE_LEFT.to_owned();
+        self.gauges.push(Gauge {
+            name: name.try_into().expect("these two are words"),
+            stage: self.stage.name.clone(),
+            step: step.name.clone(),
+            of: Some(target.to.clone()),
+            at: of.done,
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a gauge is a float; 53 bits of nanoseconds are exact for 104 days, and \
+                          beyond that the rest is nobody's concern"
+            )]
+            value: left as f64,
+            unit: Unit::Nanoseconds,
+        });
+    }
+
+    /// Everything read since the last call, in the order in which it was read.
     pub fn gauges(&mut self) -> Vec<Gauge> {
         std::mem::take(&mut self.gauges)
     }
@@ -118,11 +209,19 @@ impl Recorder {
         let mut sealed: BTreeMap<(Series, RunTime), Histogram> = BTreeMap::new();
         for point in std::mem::take(&mut self.points) {
             let from = self.interval_start(point.intended);
-            for (metric, value) in [
+            // What a failed request was made of says little beside how it failed.
+            let is_phased = self.is_phased && point.outcome == Outcome::Success;
+            let phases = if is_phased {
+                point.phases
+            } else {
+                Phases::default()
+            };
+            let whole = [
                 (Metric::ResponseTime, point.done.since(point.intended)),
                 (Metric::ServiceTime, point.done.since(point.sent)),
                 (Metric::SendLag, point.sent.since(point.intended)),
-            ] {
+            ];
+            for (metric, value) in whole.into_iter().chain(phases.each()) {
                 let Some(series) = self.series(&point, metric) else {
                     continue;
                 };
@@ -168,7 +267,10 @@ impl Recorder {
     /// What the stage amounts to. After the last [`Self::flush`] and [`Self::wrote`].
     #[must_use]
     pub fn seal(&self) -> Seal {
-        debug_assert!(self.points.is_empty(), "flush comes before the seal");
+        debug_assert!(
+            self.points.is_empty() && self.gauges.is_empty(),
+            "what was observed is written before the seal"
+        );
         Seal {
             stage: self.stage.name.clone(),
             records: self.records.clone(),
@@ -216,6 +318,7 @@ mod tests {
             check: Check::Tcp(TcpCheck {
                 host: "h".to_owned(),
                 port: 1,
+                ..TcpCheck::default()
             }),
             offset: Nanos(0),
         };
@@ -257,7 +360,68 @@ mod tests {
             sent,
             done,
             outcome,
+            phases: Phases::default(),
+            certificate: None,
         }
+    }
+
+    #[test]
+    fn phases_are_recorded_of_what_succeeded_and_only_where_they_took_place() {
+        let mut recorder = recorder(0);
+        let phases = Phases {
+            connect: Some(Nanos(20_000)),
+            first_byte: Some(Nanos(40_000)),
+            ..Phases::default()
+        };
+        for outcome in [Outcome::Success, Outcome::Status] {
+            recorder.observe(Observation {
+                phases,
+                ..point(0, outcome)
+            });
+        }
+        let recordings = recorder.flush();
+        let metrics = |outcome| -> Vec<Metric> {
+            let all = recordings.iter();
+            all.filter(|one| one.series.outcome == outcome)
+                .map(|one| one.series.metric)
+                .collect()
+        };
+        let whole = [Metric::ResponseTime, Metric::ServiceTime, Metric::SendLag];
+        let parts = [Metric::Connect, Metric::FirstByte];
+        assert_eq!(metrics(Outcome::Success), [&whole[..], &parts].concat());
+        assert_eq!(metrics(Outcome::Status), whole);
+        assert_eq!(recorder.seal().samples.len(), recordings.len());
+    }
+
+    #[test]
+    fn a_stage_of_many_targets_records_no_phases_so_that_its_seal_can_name_every_series() {
+        let mut recorder = recorder(0);
+        recorder.is_phased = false;
+        let phases = Phases {
+            connect: Some(Nanos(20_000)),
+            ..Phases::default()
+        };
+        recorder.observe(Observation {
+            phases,
+            ..point(0, Outcome::Success)
+        });
+        assert_eq!(recorder.flush().len(), 3);
+    }
+
+    #[test]
+    fn a_certificate_is_told_when_it_is_first_seen_and_when_it_is_another_one() {
+        let mut recorder = recorder(0);
+        for (at, ends, left) in [(1, 500, 50), (2, 500, 49), (3, 900, 90), (4, 900, 89)] {
+            recorder.observe(Observation {
+                certificate: Some(Certificate { ends, left }),
+                ..point(at, Outcome::Success)
+            });
+        }
+        let gauges = recorder.gauges();
+        let told: Vec<_> = gauges.iter().map(|one| (one.at.0, one.value)).collect();
+        assert_eq!(told, [(1001, 50.0), (1003, 90.0)]);
+        assert_eq!(gauges[0].of, Some("local/a/1".parse().unwrap()));
+        assert!(recorder.gauges().is_empty(), "each once");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Seen, Sighting,
     guard::Guard,
-    probe::{Asker, Cause, Question},
+    probe::{Answer, Asker, Cause, Question},
     slots::{Due, Slot, Slots},
     watch::Watching,
 };
@@ -340,14 +340,14 @@ impl Request {
             // Nobody listens only when the agent ends.
             drop(seen.send(self.from.clone().saw(started)).await);
         }
-        let outcome = tokio::select! {
+        let answer = tokio::select! {
             biased;
-            outcome = self.asker.ask(&self.question, self.timeout) => outcome,
+            answer = self.asker.ask(&self.question, self.timeout) => answer,
             // Cut by us, so it says nothing of the target.
-            _ = mode.wait_for(|mode| *mode == Mode::Cut) => Outcome::OurSide,
+            _ = mode.wait_for(|mode| *mode == Mode::Cut) => Answer::none(Outcome::OurSide),
         };
         let done = clock::now();
-        let outcome = match outcome {
+        let outcome = match answer.outcome {
             // The process stood still: the answer may have come in time, and nobody looked.
             Outcome::Timeout
                 if done.since(sent) > Nanos(self.timeout.0.saturating_add(STOOD_STILL.0)) =>
@@ -367,6 +367,8 @@ impl Request {
             sent: run_time(sent),
             done: run_time(done),
             outcome,
+            phases: answer.phases,
+            certificate: answer.certificate,
         };
         // Nobody listens only when the agent ends.
         drop(seen.send(self.from.saw(Seen::Ended(observation))).await);

@@ -130,6 +130,7 @@ pub(crate) mod tests {
         Check::Tcp(TcpCheck {
             host: "127.0.0.1".to_owned(),
             port,
+            ..TcpCheck::default()
         })
     }
 
@@ -139,6 +140,7 @@ pub(crate) mod tests {
             method: "GET".to_owned(),
             headers: Vec::new(),
             status: [200].into(),
+            ..HttpCheck::default()
         })
     }
 

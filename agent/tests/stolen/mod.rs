@@ -143,12 +143,17 @@ fn http(url: &str, header: &str) -> Check {
         method: "GET".to_owned(),
         headers: vec![("x-key".to_owned(), header.to_owned())],
         status: [200].into(),
+        ..HttpCheck::default()
     })
 }
 
 fn tcp(host: &str, port: u16) -> Check {
     let host = host.to_owned();
-    Check::Tcp(TcpCheck { host, port })
+    Check::Tcp(TcpCheck {
+        host,
+        port,
+        ..TcpCheck::default()
+    })
 }
 
 fn asking(check: Check, every: Nanos) -> Assignment {

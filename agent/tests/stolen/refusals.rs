@@ -169,7 +169,7 @@ fn as_http(mut assignment: Assignment) -> Assignment {
     let Act::Probe(probe) = &mut assignment.stages[0].steps[0].act else {
         panic!("a probe")
     };
-    if let Check::Tcp(TcpCheck { host, port }) = &probe.to[0].check {
+    if let Check::Tcp(TcpCheck { host, port, .. }) = &probe.to[0].check {
         probe.to[0].check = http(&format!("http://{host}:{port}/"), "");
     }
     assignment.features = ["probe.http".parse().unwrap()].into();

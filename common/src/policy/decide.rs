@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{BadEndpoint, Endpoint, Policy};
 use crate::{
     id::Feature,
-    plan::{AssignedStage, Assignment, Check, Probe, Target},
+    plan::{AssignedStage, Assignment, Probe, Target},
     secret::{BadReference, Part, SecretRef, parts},
     time::Nanos,
 };
@@ -128,12 +128,18 @@ impl Policy {
         actions.chain(stages.flat_map(|stage| self.against_stage(stage, doors)))
     }
 
-    /// Whether this may be done at all.
+    /// Whether this may be done at all. What is added to an action behind a second dot, as in
+    /// `probe.http.more`, lies within it.
     ///
     /// # Errors
     /// [`Denied::Action`].
     pub fn admits_action(&self, action: &Feature) -> Result<(), Denied> {
-        if self.actions.contains(action) {
+        let within = |listed: &Feature| {
+            let rest = action.as_str().strip_prefix(listed.as_str());
+            let is_part = |rest: &str| rest.starts_with('.') && listed.as_str().contains('.');
+            rest.is_some_and(|rest| rest.is_empty() || is_part(rest))
+        };
+        if self.actions.iter().any(within) {
             Ok(())
         } else {
             Err(Denied::Action(action.clone()))
@@ -178,12 +184,9 @@ impl Policy {
             return Err(Denied::Controller(endpoint.to_string()));
         }
         self.admits_endpoint(&endpoint)?;
-        let Check::Http(http) = &target.check else {
-            return Ok(());
-        };
-        for (header, value) in &http.headers {
+        for (header, value) in target.check.references() {
             let reference = |why| Denied::Reference {
-                header: header.clone(),
+                header: header.to_owned(),
                 target: target.to.to_string(),
                 why,
             };
@@ -235,7 +238,10 @@ fn rate(stage: &AssignedStage) -> u64 {
 fn busiest(probe: &Probe<Target>) -> u64 {
     let every = probe.every.0.max(1);
     let (whole, rest) = (SECOND.0 / every, SECOND.0 % every);
-    let mut at: Vec<u64> = probe.to.iter().map(|to| to.offset.0 % every).collect();
+    let requests = |to: &Target| usize::try_from(to.check.requests()).unwrap_or(usize::MAX);
+    let each = probe.to.iter();
+    let each = each.flat_map(|to| std::iter::repeat_n(to.offset.0 % every, requests(to)));
+    let mut at: Vec<u64> = each.collect();
     at.sort_unstable();
     let targets = at.len();
     // How many instants of one turn lie in a piece of it that is `rest` long.
@@ -265,7 +271,8 @@ const SECOND: Nanos = Nanos::from_secs(1);
 fn connections(stage: &AssignedStage) -> u64 {
     let held = |probe: &Probe<Target>| {
         let each = probe.timeout.0.div_ceil(probe.every.0.max(1)) + 1;
-        each.saturating_mul(probe.to.len() as u64)
+        let held = probe.to.iter().map(|to| to.check.connections());
+        each.saturating_mul(held.fold(0, u64::saturating_add))
     };
     probes(stage).map(held).fold(0, u64::saturating_add)
 }
@@ -280,11 +287,8 @@ pub fn peak_rate(assignment: &Assignment) -> u64 {
 #[must_use]
 pub fn references(assignment: &Assignment) -> BTreeSet<SecretRef> {
     let checks = assignment.stages.iter().flat_map(targets);
-    let headers = checks.flat_map(|target| match &target.check {
-        Check::Http(http) => http.headers.as_slice(),
-        Check::Tcp(_) => &[],
-    });
-    let parts = headers.flat_map(|(_, value)| parts(value).unwrap_or_default());
+    let values = checks.flat_map(|target| target.check.references());
+    let parts = values.flat_map(|(_, value)| parts(value).unwrap_or_default());
     let secret = |part| match part {
         Part::Secret(secret) => Some(secret),
         Part::Text(_) => None,

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::address::canonical;
-use crate::plan::Check;
+use crate::plan::{Check, EventCheck};
 
 /// Whom a request is for: exactly what is judged is dialled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,14 +122,23 @@ impl Endpoint {
     pub fn of(check: &Check) -> Result<Self, BadEndpoint> {
         match check {
             Check::Http(http) => Self::of_url(&http.url),
-            Check::Tcp(tcp) => Ok(Self {
-                host: host(&tcp.host)?,
-                port: tcp.port,
-            }),
+            Check::Grpc(grpc) => Self::of_url(&grpc.url),
+            Check::Prometheus(ask) => Self::of_url(&ask.url),
+            Check::Event(EventCheck::Webhook(hook)) => Self::of_url(&hook.url),
+            Check::Tcp(tcp) => Self::new(&tcp.host, tcp.port),
+            Check::Tls(tls) => Self::new(&tls.host, tls.port),
+            Check::Dns(dns) => Self::new(&dns.host, dns.port),
+            Check::Icmp(icmp) => Self::new(&icmp.host, icmp.port),
+            Check::Event(EventCheck::Redis(redis)) => Self::new(&redis.host, redis.port),
+            Check::Event(EventCheck::Nats(nats)) => Self::new(&nats.host, nats.port),
         }
     }
 
-    fn of_url(url: &str) -> Result<Self, BadEndpoint> {
+    /// Whom a URL names.
+    ///
+    /// # Errors
+    /// [`BadEndpoint`]: nothing is sent then.
+    pub fn of_url(url: &str) -> Result<Self, BadEndpoint> {
         if url.contains("${") {
             return Err(BadEndpoint::Reference);
         }

@@ -2,7 +2,7 @@
 //!
 //! - [`plan`]: the plan, or every reason why there can be none.
 //! - [`Planned`]: the plan with what a person wants to know before nodding: [`render`].
-//! - `spread`: when each target is asked first. `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
+//! - `question`: what is asked of one instance. `spread`: when each target is asked first. `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
 //!   can decide what is expected. `permitted`: whether the agents' policies allow it.
 //!
 //! The same scenario, fleet, files, agents and seed give the same plan id.
@@ -10,6 +10,7 @@
 mod estimate;
 mod judge;
 mod permitted;
+mod question;
 mod spread;
 mod text;
 
@@ -17,13 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     control::PolicyReport,
-    id::{
-        AgentId, Digest, EnvironmentName, Feature, InstanceId, Operation, PlanId, StageName,
-        StepName,
-    },
+    id::{AgentId, Digest, EnvironmentName, Feature, InstanceId, PlanId, StageName, StepName},
     plan::{
-        Act, Check, HttpCheck, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage,
-        PlannedStep, Probe, Route, TcpCheck, Watch,
+        Act, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage, PlannedStep, Probe,
+        Route, Watch,
     },
     time::Nanos,
 };
@@ -37,8 +35,8 @@ pub use self::{
     text::render,
 };
 use crate::{
-    fleet::{Address, Fleet, Headers, Instance, Kind, Method, RequestPath, Scheme, Statuses},
-    scenario::{self, Agents, Loaded, ProbeKind, Scenario, Step},
+    fleet::{Fleet, Instance},
+    scenario::{self, Agents, Loaded, Scenario, Step},
 };
 
 /// Names the JSON form of [`Planned`].
@@ -228,7 +226,11 @@ impl Draft<'_> {
         for (agent, environment) in &asking {
             let mut paths = Vec::new();
             for (id, instance) in &targets {
-                match self.ask(environment, instance, &probe.kind) {
+                match question::ask(
+                    self.fleet.path(environment, instance),
+                    instance,
+                    &probe.kind,
+                ) {
                     Ok((operation, route)) => {
                         let (agent, to) = (agent.clone(), (*id).clone());
                         paths.push(PlannedPath {
@@ -312,88 +314,6 @@ impl Draft<'_> {
         }
         asking
     }
-
-    fn ask(
-        &self,
-        from: &EnvironmentName,
-        to: &Instance,
-        kind: &ProbeKind,
-    ) -> Result<(Operation, Route), String> {
-        let address = self.fleet.path(from, to);
-        let get = Method::Get;
-        match (kind, &to.kind) {
-            (
-                ProbeKind::Health,
-                Kind::Http {
-                    health,
-                    ok,
-                    headers,
-                },
-            ) => http(address, get, health, headers, ok),
-            (ProbeKind::Http(asked), Kind::Http { .. }) => http(
-                address,
-                asked.method,
-                &asked.path,
-                &asked.headers,
-                &asked.ok,
-            ),
-            (ProbeKind::Http(_), Kind::Tcp) => {
-                Err("it does not speak HTTP; select other instances, or ask it by `tcp`".to_owned())
-            }
-            (ProbeKind::Health, Kind::Tcp) | (ProbeKind::Tcp, Kind::Http { .. } | Kind::Tcp) => {
-                let check = |address: &Address| {
-                    Check::Tcp(TcpCheck {
-                        host: address.host().to_string(),
-                        port: address.port(),
-                    })
-                };
-                Ok((operation("connect"), route(address.map(check))))
-            }
-        }
-    }
-}
-
-fn http(
-    address: Option<&Address>,
-    method: Method,
-    path: &RequestPath,
-    headers: &Headers,
-    ok: &Statuses,
-) -> Result<(Operation, Route), String> {
-    let mut sent = Vec::new();
-    for (name, value) in headers {
-        // References stay references: the agent that sends the request reads them.
-        sent.push((name.as_str().to_owned(), value.to_string()));
-    }
-    let check = |address: &Address| {
-        debug_assert!(
-            address.scheme() != Scheme::Tcp,
-            "parse gave HTTP services a scheme"
-        );
-        Check::Http(HttpCheck {
-            url: format!("{address}{}", path.as_str()),
-            method: method.as_str().to_owned(),
-            headers: sent.clone(),
-            status: ok.clone(),
-        })
-    };
-    let what: String = format!("{method} {}", path.as_str())
-        .chars()
-        .take(120)
-        .collect();
-    Ok((operation(&what), route(address.map(check))))
-}
-
-fn operation(text: &str) -> Operation {
-    let checked = Operation::try_from(text.to_owned());
-    checked.expect("methods and paths hold no control characters, and it was cut to 120")
-}
-
-fn route(check: Option<Check>) -> Route {
-    check.map_or(Route::NoPath, |check| Route::Ask {
-        check,
-        offset: Nanos(0),
-    })
 }
 
 /// The agents and instances that the stages name.
@@ -429,7 +349,7 @@ fn taking_part(
             let agent = agents.entry(path.agent.clone());
             let agent = agent.or_insert_with(|| planned(&path.agent));
             if let Route::Ask { check, .. } = &path.route {
-                agent.features.insert(check.feature());
+                agent.features.extend(check.features());
             }
         }
         if let Act::Watch(watch) = &step.act {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nepho_common::{control::PolicyReport, id::Feature, plan::Act};
+use nepho_common::{control::PolicyReport, plan::Act};
 use nepho_controller_core::{
     planner::{self, Available, Choices, Inventory, Planned},
     scenario::{Bundle, Loaded},
@@ -72,12 +72,9 @@ pub(super) async fn perform(context: &mut Context, arguments: &Arguments) -> Res
 
 /// With the agents that `run --local` would start, which can do whatever this release can.
 fn plan_local(bundle: &Bundle, loaded: &Loaded, choices: Choices) -> Result<Planned, Failure> {
-    let features = ["probe.http", "probe.tcp", "watch.host"].map(|name| name.parse::<Feature>());
-    let features: std::collections::BTreeSet<_> = features
-        .into_iter()
-        .map(|name| name.expect("these are names"))
-        .collect();
-    let policy = PolicyReport::of(&planner::local_policy(loaded), Vec::new());
+    let policy = planner::local_policy(loaded);
+    let features = policy.actions.clone();
+    let policy = PolicyReport::of(&policy, Vec::new());
     let agents = loaded.fleet.environments.keys().map(|environment| {
         let available = Available {
             environment: environment.clone(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_agent_core::{
     engine::{Action, Engine, Input},
     outbox::Outbox,
-    recorder::{Observation, Recorder, SEAL_EVERY},
+    recorder::{Observation, Phases, Recorder, SEAL_EVERY},
 };
 use nepho_common::{
     control::{Phase, Status},
@@ -408,6 +408,8 @@ impl Agent {
                     sent,
                     done,
                     outcome,
+                    phases: Phases::default(),
+                    certificate: None,
                 });
             }
         }

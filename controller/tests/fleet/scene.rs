@@ -57,6 +57,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
             check: Check::Tcp(TcpCheck {
                 host: "sim".to_owned(),
                 port: 1,
+                ..TcpCheck::default()
             }),
             offset: Nanos::from_millis(index * 250),
         },

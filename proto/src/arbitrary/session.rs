@@ -4,8 +4,9 @@ use nepho_common::{
     control::{Command, Hello, Order, Phase, PolicyReport, Status},
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
-        Act, AssignedStage, AssignedStep, Assignment, Check, HttpCheck, Probe, Target, TcpCheck,
-        Watch,
+        Act, AssignedStage, AssignedStep, Assignment, Check, DnsCheck, DnsRecord, EventCheck,
+        GrpcCheck, HttpCheck, IcmpCheck, NatsCheck, Probe, PrometheusCheck, RedisCheck, Target,
+        TcpCheck, TlsCheck, Watch, WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
@@ -88,25 +89,123 @@ fn policy() -> impl Strategy<Value = PolicyReport> {
 
 fn check() -> impl Strategy<Value = Check> {
     let header = ("[A-Za-z-]{1,20}", "[ -~]{0,40}");
+    let url = "http://[a-z.]{1,20}(:8080)?";
     let http = (
         "http://[a-z.]{1,20}(:8080)?/[a-z/]{0,20}",
         "GET|HEAD|POST",
         vec(header, 0..4),
         btree_set(100u16..1000, 0..4),
+        (
+            vec(header, 0..2),
+            "[ -~]{0,9}",
+            vec(header, 0..2),
+            0..=10u32,
+            any::<bool>(),
+        ),
     );
-    let http = http.prop_map(|(url, method, headers, status)| {
+    let http = http.prop_map(|(url, method, headers, status, more)| {
+        let (headers_have, body_has, json, redirects, http2) = more;
         Check::Http(HttpCheck {
             url,
             method,
             headers,
             status,
+            headers_have,
+            body_has,
+            json,
+            redirects,
+            http2,
         })
     });
-    let tcp = ("[a-z.:0-9]{1,40}", 1u16..);
-    prop_oneof![
-        http,
-        tcp.prop_map(|(host, port)| Check::Tcp(TcpCheck { host, port }))
-    ]
+    let at = ("[a-z.:0-9]{1,40}", 1u16..);
+    let tcp = (
+        at.clone(),
+        "[ -~\r\n]{0,9}",
+        "[ -~\r\n]{0,9}",
+        "[ -~\r\n]{0,9}",
+    );
+    let tcp = tcp.prop_map(|((host, port), banner, send, expect)| {
+        Check::Tcp(TcpCheck {
+            host,
+            port,
+            banner,
+            send,
+            expect,
+        })
+    });
+    let names = vec("[a-z.]{1,9}", 0..3);
+    let tls = (at.clone(), "[a-z.]{0,9}", names, span(), any::<bool>());
+    let tls = tls.prop_map(|((host, port), name, names, left, only_1_3)| {
+        Check::Tls(TlsCheck {
+            host,
+            port,
+            name,
+            names,
+            left,
+            only_1_3,
+        })
+    });
+    let record = proptest::sample::select(DnsRecord::ALL.as_slice());
+    let dns = (
+        at.clone(),
+        "[a-z.]{1,9}",
+        record,
+        btree_set("[a-z.0-9]{1,9}", 0..3),
+    );
+    let dns = dns.prop_map(|((host, port), name, record, answers)| {
+        Check::Dns(DnsCheck {
+            host,
+            port,
+            name,
+            record,
+            answers,
+        })
+    });
+    let icmp = at
+        .clone()
+        .prop_map(|(host, port)| Check::Icmp(IcmpCheck { host, port }));
+    let grpc = (url, "[a-z.]{0,9}");
+    let grpc = grpc.prop_map(|(url, service)| Check::Grpc(GrpcCheck { url, service }));
+    let bound = || proptest::option::of(any::<i64>());
+    let prometheus = (url, vec(header, 0..2), "[ -~]{1,20}", bound(), bound());
+    let prometheus = prometheus.prop_map(|(url, headers, query, min, max)| {
+        Check::Prometheus(PrometheusCheck {
+            url,
+            headers,
+            query,
+            min,
+            max,
+        })
+    });
+    let redis = (at.clone(), "[a-z.]{1,9}", "[a-z.]{0,9}");
+    let redis = redis.prop_map(|((host, port), stream, password)| {
+        EventCheck::Redis(RedisCheck {
+            host,
+            port,
+            stream,
+            password,
+        })
+    });
+    let nats = (at, "[a-z.]{1,9}", "[a-z.]{0,9}");
+    let nats = nats.prop_map(|((host, port), subject, token)| {
+        EventCheck::Nats(NatsCheck {
+            host,
+            port,
+            subject,
+            token,
+        })
+    });
+    let hook = (url, "/[a-z]{0,9}", "/[a-z]{0,9}", vec(header, 0..2));
+    let hook = hook.prop_map(|(url, post, seen, headers)| {
+        EventCheck::Webhook(WebhookCheck {
+            url,
+            post,
+            seen,
+            headers,
+        })
+    });
+    let event = prop_oneof![redis, nats, hook].prop_map(Check::Event);
+    prop_oneof![http, tcp, tls, dns, icmp, grpc, prometheus, event]
 }
 
 prop_compose! {

@@ -1,5 +1,7 @@
 //! One request with everything it needs.
 
+mod later;
+
 use std::collections::BTreeSet;
 
 use nepho_common::plan::{Check, HttpCheck, TcpCheck};
@@ -7,7 +9,7 @@ use nepho_common::plan::{Check, HttpCheck, TcpCheck};
 use super::field::{at_most, plain, within_range};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::{HEADERS_MAX, HOST_NAME_MAX, STATUSES_MAX, URL_MAX},
+    limits::{HEADERS_MAX, HOST_NAME_MAX, REDIRECTS_MAX, STATUSES_MAX, TEXT_MAX, URL_MAX},
     wire::{self, target::Check as Wire},
 };
 
@@ -18,6 +20,12 @@ impl TryFrom<Wire> for Check {
         match wire {
             Wire::Http(http) => http.try_into().map(Self::Http).within("http"),
             Wire::Tcp(tcp) => tcp.try_into().map(Self::Tcp).within("tcp"),
+            Wire::Tls(tls) => tls.try_into().map(Self::Tls).within("tls"),
+            Wire::Dns(dns) => dns.try_into().map(Self::Dns).within("dns"),
+            Wire::Icmp(icmp) => icmp.try_into().map(Self::Icmp).within("icmp"),
+            Wire::Grpc(grpc) => grpc.try_into().map(Self::Grpc).within("grpc"),
+            Wire::Prometheus(ask) => ask.try_into().map(Self::Prometheus).within("prometheus"),
+            Wire::Event(event) => event.try_into().map(Self::Event).within("event"),
         }
     }
 }
@@ -27,6 +35,12 @@ impl From<&Check> for Wire {
         match check {
             Check::Http(http) => Self::Http(http.into()),
             Check::Tcp(tcp) => Self::Tcp(tcp.into()),
+            Check::Tls(tls) => Self::Tls(tls.into()),
+            Check::Dns(dns) => Self::Dns(dns.into()),
+            Check::Icmp(icmp) => Self::Icmp(icmp.into()),
+            Check::Grpc(grpc) => Self::Grpc(grpc.into()),
+            Check::Prometheus(ask) => Self::Prometheus(ask.into()),
+            Check::Event(event) => Self::Event(event.into()),
         }
     }
 }
@@ -35,25 +49,45 @@ impl TryFrom<wire::HttpCheck> for HttpCheck {
     type Error = BadMessage;
 
     fn try_from(wire: wire::HttpCheck) -> Result<Self, BadMessage> {
-        at_most("headers", wire.headers.len(), HEADERS_MAX)?;
-        // A line break in a header would smuggle a second request past whoever reads the plan.
-        let header = |(place, header): (usize, wire::Header)| {
-            let name = filled("name", header.name, URL_MAX);
-            let both = name.and_then(|name| Ok((name, plain("value", header.value, URL_MAX)?)));
-            both.within(&format!("headers[{place}]"))
-        };
+        within_range("redirects", wire.redirects.into(), 0, REDIRECTS_MAX.into())?;
         Ok(Self {
             url: filled("url", wire.url, URL_MAX)?,
             method: filled("method", wire.method, 16)?,
-            headers: wire
-                .headers
-                .into_iter()
-                .enumerate()
-                .map(header)
-                .collect::<Result<_, _>>()?,
+            headers: headers("headers", wire.headers)?,
             status: statuses(&wire.status).within("status")?,
+            headers_have: headers("headers_have", wire.headers_have)?,
+            body_has: brief("body_has", wire.body_has)?,
+            json: headers("json", wire.json)?,
+            redirects: wire.redirects,
+            http2: wire.http2,
         })
     }
+}
+
+/// Pairs of a name and a value. A line break in a header would smuggle a second request past
+/// whoever reads the plan.
+fn headers(field: &str, all: Vec<wire::Header>) -> Result<Vec<(String, String)>, BadMessage> {
+    at_most(field, all.len(), HEADERS_MAX)?;
+    let header = |(place, header): (usize, wire::Header)| {
+        let name = filled("name", header.name, URL_MAX);
+        let both = name.and_then(|name| Ok((name, plain("value", header.value, URL_MAX)?)));
+        both.within(&format!("{field}[{place}]"))
+    };
+    all.into_iter().enumerate().map(header).collect()
+}
+
+fn wire_headers(headers: &[(String, String)]) -> Vec<wire::Header> {
+    let header = |(name, value): &(String, String)| wire::Header {
+        name: name.clone(),
+        value: value.clone(),
+    };
+    headers.iter().map(header).collect()
+}
+
+/// A text that may hold line breaks: it is no part of a header.
+fn brief(field: &str, text: String) -> Result<String, BadMessage> {
+    at_most(field, text.len(), TEXT_MAX)?;
+    Ok(text)
 }
 
 fn filled(field: &str, text: String, max: usize) -> Result<String, BadMessage> {
@@ -85,15 +119,16 @@ fn statuses(wire: &[u32]) -> Result<BTreeSet<u16>, BadMessage> {
 
 impl From<&HttpCheck> for wire::HttpCheck {
     fn from(check: &HttpCheck) -> Self {
-        let header = |(name, value): &(String, String)| wire::Header {
-            name: name.clone(),
-            value: value.clone(),
-        };
         Self {
             url: check.url.clone(),
             method: check.method.clone(),
-            headers: check.headers.iter().map(header).collect(),
+            headers: wire_headers(&check.headers),
             status: check.status.iter().map(|&code| code.into()).collect(),
+            headers_have: wire_headers(&check.headers_have),
+            body_has: check.body_has.clone(),
+            json: wire_headers(&check.json),
+            redirects: check.redirects,
+            http2: check.http2,
         }
     }
 }
@@ -105,6 +140,9 @@ impl TryFrom<wire::TcpCheck> for TcpCheck {
         Ok(Self {
             host: filled("host", wire.host, HOST_NAME_MAX)?,
             port: port("port", wire.port)?,
+            banner: brief("banner", wire.banner)?,
+            send: brief("send", wire.send)?,
+            expect: brief("expect", wire.expect)?,
         })
     }
 }
@@ -120,6 +158,9 @@ impl From<&TcpCheck> for wire::TcpCheck {
         Self {
             host: check.host.clone(),
             port: check.port.into(),
+            banner: check.banner.clone(),
+            send: check.send.clone(),
+            expect: check.expect.clone(),
         }
     }
 }
@@ -138,6 +179,7 @@ mod tests {
             method: "GET".to_owned(),
             headers: vec![header],
             status: vec![200],
+            ..wire::HttpCheck::default()
         }
     }
 
@@ -174,6 +216,7 @@ mod tests {
             let wire = wire::TcpCheck {
                 host: "a".to_owned(),
                 port,
+                ..wire::TcpCheck::default()
             };
             assert_eq!(TcpCheck::try_from(wire).is_ok(), legal, "{port}");
         }

@@ -4,6 +4,7 @@ use nepho_common::{
     control::StopMode,
     event::Shortage,
     journal::RecordKind,
+    plan::DnsRecord,
     recording::{Metric, Outcome, Unit},
 };
 
@@ -38,6 +39,7 @@ words!(Outcome: Success, Status, Content, Refused, Reset, Timeout, Unreachable, 
 words!(Metric: ResponseTime, ServiceTime, SendLag, PoolWait, Resolve, Connect, Handshake, FirstByte);
 words!(Unit: Count, Bytes, Nanoseconds, Ratio, PerSecond, BytesPerSecond);
 words!(RecordKind: Events, Recordings, Gauges, Traces, Exhibits, Seal);
+words!(DnsRecord: A, Aaaa, Cname, Mx, Txt, Ns, Srv, Ptr);
 words!(StopMode: Stop, Abort);
 words!(Shortage: Disk, Quota);
 

@@ -361,6 +361,7 @@ fn a_secret_that_the_host_can_not_give_refuses_the_whole_by_its_name() {
         method: "GET".to_owned(),
         headers: vec![("x".to_owned(), "${env:T}".to_owned())],
         status: [200].into(),
+        ..HttpCheck::default()
     });
     let target = Target {
         to: "local/a/1".parse().unwrap(),

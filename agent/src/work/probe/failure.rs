@@ -26,15 +26,84 @@ pub enum Failure {
     /// Request or answer broke off.
     #[error("exchange request and answer")]
     Exchange(#[source] hyper::Error),
+    /// The same, where no HTTP is spoken.
+    #[error("exchange bytes")]
+    Talk(#[source] io::Error),
+    /// The target closed the connection before it said anything.
+    #[error("the target closed the connection")]
+    Ended,
+    /// The target speaks HTTP/1.1 only.
+    #[error("the target does not speak HTTP/2")]
+    NoHttp2,
+    /// A header names a host that is none.
+    #[error("the host of the request is none")]
+    BadHost,
+    /// This host has no certificates ready to judge others by.
+    #[error("nobody's certificates are trusted")]
+    NoRoots,
+    /// A redirect leads where no agent may go.
+    #[error("a redirect leads to a forbidden target")]
+    Redirect(#[source] Denied),
+    /// This host lets us send no echo request.
+    #[error("not permitted to open an ICMP socket")]
+    NotPermitted(#[source] io::Error),
+    /// No randomness to tell our message from others.
+    #[error("draw an id")]
+    Random(#[source] io::Error),
+    /// It answered, and not as it should.
+    #[error("{what}")]
+    Answer {
+        /// Which kind of wrong answer.
+        outcome: Outcome,
+        /// In words, without anything of the answer.
+        what: String,
+    },
 }
 
 impl Failure {
+    pub(super) const fn answer(outcome: Outcome, what: String) -> Self {
+        Self::Answer { outcome, what }
+    }
+
+    /// Behind a redirect, what is forbidden to every agent is the target's doing, not ours.
+    pub(super) fn behind_redirect(self, is_behind: bool) -> Self {
+        match self {
+            Self::Denied(denied) if is_behind => match denied {
+                Denied::BuiltIn { .. } | Denied::Controller(_) => Self::Redirect(denied),
+                Denied::Action(_)
+                | Denied::Target(_)
+                | Denied::Endpoint { .. }
+                | Denied::Secret { .. }
+                | Denied::Reference { .. }
+                | Denied::Rate { .. }
+                | Denied::Connections { .. }
+                | Denied::Lasts { .. }
+                | Denied::Now { .. } => Self::Denied(denied),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether a rule stood against it.
+    pub(super) const fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::Redirect(_))
+    }
+
     /// The outcome that this is.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
             // It says nothing of the target.
-            Self::Denied(_) => Outcome::OurSide,
+            Self::Denied(_)
+            | Self::BadHost
+            | Self::NoRoots
+            | Self::NotPermitted(_)
+            | Self::Random(_) => Outcome::OurSide,
+            Self::Redirect(_) => Outcome::Content,
+            Self::Answer { outcome, .. } => *outcome,
+            Self::Ended => Outcome::Reset,
+            Self::NoHttp2 => Outcome::Protocol,
+            Self::Talk(error) => io_outcome(error).unwrap_or(Outcome::Protocol),
             Self::Resolve(error) if is_ours(error) => Outcome::OurSide,
             Self::Resolve(_) | Self::NoAddress => Outcome::Resolve,
             // Whatever the kernel says that is not about the target is about us.
@@ -150,6 +219,30 @@ mod tests {
         assert_eq!(
             Failure::Resolve(errno(Errno::MFILE)).outcome(),
             Outcome::OurSide
+        );
+        assert_eq!(
+            Failure::Talk(errno(Errno::CONNREFUSED)).outcome(),
+            Outcome::Refused
+        );
+    }
+
+    #[test]
+    fn a_redirect_to_what_nobody_may_reach_is_the_target_s_doing() {
+        let built_in = || Denied::BuiltIn {
+            target: String::new(),
+            rule: "metadata",
+        };
+        let outcome = |denied: Denied, is_behind| {
+            let failure = Failure::from(denied).behind_redirect(is_behind);
+            failure.outcome()
+        };
+        assert_eq!(outcome(built_in(), true), Outcome::Content);
+        assert_eq!(outcome(built_in(), false), Outcome::OurSide);
+        let narrow = Denied::Target(String::new());
+        assert_eq!(
+            outcome(narrow, true),
+            Outcome::OurSide,
+            "our policy, not they"
         );
     }
 }

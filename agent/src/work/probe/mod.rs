@@ -1,20 +1,34 @@
 //! One request and what became of it.
 //!
 //! The time-out counts from sending, not from the intended instant: a target must not be called
-//! slow because we were late. Redirects are not followed, and no proxy of the environment is used.
-//! A request counts as sent when its task begins, so resolving, connecting and the handshake are
-//! part of its service time.
+//! slow because we were late. No proxy of the environment is used. A request counts as sent when its
+//! task begins, so resolving, connecting and the handshake are part of its service time.
 //!
 //! - `failure`: how a request fails, and which outcome that is.
-//! - `http`: HTTP/1.1 on a new connection.
-//! - `tcp`: connect and close.
+//! - `means`: what every kind needs: connections that the policy judged, TLS, and the trail of what
+//!   took place. `roots`: whose certificates are trusted.
+//! - `exchange`: one HTTP request over a connection, in version 1.1 or 2. `site`: whom a URL names.
+//! - `http` with `answer`, `tcp`, `tls`, `dns`, `icmp`, `grpc`, `prometheus`, `event`: the kinds.
 
+mod answer;
+mod dns;
+mod event;
+mod exchange;
 mod failure;
+mod grpc;
 mod http;
+mod icmp;
+mod means;
+mod prometheus;
+mod reference;
+mod roots;
+mod site;
 mod tcp;
+mod tls;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nepho_agent_core::recorder::{Certificate, Phases};
 use nepho_common::{
     id::{Feature, PlanId, RunId, StageName},
     plan::Check,
@@ -22,18 +36,23 @@ use nepho_common::{
     recording::Outcome,
     time::Nanos,
 };
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use rustls::RootCertStore;
 
 pub use self::failure::Failure;
-use self::{http::HttpQuestion, tcp::TcpQuestion};
+use self::{
+    dns::DnsQuestion, event::EventQuestion, grpc::GrpcQuestion, http::HttpQuestion,
+    icmp::IcmpQuestion, means::Means, prometheus::PrometheusQuestion, roots::Tls, tcp::TcpQuestion,
+    tls::TlsQuestion,
+};
 use super::guard::Guard;
-use crate::{chain::Chain, clock};
+use crate::chain::Chain;
 
 /// A check, made ready before its first instant.
 #[derive(Debug)]
 pub struct Question {
     action: Feature,
+    /// Whom it is for, for the log.
+    to: String,
     kind: Result<Kind, String>,
     /// A refusal by the policy is said once for each target of a stage.
     is_denial_said: AtomicBool,
@@ -43,6 +62,35 @@ pub struct Question {
 enum Kind {
     Http(Box<HttpQuestion>),
     Tcp(TcpQuestion),
+    Tls(TlsQuestion),
+    Dns(DnsQuestion),
+    Icmp(IcmpQuestion),
+    Grpc(Box<GrpcQuestion>),
+    Prometheus(Box<PrometheusQuestion>),
+    Event(Box<EventQuestion>),
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it was made of, as far as it came.
+    pub phases: Phases,
+    /// The certificate that the target showed.
+    pub certificate: Option<Certificate>,
+}
+
+impl Answer {
+    /// Nothing was heard of the target.
+    #[must_use]
+    pub fn none(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            phases: Phases::default(),
+            certificate: None,
+        }
+    }
 }
 
 impl Question {
@@ -51,15 +99,29 @@ impl Question {
     #[must_use]
     pub fn new(check: &Check, guard: &Guard) -> Self {
         let endpoint = Endpoint::of(check).map_err(|why| why.to_string());
-        let kind = endpoint.and_then(|to| match check {
-            Check::Http(check) => {
-                let ask = HttpQuestion::new(check, to, &guard.policy())?;
-                Ok(Kind::Http(Box::new(ask)))
-            }
-            Check::Tcp(_) => Ok(Kind::Tcp(TcpQuestion(to))),
+        let to = endpoint
+            .as_ref()
+            .map_or_else(Clone::clone, ToString::to_string);
+        let policy = guard.policy();
+        let kind = endpoint.and_then(|to| {
+            Ok(match check {
+                Check::Http(check) => Kind::Http(Box::new(HttpQuestion::new(check, &policy)?)),
+                Check::Tcp(check) => Kind::Tcp(TcpQuestion::new(check, to)),
+                Check::Tls(check) => Kind::Tls(TlsQuestion::new(check, to)?),
+                Check::Dns(check) => Kind::Dns(DnsQuestion::new(check, to)?),
+                Check::Icmp(_) => Kind::Icmp(IcmpQuestion::new(to)?),
+                Check::Grpc(check) => Kind::Grpc(Box::new(GrpcQuestion::new(check)?)),
+                Check::Prometheus(check) => {
+                    Kind::Prometheus(Box::new(PrometheusQuestion::new(check, &policy)?))
+                }
+                Check::Event(check) => {
+                    Kind::Event(Box::new(EventQuestion::new(check, to, &policy)?))
+                }
+            })
         });
         Self {
             action: check.feature(),
+            to,
             kind,
             is_denial_said: AtomicBool::new(false),
         }
@@ -72,14 +134,11 @@ impl Question {
     }
 
     /// Says in this host's own log how it failed; the log takes every secret out.
-    fn log(&self, kind: &Kind, failure: &Failure, outcome: Outcome, cause: &Cause) {
+    fn log(&self, failure: &Failure, outcome: Outcome, cause: &Cause) {
         let Cause { run, plan, stage } = cause;
-        let to = match kind {
-            Kind::Http(ask) => ask.to(),
-            Kind::Tcp(ask) => &ask.0,
-        };
+        let to = &self.to;
         let error = Chain(failure);
-        let denied = matches!(failure, Failure::Denied(_));
+        let denied = failure.is_denied();
         if denied && !self.is_denial_said.swap(true, Ordering::Relaxed) {
             let rule = error;
             tracing::warn!(%run, %plan, %stage, %to, %rule, "a request was refused by the policy");
@@ -88,10 +147,14 @@ impl Question {
         }
     }
 
-    const fn needs_tls(&self) -> bool {
+    fn needs_tls(&self) -> bool {
         match &self.kind {
-            Ok(Kind::Http(ask)) => ask.is_https(),
-            Ok(Kind::Tcp(_)) | Err(_) => false,
+            Ok(Kind::Http(ask)) => ask.needs_tls(),
+            Ok(Kind::Grpc(ask)) => ask.needs_tls(),
+            Ok(Kind::Prometheus(ask)) => ask.needs_tls(),
+            Ok(Kind::Event(ask)) => ask.needs_tls(),
+            Ok(Kind::Tls(_)) => true,
+            Ok(Kind::Tcp(_) | Kind::Dns(_) | Kind::Icmp(_)) | Err(_) => false,
         }
     }
 }
@@ -114,7 +177,7 @@ pub struct Cause {
     reason = "a TLS connector has none, and nobody prints an asker"
 )]
 pub struct Asker {
-    tls: Option<TlsConnector>,
+    tls: Option<Tls>,
     guard: Guard,
     cause: Cause,
 }
@@ -128,52 +191,56 @@ impl Asker {
         cause: Cause,
     ) -> Self {
         let tls = if questions.any(Question::needs_tls) {
-            Some(http::tls().await)
+            Some(roots::of_host().await)
         } else {
             None
         };
         Self { tls, guard, cause }
     }
 
-    /// Asks and waits for the end, at most for `timeout`.
-    pub async fn ask(&self, question: &Question, timeout: Nanos) -> Outcome {
+    /// An asker that trusts these certificates and no others.
+    #[must_use]
+    pub fn trusting(roots: RootCertStore, guard: Guard, cause: Cause) -> Self {
+        Self {
+            tls: Some(Tls::trusting(roots)),
+            guard,
+            cause,
+        }
+    }
+
+    /// Asks and waits for the end, at most for `timeout`. What took place until then is told of
+    /// every request, however it ended.
+    pub async fn ask(&self, question: &Question, timeout: Nanos) -> Answer {
         let Ok(kind) = &question.kind else {
-            return Outcome::OurSide;
+            return Answer::none(Outcome::OurSide);
         };
+        let mut means = Means::new(&self.guard, self.tls.as_ref(), &question.action);
         let answer = async {
-            let _leave = self.guard.enter(&question.action, clock::now())?;
+            means.enter()?;
             match kind {
-                Kind::Http(ask) => ask.ask(self.tls.as_ref(), &self.guard).await,
-                Kind::Tcp(ask) => ask.ask(&self.guard).await,
+                Kind::Http(ask) => ask.ask(&mut means).await,
+                Kind::Tcp(ask) => ask.ask(&mut means).await,
+                Kind::Tls(ask) => ask.ask(&mut means).await,
+                Kind::Dns(ask) => ask.ask(&mut means).await,
+                Kind::Icmp(ask) => ask.ask(&mut means).await,
+                Kind::Grpc(ask) => ask.ask(&mut means).await,
+                Kind::Prometheus(ask) => ask.ask(&mut means).await,
+                Kind::Event(ask) => ask.ask(&mut means).await,
             }
         };
-        match tokio::time::timeout(timeout.duration(), answer).await {
-            Ok(Ok(outcome)) => outcome,
+        let outcome = match tokio::time::timeout(timeout.duration(), Box::pin(answer)).await {
+            Ok(Ok(())) => Outcome::Success,
             Ok(Err(failure)) => {
                 let outcome = failure.outcome();
-                question.log(kind, &failure, outcome, &self.cause);
+                question.log(&failure, outcome, &self.cause);
                 outcome
             }
             Err(_) => Outcome::Timeout,
+        };
+        Answer {
+            outcome,
+            phases: means.phases(),
+            certificate: means.certificate(),
         }
     }
-}
-
-/// A connection to the first address that takes one, in the resolver's order. Each was judged, and
-/// the name is not asked for again.
-async fn connect(to: &Endpoint, guard: &Guard) -> Result<TcpStream, Failure> {
-    let addresses = guard.addresses(to).await?;
-    let mut last = Failure::NoAddress;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Without it a request that is written in two parts waits for an answer to the
-                // first.
-                stream.set_nodelay(true).map_err(Failure::Connect)?;
-                return Ok(stream);
-            }
-            Err(error) => last = Failure::Connect(error),
-        }
-    }
-    Err(last)
 }

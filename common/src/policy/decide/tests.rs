@@ -1,13 +1,17 @@
 use super::*;
 use crate::{
     id::{Digest, PlanId},
-    plan::{Act, AssignedStep, HttpCheck, TcpCheck},
+    plan::{Act, AssignedStep, Check, HttpCheck, TcpCheck},
     policy::{Ports, TargetRule},
 };
 
 fn tcp(host: &str, port: u16) -> Check {
     let host = host.to_owned();
-    Check::Tcp(TcpCheck { host, port })
+    Check::Tcp(TcpCheck {
+        host,
+        port,
+        ..TcpCheck::default()
+    })
 }
 
 fn http(url: &str, header: &str) -> Check {
@@ -16,6 +20,7 @@ fn http(url: &str, header: &str) -> Check {
         method: "GET".to_owned(),
         headers: vec![("x-key".to_owned(), header.to_owned())],
         status: [200].into(),
+        ..HttpCheck::default()
     })
 }
 

@@ -74,6 +74,8 @@ codes! {
     BadBounds = "N0308",
     /// A secret written into the file.
     LiteralSecret = "N0309",
+    /// What a probe can't ask or expect.
+    BadQuestion = "N0310",
     /// An environment that the fleet does not have.
     UnknownEnvironment = "N0401",
     /// A group that the fleet does not have.

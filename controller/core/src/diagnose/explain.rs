@@ -165,6 +165,12 @@ fn text(code: Code) -> &'static str {
              wrong:  headers: {authorization: Bearer abc}\n\
              right:  headers: {authorization: \"Bearer ${env:TOKEN}\"}"
         }
+        Code::BadQuestion => {
+            "What a probe asks for or expects has its form: a path into JSON, a DNS name, an answer \
+             of a kind of record, a number, a host that a certificate can name.\n\n\
+             wrong:  json: {status: ok}\n\
+             right:  json: {$.status: ok}"
+        }
         Code::UnknownEnvironment => {
             "The fleet file has no such environment. Everything that is named must be declared \
              under `environments`, if only as `NAME: {}`.\n\n\

@@ -41,12 +41,19 @@ fn walk(value: &mut Value, at: &Pointer, checker: &mut Checker) {
     }
 }
 
-/// `…/http/headers/NAME`
+/// `…/http/headers/NAME`, and the password or token of an event's channel.
 fn is_header(at: &Pointer) -> bool {
-    let headers = at.parent();
-    let http = headers.as_ref().and_then(Pointer::parent);
-    headers.and_then(|at| at.last()).as_deref() == Some("headers")
-        && http.and_then(|at| at.last()).as_deref() == Some("http")
+    let last = at.last();
+    let room = at.parent();
+    let within = room.as_ref().and_then(Pointer::last);
+    let whose = room.as_ref().and_then(Pointer::parent);
+    let whose = whose.and_then(|at| at.last());
+    matches!(
+        (whose.as_deref(), within.as_deref(), last.as_deref()),
+        (Some("http" | "prometheus" | "webhook"), Some("headers"), _)
+            | (Some("event"), Some("redis"), Some("password"))
+            | (Some("event"), Some("nats"), Some("token"))
+    )
 }
 
 fn misplaced(text: &str) -> Problem {

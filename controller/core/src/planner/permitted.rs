@@ -192,6 +192,16 @@ const fn remedy(rule: &Denied) -> &'static str {
 #[must_use]
 pub fn local_policy(loaded: &Loaded) -> Policy {
     let mut policy = Policy::careful();
+    let steps = loaded.scenario.stages.iter().flat_map(|stage| &stage.steps);
+    let mut kinds = steps.filter_map(|(_, step)| match step {
+        Step::Probe(probe) => Some(&probe.kind),
+        Step::Watch(_) => None,
+    });
+    if kinds.any(|kind| matches!(kind, ProbeKind::Event(_))) {
+        // The operator wrote it, and it is the operator's host.
+        let action = "probe.event".parse().expect("a name");
+        policy.actions.insert(action);
+    }
     let addresses: BTreeSet<&Address> = loaded
         .fleet
         .instances
@@ -243,14 +253,12 @@ fn secrets(loaded: &Loaded) -> BTreeSet<SecretRef> {
             Kind::Tcp => None,
         });
     let steps = loaded.scenario.stages.iter().flat_map(|stage| &stage.steps);
-    let asked = steps.filter_map(|(_, step)| match step {
-        Step::Probe(probe) => match &probe.kind {
-            ProbeKind::Http(http) => Some(&http.headers),
-            ProbeKind::Health | ProbeKind::Tcp => None,
-        },
+    let kinds = steps.filter_map(|(_, step)| match step {
+        Step::Probe(probe) => Some(&probe.kind),
         Step::Watch(_) => None,
     });
-    let values = health.chain(asked).flat_map(Headers::values);
+    let asked = kinds.flat_map(ProbeKind::values);
+    let values = health.flat_map(Headers::values).chain(asked);
     let parts = values.flat_map(|value| parts(&value.to_string()).unwrap_or_default());
     let secret = |part| match part {
         Part::Secret(secret) => Some(secret),

@@ -72,6 +72,7 @@ mod tests {
                 check: Check::Tcp(TcpCheck {
                     host: String::new(),
                     port: 1,
+                    ..TcpCheck::default()
                 }),
                 offset: Nanos(0),
             },

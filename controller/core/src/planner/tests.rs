@@ -78,14 +78,7 @@ fn every_environment_asks_every_instance_and_undeclared_paths_are_said() {
         .iter()
         .map(|path| {
             let route = match &path.route {
-                Route::Ask {
-                    check: Check::Http(http),
-                    offset,
-                } => format!("{} +{offset}", http.url),
-                Route::Ask {
-                    check: Check::Tcp(tcp),
-                    offset,
-                } => format!("{}:{} +{offset}", tcp.host, tcp.port),
+                Route::Ask { check, offset } => format!("{} +{offset}", check.address()),
                 Route::NoPath => "no path".to_owned(),
             };
             format!("{} {} {}: {route}", path.agent, path.to, path.operation)
@@ -101,6 +94,82 @@ fn every_environment_asks_every_instance_and_undeclared_paths_are_said() {
     assert_eq!(planned.notes.len(), 1);
     assert_eq!(planned.requests, 30);
     insta::assert_snapshot!("plan", render(&planned));
+}
+
+/// One step of each kind that was not in the first release.
+const KINDS: &str = "  - name: one
+    lasts: 10s
+    steps:
+      page: {probe: {http: {path: /, headers-have: {content-type: json}, body: ok, json: {$.a: b}, redirects: 2, version: '2'}, to: {service: [web]}}}
+      talk: {probe: {tcp: {banner: SSH, send: x, expect: y}, to: {service: [db]}}}
+      shake: {probe: {tls: {name: db.example, names: [x.example], left: 336h, version: '1.3'}, to: {service: [db]}}}
+      name: {probe: {dns: {name: web.example, record: MX, answers: [10 a.example]}, to: {service: [db]}}}
+      echo: {probe: {icmp: {}, to: {service: [db]}}}
+      rpc: {probe: {grpc: {service: crm.v1}, to: {service: [db]}}}
+      number: {probe: {prometheus: {query: up, min: '0.5', max: '1', headers: {authorization: '${env:T}'}}, to: {service: [web]}}}
+      stream: {probe: {event: {redis: {stream: s, password: '${env:P}'}}, to: {service: [db]}}}
+      subject: {probe: {event: {nats: {subject: a.b}}, to: {service: [db]}}}
+      hook: {probe: {event: {webhook: {post: /in, seen: /out}}, to: {service: [web]}}}
+";
+
+#[test]
+fn each_kind_of_probe_is_planned_with_everything_it_needs() {
+    let loaded = scenario::load(&bundle(KINDS)).unwrap_or_else(|found| panic!("{found}"));
+    let mut inventory = Inventory::default();
+    let available = Available {
+        environment: "local".parse().unwrap(),
+        features: BTreeSet::new(),
+        policy: Some(PolicyReport::of(&local_policy(&loaded), Vec::new())),
+    };
+    inventory.agents.insert("a".parse().unwrap(), available);
+    let mut loaded = loaded;
+    for stage in &mut loaded.scenario.stages {
+        for step in stage.steps.values_mut() {
+            let Step::Probe(probe) = step else {
+                panic!("a probe")
+            };
+            probe.from = ["local".parse().unwrap()].into();
+        }
+    }
+    let planned = plan(&loaded, BTreeMap::new(), &inventory, Choices::default());
+    let planned = planned.unwrap_or_else(|why| panic!("{why}"));
+    let asked = |step: &PlannedStep| {
+        let path = &step.act.probe().unwrap().to[0];
+        let Route::Ask { check, .. } = &path.route else {
+            panic!("there is a path")
+        };
+        let check = serde_json::to_string(check).unwrap();
+        format!("{}: {}\n  {check}", step.name, path.operation)
+    };
+    let steps = planned.plan.stages[0].steps.iter();
+    let mut told: Vec<_> = steps.map(asked).collect();
+    let needed = &planned.plan.agents[&"a".parse().unwrap()].features;
+    told.push(
+        needed
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+    );
+    insta::assert_snapshot!("kinds", told.join("\n"));
+}
+
+#[test]
+fn what_an_instance_does_not_speak_is_refused_with_what_to_do() {
+    let refused = |step: &str| {
+        let stage = format!("  - {{name: one, lasts: 10s, steps: {{p: {{probe: {step}}}}}}}\n");
+        planned(&stage, &BOTH, Choices::default())
+            .unwrap_err()
+            .to_string()
+    };
+    let told = [
+        "{http: {path: /}}",
+        "{prometheus: {query: up, min: '1'}}",
+        "{event: {webhook: {post: /a, seen: /b}}}",
+        "{tls: {}}",
+    ]
+    .map(refused);
+    insta::assert_snapshot!("unspoken", told.join("\n"));
 }
 
 #[test]

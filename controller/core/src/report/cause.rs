@@ -12,7 +12,7 @@ use std::{
 
 use nepho_common::{
     id::InstanceId,
-    plan::{Check, Plan, PlannedStage, PlannedStep, Route},
+    plan::{Plan, PlannedStage, PlannedStep, Route},
     recording::Outcome,
 };
 use symptoms::Scene;
@@ -305,11 +305,7 @@ fn sentence(outcome: Outcome, target: &str) -> String {
 
 fn address(path: &PathSample<'_>) -> String {
     match &path.path.route {
-        Route::Ask { check, .. } => match check {
-            Check::Http(http) => http.url.clone(),
-            Check::Tcp(tcp) if tcp.host.contains(':') => format!("[{}]:{}", tcp.host, tcp.port),
-            Check::Tcp(tcp) => format!("{}:{}", tcp.host, tcp.port),
-        },
+        Route::Ask { check, .. } => check.address(),
         Route::NoPath => path.path.to.to_string(),
     }
 }

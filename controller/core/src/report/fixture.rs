@@ -59,6 +59,7 @@ fn path(from: &str, place: u64, service: (&str, Option<&str>, &str)) -> PlannedP
         Check::Tcp(TcpCheck {
             host: host.to_owned(),
             port: port.parse().unwrap(),
+            ..TcpCheck::default()
         })
     } else {
         Check::Http(HttpCheck {
@@ -66,6 +67,7 @@ fn path(from: &str, place: u64, service: (&str, Option<&str>, &str)) -> PlannedP
             method: "GET".to_owned(),
             headers: Vec::new(),
             status: [200].into(),
+            ..HttpCheck::default()
         })
     };
     let route = if tcp && from != "local" {

@@ -367,6 +367,12 @@ const ONE_EACH: &[(Code, Option<&str>, &str, &str)] = &[
         "Bearer abc",
     ),
     (
+        Code::BadQuestion,
+        Some(SCENARIO),
+        "{tcp: {}, every",
+        "{dns: {name: a b}, every",
+    ),
+    (
         Code::UnknownEnvironment,
         Some(SCENARIO),
         "[tencent, aliyun]",
@@ -451,6 +457,42 @@ fn each_kind_of_mistake_is_found_alone_and_explained() {
         Code::ALL.iter().copied().collect(),
         "every code has its example"
     );
+    insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[test]
+fn each_kind_of_probe_says_what_is_wrong_with_it() {
+    let mut shown = Vec::new();
+    for wrong in [
+        "{}",
+        "{icmp: {}, grpc: {}}",
+        "{http: {path: /, json: {status: ok}}}",
+        "{http: {path: /, method: HEAD, body: ok}}",
+        "{http: {path: /, headers-have: {a b: c}}}",
+        "{http: {path: /, version: '3', redirects: 11}}",
+        "{tls: {name: '*.example', names: [a b], left: 15d, version: '1.1'}}",
+        "{dns: {record: A}}",
+        "{dns: {name: crm.example, record: a, answers: [10.0.0.5]}}",
+        "{dns: {name: crm.example, record: MX, answers: [mail.example]}}",
+        "{grpc: {service: a/b}}",
+        "{prometheus: {query: up}}",
+        "{prometheus: {query: up, min: 1e3}}",
+        "{prometheus: {query: up, min: '2', max: '1'}}",
+        "{event: {}}",
+        "{event: {redis: {stream: s, password: secret}}}",
+        "{event: {nats: {subject: a.*}}}",
+        "{event: {webhook: {post: in, seen: /out}}}",
+    ] {
+        let step = format!("{}, every: 1s,", wrong.strip_suffix('}').unwrap());
+        let step = step.replace("{, ", "{");
+        let found = mistakes(&SCENARIO.replace("{tcp: {}, every: 1s,", &step), FLEET);
+        let text = found.render(false);
+        let told = text.lines().filter(|line| {
+            let line = line.trim_start();
+            line.starts_with("error") || line.contains('^') || line.contains("= ")
+        });
+        shown.push(format!("{wrong}\n{}", told.collect::<Vec<_>>().join("\n")));
+    }
     insta::assert_snapshot!(shown.join("\n\n"));
 }
 

@@ -4,6 +4,7 @@
 //! there to [`Scenario`]; a [`Bundle`] is the scenario with every file that it names. Deliberately
 //! absent: choosing agents and targets, which the planner does.
 
+mod asked;
 mod bundle;
 mod duration;
 mod expectation;
@@ -16,12 +17,13 @@ mod selector;
 mod stage;
 mod watch;
 
+pub use asked::{DnsProbe, EventProbe, HttpProbe, ProbeKind, PrometheusProbe, TcpProbe, TlsProbe};
 pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
 pub use duration::{BadDuration, parse_duration, print_duration};
 pub use expectation::{Bounds, Expectation, Judge, Steady};
 pub(crate) use parse::LASTS;
 pub(crate) use probe::EVERY;
-pub use probe::{Agents, HttpProbe, Probe, ProbeKind};
+pub use probe::{Agents, Probe};
 pub use ratio::{BadRatio, Ratio};
 pub use schema::{FileKind, schema_json};
 pub use selector::Selector;

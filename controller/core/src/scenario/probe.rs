@@ -5,16 +5,14 @@ use std::{collections::BTreeSet, num::NonZeroU32};
 use nepho_common::{id::EnvironmentName, time::Nanos};
 
 use super::{
-    Selector,
+    ProbeKind, Selector, asked,
     duration::duration,
-    raw::{RawHttp, RawProbe},
+    raw::RawProbe,
     selector::{environments, selector},
 };
 use crate::{
     diagnose::{Checker, Code, Pointer, Problem, quoted},
-    fleet::{
-        Headers, Method, Names, RequestPath, Statuses, headers, method, request_path, statuses,
-    },
+    fleet::Names,
 };
 
 /// Ask each target regularly.
@@ -32,30 +30,6 @@ pub struct Probe {
     pub to: Selector,
     /// How many agents of each environment ask.
     pub agents: Agents,
-}
-
-/// What a probe asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// The check that the fleet gives for each service.
-    Health,
-    /// A request of its own.
-    Http(HttpProbe),
-    /// Only a TCP connection.
-    Tcp,
-}
-
-/// The request of a probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpProbe {
-    /// How it asks.
-    pub method: Method,
-    /// For what.
-    pub path: RequestPath,
-    /// With what beside.
-    pub headers: Headers,
-    /// The statuses that count as success.
-    pub ok: Statuses,
 }
 
 /// How many agents of each environment take part.
@@ -79,7 +53,7 @@ pub(crate) fn probe(
     raw: &RawProbe,
     names: Option<&Names>,
 ) -> Option<Probe> {
-    let kind = kind(checker, at, raw);
+    let kind = asked::kind(checker, at, raw);
     let every = raw.every.as_deref().unwrap_or("1s");
     let every = duration(checker, &at.key("every"), Some(every), EVERY.0, EVERY.1);
     let timeout = raw.timeout.as_deref().unwrap_or("2s");
@@ -105,46 +79,6 @@ pub(crate) fn probe(
         to,
         agents: agents?,
     })
-}
-
-fn kind(checker: &mut Checker, at: &Pointer, raw: &RawProbe) -> Option<ProbeKind> {
-    match (&raw.health, &raw.http, &raw.tcp) {
-        (Some(_), None, None) => Some(ProbeKind::Health),
-        (None, Some(http), None) => http_probe(checker, &at.key("http"), http),
-        (None, None, Some(_)) => Some(ProbeKind::Tcp),
-        _ => {
-            if !checker.is_incomplete(at) {
-                let given = [raw.health.is_some(), raw.http.is_some(), raw.tcp.is_some()];
-                let what = if given.contains(&true) {
-                    "this probe asks more than one thing"
-                } else {
-                    "this probe doesn't say what to ask"
-                };
-                let problem = Problem::new(Code::ExactlyOne, what)
-                    .label("exactly one of `health`, `http` and `tcp`")
-                    .help("`health: {}` asks what the fleet file says for each service");
-                checker.at_key(at, problem);
-            }
-            None
-        }
-    }
-}
-
-fn http_probe(checker: &mut Checker, at: &Pointer, raw: &RawHttp) -> Option<ProbeKind> {
-    let method = method(checker, &at.key("method"), raw.method.as_deref());
-    let headers = headers(checker, &at.key("headers"), raw.headers.as_ref());
-    // No default: the schema asks for a path.
-    let path = raw
-        .path
-        .as_deref()
-        .and_then(|text| request_path(checker, &at.key("path"), Some(text), ""));
-    let ok = statuses(raw.status.as_ref());
-    Some(ProbeKind::Http(HttpProbe {
-        method: method?,
-        path: path?,
-        headers,
-        ok,
-    }))
 }
 
 pub(super) fn agents(text: &str) -> Result<Agents, Problem> {

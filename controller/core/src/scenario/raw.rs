@@ -1,14 +1,19 @@
 //! The scenario file as it may be written. Everything is optional here: what must be there is said
 //! by the schema, and what was refused is absent.
 
+mod asked;
+
 use std::collections::BTreeMap;
 
 use nepho_common::plan::Quantile;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use self::asked::{
+    RawDns, RawEvent, RawGrpc, RawHealth, RawHttp, RawIcmp, RawNats, RawPrometheus, RawRedis,
+    RawTcp, RawTls, RawWebhook,
+};
 use super::{duration, ratio};
-use crate::fleet::RawHeaders;
 
 /// Nephoscope scenario: stages of steps, and what is expected of them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -122,17 +127,30 @@ pub(crate) struct RawWatch {
 #[schemars(rename = "WatchHost")]
 pub(crate) struct RawHost {}
 
-/// Ask each target regularly. It has one of `health`, `http` and `tcp`.
+/// Ask each target regularly. It has one of `health`, `http`, `tcp`, `tls`, `dns`, `icmp`, `grpc`,
+/// `prometheus` and `event`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "Probe", extend("x-later" = ["icmp", "dns", "tls"]))]
+#[schemars(rename = "Probe")]
 pub(crate) struct RawProbe {
     /// The check that the fleet file gives for each service.
     pub(crate) health: Option<RawHealth>,
     /// A request of its own to HTTP services.
     pub(crate) http: Option<RawHttp>,
-    /// Only a TCP connection, whatever the service speaks.
+    /// A TCP connection, and what is said over it; without more only that it opens.
     pub(crate) tcp: Option<RawTcp>,
+    /// A TLS handshake, and what its certificate must be.
+    pub(crate) tls: Option<RawTls>,
+    /// A question to name servers.
+    pub(crate) dns: Option<RawDns>,
+    /// An echo request to the hosts of the services.
+    pub(crate) icmp: Option<RawIcmp>,
+    /// The health service of gRPC.
+    pub(crate) grpc: Option<RawGrpc>,
+    /// A query to Prometheus servers, whose one number must lie within bounds.
+    pub(crate) prometheus: Option<RawPrometheus>,
+    /// A message that is sent and must be seen.
+    pub(crate) event: Option<RawEvent>,
     /// How often each target is asked: 50ms to 1h; 1s when left out.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(crate) every: Option<String>,
@@ -148,36 +166,6 @@ pub(crate) struct RawProbe {
     /// How many agents of each environment ask: "1" (when left out), another number, or all.
     #[schemars(pattern("^(all|[1-9][0-9]{0,3})$"))]
     pub(crate) agents: Option<String>,
-}
-
-/// The check that the fleet file gives for each service.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "ProbeHealth")]
-pub(crate) struct RawHealth {}
-
-/// Only a TCP connection.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "ProbeTcp")]
-pub(crate) struct RawTcp {}
-
-/// A request to HTTP services.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "ProbeHttp", extend("required" = ["path"], "x-later" = ["body", "json"]))]
-pub(crate) struct RawHttp {
-    /// Path and query: /api/contacts?page=1.
-    #[schemars(pattern("^/"))]
-    pub(crate) path: Option<String>,
-    /// GET (when left out), HEAD or OPTIONS.
-    #[schemars(pattern("^(GET|HEAD|OPTIONS)$"))]
-    pub(crate) method: Option<String>,
-    /// Headers; values may hold `${env:NAME}` and `${file:/PATH}`, which the agent reads.
-    pub(crate) headers: Option<RawHeaders>,
-    /// The statuses that count as success; 200 when left out.
-    #[schemars(length(min = 1, max = 50), inner(range(min = 100, max = 599)))]
-    pub(crate) status: Option<Vec<Option<u16>>>,
 }
 
 /// Chooses instances: keys are ANDed, the names of a list are ORed, what is left out means all.
