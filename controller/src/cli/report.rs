@@ -6,7 +6,7 @@ use clap::Args;
 use nepho_common::id::RunId;
 use nepho_controller_core::report::{
     Report,
-    render::{json, markdown, terminal, terminal::Colour},
+    render::{Lang, html, json, markdown, terminal, terminal::Colour},
 };
 
 use super::{Context, Failure, artifacts, execute, out, summary::SummaryArgument};
@@ -15,9 +15,10 @@ use crate::{exit::Exit, export, scribe};
 const EXAMPLES: &str = "\
 Examples:
   nepho report 20261123-081500-0a1b
-  nepho report 20261123-081500-0a1b --format md > report.md
+  nepho report 20261123-081500-0a1b --format html > report.html
+  nepho report 20261123-081500-0a1b --format md --lang zh-CN > report.md
   nepho report 20261123-081500-0a1b --revision 1
-  nepho report --from ./nepho-runs/20261123-081500-0a1b --format json,md --out ./report";
+  nepho report --from ./nepho-runs/20261123-081500-0a1b --format html,md,json --out ./report";
 
 /// Prints a run's report, folded anew from its journal. The exit code is the run's.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
         conflicts_with = "from"
     )]
     run: Option<RunId>,
-    /// text, json or md; several only with --out.
+    /// text, html, md or json; several only with --out.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = form)]
     format: Vec<Form>,
     /// As it was in this revision; without it the latest. Results that arrive after the end of a
@@ -40,7 +41,7 @@ pub(super) struct Arguments {
     /// Read this run directory instead of asking a controller.
     #[arg(long, value_name = "RUN_DIR")]
     from: Option<PathBuf>,
-    /// Write report.txt, report.json, report.md into this folder instead of to stdout.
+    /// Write report.html, report.md and the like into this folder instead of to stdout.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -50,6 +51,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
+    Html,
     Json,
     Markdown,
 }
@@ -58,16 +60,18 @@ impl Form {
     const fn file(self) -> &'static str {
         match self {
             Self::Text => "report.txt",
+            Self::Html => "report.html",
             Self::Json => "report.json",
             Self::Markdown => "report.md",
         }
     }
 
-    fn render(self, report: &Report, colour: Colour) -> String {
+    fn render(self, report: &Report, lang: Lang, colour: Colour) -> String {
         match self {
-            Self::Text => terminal::render(report, colour),
+            Self::Text => terminal::render(report, lang, colour),
+            Self::Html => html::render(report, lang),
             Self::Json => json::render(report),
-            Self::Markdown => markdown::render(report),
+            Self::Markdown => markdown::render(report, lang),
         }
     }
 }
@@ -75,12 +79,13 @@ impl Form {
 fn form(text: &str) -> Result<Form, String> {
     match text {
         "text" => Ok(Form::Text),
+        "html" => Ok(Form::Html),
         "json" => Ok(Form::Json),
         "md" => Ok(Form::Markdown),
-        "html" | "junit" | "github" => {
-            Err("it comes with a later release; this one has text, json and md".to_owned())
+        "junit" | "github" => {
+            Err("it comes with a later release; this one has text, html, md and json".to_owned())
         }
-        _ => Err("the formats are text, json and md".to_owned()),
+        _ => Err("the formats are text, html, md and json".to_owned()),
     }
 }
 
@@ -104,13 +109,15 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     };
     match (out, format.as_slice()) {
         (Some(folder), forms) => {
-            let all = [Form::Json, Form::Markdown];
+            let all = [Form::Html, Form::Markdown, Form::Json];
             let forms = if forms.is_empty() { &all } else { forms };
             write(context, &report, &folder, forms)?;
         }
         (None, [form]) => {
             let colour = colour(&context.out);
-            context.out.data(&form.render(&report, colour))?;
+            context
+                .out
+                .data(&form.render(&report, context.lang, colour))?;
         }
         (None, _) => execute::print(context, &report, summary)?,
     }
@@ -143,7 +150,7 @@ fn write(context: &Context, report: &Report, folder: &Path, forms: &[Form]) -> R
     artifacts::make(folder)?;
     for form in forms {
         let path = folder.join(form.file());
-        artifacts::write_text(&path, &form.render(report, Colour::None))?;
+        artifacts::write_text(&path, &form.render(report, context.lang, Colour::None))?;
         context.out.say(&format!("report  {}", path.display()));
     }
     Ok(())
@@ -156,7 +163,7 @@ mod tests {
     #[test]
     fn formats_of_later_releases_are_refused_by_name() {
         assert_eq!(form("md"), Ok(Form::Markdown));
-        assert!(form("html").unwrap_err().contains("later release"));
+        assert!(form("junit").unwrap_err().contains("later release"));
         assert!(form("doc").is_err());
     }
 }
