@@ -6,7 +6,7 @@ use clap::Args;
 use nepho_common::id::RunId;
 use nepho_controller_core::report::{
     Report,
-    render::{Lang, html, json, markdown, terminal, terminal::Colour},
+    render::{Lang, github, html, json, junit, markdown, terminal, terminal::Colour},
 };
 
 use super::{Context, Failure, artifacts, execute, out, summary::SummaryArgument};
@@ -31,7 +31,9 @@ pub(super) struct Arguments {
         conflicts_with = "from"
     )]
     run: Option<RunId>,
-    /// text, html, md or json; several only with --out.
+    /// text, html, md, json, junit or github; several only with --out. For github the summary is
+    /// printed (append it to $GITHUB_STEP_SUMMARY) and the annotations go to stderr, where the
+    /// runner finds them.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = form)]
     format: Vec<Form>,
     /// As it was in this revision; without it the latest. Results that arrive after the end of a
@@ -54,6 +56,8 @@ enum Form {
     Html,
     Json,
     Markdown,
+    Junit,
+    Github,
 }
 
 impl Form {
@@ -63,6 +67,8 @@ impl Form {
             Self::Html => "report.html",
             Self::Json => "report.json",
             Self::Markdown => "report.md",
+            Self::Junit => "report.junit.xml",
+            Self::Github => "report.github.md",
         }
     }
 
@@ -72,6 +78,8 @@ impl Form {
             Self::Html => html::render(report, lang),
             Self::Json => json::render(report),
             Self::Markdown => markdown::render(report, lang),
+            Self::Junit => junit::render(report, lang),
+            Self::Github => github::summary(report, lang),
         }
     }
 }
@@ -82,10 +90,9 @@ fn form(text: &str) -> Result<Form, String> {
         "html" => Ok(Form::Html),
         "json" => Ok(Form::Json),
         "md" => Ok(Form::Markdown),
-        "junit" | "github" => {
-            Err("it comes with a later release; this one has text, html, md and json".to_owned())
-        }
-        _ => Err("the formats are text, html, md and json".to_owned()),
+        "junit" => Ok(Form::Junit),
+        "github" => Ok(Form::Github),
+        _ => Err("the formats are text, html, md, json, junit and github".to_owned()),
     }
 }
 
@@ -107,6 +114,10 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         (Some(run), None) => context.client()?.report(&run, revision).await?,
         (None, None) => return Err(Failure::Usage("name a run, or a run directory".to_owned())),
     };
+    if format.contains(&Form::Github) {
+        let annotations = github::annotations(&report, context.lang);
+        annotations.lines().for_each(|line| context.out.say(line));
+    }
     match (out, format.as_slice()) {
         (Some(folder), forms) => {
             let all = [Form::Html, Form::Markdown, Form::Json];
@@ -161,9 +172,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_of_later_releases_are_refused_by_name() {
+    fn a_format_that_there_is_not_is_refused_with_those_that_there_are() {
         assert_eq!(form("md"), Ok(Form::Markdown));
-        assert!(form("junit").unwrap_err().contains("later release"));
-        assert!(form("doc").is_err());
+        assert_eq!(form("github"), Ok(Form::Github));
+        assert!(form("doc").unwrap_err().contains("junit"));
     }
 }

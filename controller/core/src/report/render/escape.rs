@@ -40,6 +40,21 @@ pub(super) fn html(text: &str) -> String {
     shown(text, put_entity)
 }
 
+/// The same for a text that is shown whole, line by line, such as a file.
+pub(super) fn html_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || c == '\t' {
+            out.push(c);
+        } else if is_invisible(c) {
+            c.escape_unicode().for_each(|c| out.push(c));
+        } else {
+            put_entity(c, &mut out);
+        }
+    }
+    out
+}
+
 fn put_entity(c: char, out: &mut String) {
     match c {
         '<' => out.push_str("&lt;"),
@@ -89,6 +104,11 @@ mod tests {
             html("<script>a('\"')</script>&\u{202e}\u{1b}\u{ffff}"),
             "&lt;script&gt;a(&#39;&quot;&#39;)&lt;/script&gt;&amp;\\u{202e}\\u{1b}\u{fffd}"
         );
+    }
+
+    #[test]
+    fn a_file_keeps_its_lines_and_nothing_else() {
+        assert_eq!(html_lines("a:\n\t<b>\r"), "a:\n\t&lt;b&gt;\\u{d}");
     }
 
     #[test]

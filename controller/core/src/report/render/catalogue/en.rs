@@ -1,7 +1,10 @@
 //! English.
 
 use super::{
-    super::super::model::{Priority, Verdict},
+    super::super::{
+        charts::Happening,
+        model::{Priority, Verdict},
+    },
     Say,
 };
 
@@ -94,6 +97,64 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::Quantile(quantile) => quantile.word(),
         Say::NothingMeasured => "nothing was measured",
         Say::NoSuccess => "no success",
+        Say::Latencies => "Latency",
+        Say::PercentilesNote => {
+            "Response times of successful requests, from the instant they were due. The band is the 95% \
+             interval, if requests are independent; a line ends where fewer than ten values lie above."
+        }
+        Say::PercentilesFrom(from) => return format!("Percentiles, from {from}"),
+        Say::ToWhere(to) => return format!("to {to}"),
+        Say::Successes(n) => return format!("{n} successes"),
+        Say::FailuresLeftOut(n) => return format!("{n} failures not among them"),
+        Say::OurSideLeftOut(n) => return format!("{n} failed on our side"),
+        Say::AsTable => "As a table",
+        Say::PercentileHead => "percentile",
+        Say::TooFewValues => "too few values",
+        Say::OverTimeNote => {
+            "Over time: the darker, the more requests took so long. Red bars below are failures; \
+             numbers above are events of the list below."
+        }
+        Say::OverTime(from, to) => return format!("Over time, from {from} to {to}"),
+        Say::CoarseNote(n, every) => {
+            return format!(
+                "{n} values come from recordings longer than {every}; they stand where those began."
+            );
+        }
+        Say::SinceStage => "since the start",
+        Say::SuccessesHead => "successes",
+        Say::FailuresHead => "failures",
+        Say::FastestHead => "fastest from",
+        Say::MedianHead => "median below",
+        Say::SlowestHead => "slowest below",
+        Say::MorePlots(n) => return format!("{n} more pairs are not plotted."),
+        Say::Events => "What happened",
+        Say::Number => "no.",
+        Say::InRun => "in the run",
+        Say::What => "what",
+        Say::Happened(what, about) => {
+            return match what {
+                Happening::StageBegan => format!("stage {about} began"),
+                Happening::StageEnded => format!("stage {about} ended"),
+                Happening::AgentLost => format!("{about} was last heard of"),
+                Happening::AgentReturned => format!("{about} was back"),
+                Happening::AgentRestarted => format!("{about} was back, restarted"),
+                Happening::ClockDisturbed => format!("the clock of {about} stood still"),
+            };
+        }
+        Say::MoreMarks(n) => return format!("{n} more events are not listed."),
+        Say::Resources => "Resources",
+        Say::ResourcesNote => {
+            "The line is the largest value of each stretch of time, the band goes down to the smallest."
+        }
+        Say::GaugeIn(name, from) => return format!("{name}, {from}"),
+        Say::Of => "of",
+        Say::ValuesHead => "values",
+        Say::Least => "smallest",
+        Say::Most => "largest",
+        Say::MoreGauges(n) => return format!("{n} more series are not drawn."),
+        Say::TheScenario => "The scenario",
+        Say::AsItWasRun => "The file as it was run",
+        Say::MoreBytes(n) => return format!("{n} more bytes are in the journal."),
         Say::OnePair => "Steps between one pair of environments",
         Say::OutOfLine => "Services that are out of line:",
         Say::NoPath => "no path",
@@ -141,6 +202,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::AndMoreInJson(n) => return format!("and {n} more, listed in the JSON report"),
         Say::AndMore(n) => return format!("{n} more"),
         Say::MoreNotPassed(n) => return format!("and {n} more that did not pass"),
+        Say::SummaryCut => "The report goes on; report.md and report.json hold all of it.",
         Say::MoreChanged(n) => return format!("{n} more changed."),
         Say::SeveralFindings(n) => return format!("{n} findings"),
         Say::AtMostFailures(n) => return format!("at most {n} failures"),

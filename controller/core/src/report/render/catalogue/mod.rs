@@ -10,7 +10,10 @@ use nepho_common::{
 };
 
 use super::{
-    super::model::{Code, Priority, Verdict},
+    super::{
+        charts::Happening,
+        model::{Code, Priority, Verdict},
+    },
     lang::Lang,
 };
 
@@ -132,6 +135,7 @@ pub(super) enum Say<'a> {
     AndMore(usize),
     MoreNotPassed(usize),
     MoreChanged(u64),
+    SummaryCut,
     SeveralFindings(usize),
     AtMostFailures(u64),
     AtLeastSucceed(&'a str),
@@ -148,6 +152,47 @@ pub(super) enum Say<'a> {
     IntervalFailures(&'a str, &'a str),
     IntervalSuccesses(&'a str, &'a str),
     IntervalIndependent(Nanos, Nanos),
+
+    // Plots.
+    Latencies,
+    PercentilesNote,
+    PercentilesFrom(&'a str),
+    ToWhere(&'a str),
+    Successes(u64),
+    FailuresLeftOut(u64),
+    OurSideLeftOut(u64),
+    AsTable,
+    PercentileHead,
+    TooFewValues,
+    OverTimeNote,
+    OverTime(&'a str, &'a str),
+    /// So many values lie in coarser columns than these.
+    CoarseNote(u64, Nanos),
+    SinceStage,
+    SuccessesHead,
+    FailuresHead,
+    FastestHead,
+    MedianHead,
+    SlowestHead,
+    MorePlots(u64),
+    Events,
+    Number,
+    InRun,
+    What,
+    /// What happened, to which stage or agent.
+    Happened(Happening, &'a str),
+    MoreMarks(u64),
+    Resources,
+    ResourcesNote,
+    GaugeIn(&'a str, &'a str),
+    Of,
+    ValuesHead,
+    Least,
+    Most,
+    MoreGauges(u64),
+    TheScenario,
+    AsItWasRun,
+    MoreBytes(u64),
 
     // Matrices.
     MedianOf(&'a str, &'a str),

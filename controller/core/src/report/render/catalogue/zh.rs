@@ -3,7 +3,10 @@
 use nepho_common::recording::Outcome;
 
 use super::{
-    super::super::model::{Code, Priority, Verdict},
+    super::super::{
+        charts::Happening,
+        model::{Code, Priority, Verdict},
+    },
     Say,
 };
 
@@ -96,6 +99,59 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::Quantile(quantile) => quantile.word(),
         Say::NothingMeasured => "没有任何测量结果",
         Say::NoSuccess => "没有成功的请求",
+        Say::Latencies => "延迟",
+        Say::PercentilesNote => {
+            "成功请求的响应时间，从应发出的时刻算起。色带为 95% 区间（假定请求相互独立）；\
+             曲线止于其上不足十个样本之处。"
+        }
+        Say::PercentilesFrom(from) => return format!("百分位数，自 {from}"),
+        Say::ToWhere(to) => return format!("到 {to}"),
+        Say::Successes(n) => return format!("成功 {n} 次"),
+        Say::FailuresLeftOut(n) => return format!("失败 {n} 次未计入"),
+        Say::OurSideLeftOut(n) => return format!("测量端自身故障 {n} 次"),
+        Say::AsTable => "查看数据表",
+        Say::PercentileHead => "百分位",
+        Say::TooFewValues => "样本太少",
+        Say::OverTimeNote => {
+            "随时间的变化：颜色越深，落在该延迟的请求越多。下方红条为失败次数，上方数字对应下文事件表。"
+        }
+        Say::OverTime(from, to) => return format!("随时间变化，{from} → {to}"),
+        Say::CoarseNote(n, every) => {
+            return format!("有 {n} 个值来自长于 {every} 的记录，画在该记录开始处。");
+        }
+        Say::SinceStage => "阶段内时间",
+        Say::SuccessesHead => "成功",
+        Say::FailuresHead => "失败",
+        Say::FastestHead => "最快不低于",
+        Say::MedianHead => "中位数低于",
+        Say::SlowestHead => "最慢低于",
+        Say::MorePlots(n) => return format!("另有 {n} 对环境未画出。"),
+        Say::Events => "事件",
+        Say::Number => "序号",
+        Say::InRun => "运行时间",
+        Say::What => "内容",
+        Say::Happened(what, about) => {
+            return match what {
+                Happening::StageBegan => format!("阶段 {about} 开始"),
+                Happening::StageEnded => format!("阶段 {about} 结束"),
+                Happening::AgentLost => format!("最后一次收到 {about} 的消息"),
+                Happening::AgentReturned => format!("{about} 恢复联系"),
+                Happening::AgentRestarted => format!("{about} 重启后恢复联系"),
+                Happening::ClockDisturbed => format!("{about} 的时钟曾停顿"),
+            };
+        }
+        Say::MoreMarks(n) => return format!("另有 {n} 个事件未列出。"),
+        Say::Resources => "资源",
+        Say::ResourcesNote => "线为每段时间内的最大值，色带向下延伸到最小值。",
+        Say::GaugeIn(name, from) => return format!("{name}，{from}"),
+        Say::Of => "对象",
+        Say::ValuesHead => "取值个数",
+        Say::Least => "最小",
+        Say::Most => "最大",
+        Say::MoreGauges(n) => return format!("另有 {n} 条曲线未画出。"),
+        Say::TheScenario => "场景文件",
+        Say::AsItWasRun => "本次运行所用的文件",
+        Say::MoreBytes(n) => return format!("其余 {n} 字节见运行日志。"),
         Say::OnePair => "只涉及一对环境的步骤",
         Say::OutOfLine => "异常的服务：",
         Say::NoPath => "无路径",
@@ -143,6 +199,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::AndMoreInJson(n) => return format!("另有 {n} 项，见 JSON 报告"),
         Say::AndMore(n) => return format!("另有 {n} 项"),
         Say::MoreNotPassed(n) => return format!("另有 {n} 项未通过"),
+        Say::SummaryCut => "报告在此截断；完整内容见 report.md 和 report.json。",
         Say::MoreChanged(n) => return format!("另有 {n} 项发生变化。"),
         Say::SeveralFindings(n) => return format!("{n} 个判定项"),
         Say::AtMostFailures(n) => return format!("最多失败 {n} 次"),

@@ -149,6 +149,27 @@ impl Page {
         });
     }
 
+    /// The scenario file as it was run.
+    pub(super) fn scenario(&mut self, report: &Report) {
+        let source = report
+            .charts
+            .as_ref()
+            .and_then(|charts| charts.scenario.as_ref());
+        let Some(source) = source else {
+            return;
+        };
+        self.section("scenario", &Say::TheScenario, |page| {
+            page.folded(&Say::AsItWasRun, |page| {
+                page.markup("<pre tabindex=\"0\">");
+                page.lines(&source.text);
+                page.close("pre");
+                if source.more_bytes > 0 {
+                    page.remark(&Say::MoreBytes(source.more_bytes));
+                }
+            });
+        });
+    }
+
     /// Says of a table of [`ROWS_MAX`] rows how many it has not.
     fn left_out(&mut self, all: usize) {
         if all > ROWS_MAX {

@@ -1,7 +1,11 @@
 //! What the page is written with. Text goes through [`Page::text`], which makes it harmless; what
 //! does not is our own and says so by its type.
 
-use super::super::{catalogue::Say, escape::html, lang::Lang};
+use super::super::{
+    catalogue::Say,
+    escape::{html, html_lines},
+    lang::Lang,
+};
 
 /// The page under way.
 pub(super) struct Page {
@@ -45,6 +49,11 @@ impl Page {
     /// Text from anywhere.
     pub(super) fn text(&mut self, text: &str) {
         self.out.push_str(&html(text));
+    }
+
+    /// The same, with its lines.
+    pub(super) fn lines(&mut self, text: &str) {
+        self.out.push_str(&html_lines(text));
     }
 
     /// `<tag class>text</tag>`. What is in it can't reorder what is around it.
