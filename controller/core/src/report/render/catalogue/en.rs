@@ -111,7 +111,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::PercentileHead => "percentile",
         Say::TooFewValues => "too few values",
         Say::OverTimeNote => {
-            "Over time: the darker, the more requests took so long. Red bars below are failures; \
+            "Over time: the stronger the colour, the more requests took so long. Red bars below are failures; \
              numbers above are events of the list below."
         }
         Say::OverTime(from, to) => return format!("Over time, from {from} to {to}"),

@@ -113,7 +113,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::PercentileHead => "百分位",
         Say::TooFewValues => "样本太少",
         Say::OverTimeNote => {
-            "随时间的变化：颜色越深，落在该延迟的请求越多。下方红条为失败次数，上方数字对应下文事件表。"
+            "随时间的变化：颜色越突出，落在该延迟的请求越多。下方红条为失败次数，上方数字对应下文事件表。"
         }
         Say::OverTime(from, to) => return format!("随时间变化，{from} → {to}"),
         Say::CoarseNote(n, every) => {

@@ -44,7 +44,8 @@ pub(in super::super) fn heat(label: &str, plot: &Plot, span: Span, flags: &[Flag
         HEIGHTS.1
     };
     let mut svg = Svg::new(height, label);
-    let length = clamp(span.lasts.0.max(plot.every_ns.0).max(1));
+    // A column that is longer than its stage ends with it.
+    let length = clamp(span.lasts.0.max(1));
     let x = |at: RunTime| {
         let since = clamp(at.since(span.from).0).min(length);
         place(since, (0, length), (FRAME.left, FRAME.right))
@@ -60,14 +61,14 @@ pub(in super::super) fn heat(label: &str, plot: &Plot, span: Span, flags: &[Flag
         .map(|tick| (y(log2(tick.0)), tick.to_string()))
         .collect();
     svg.rows(FRAME, &rows);
+    let quarters = (0..=4u64).map(|n| Nanos(span.lasts.0 / 4 * n));
+    let columns: Vec<_> = quarters
+        .map(|since| (x(span.from.plus(since)), super::since(since)))
+        .collect();
+    svg.columns(FRAME, &columns);
     cells(&mut svg, plot, &x, |band| {
         (y(edge(band + 1)), y(edge(band)))
     });
-    let quarters = (0..=4u64).map(|n| Nanos(span.lasts.0 / 4 * n));
-    let columns: Vec<_> = quarters
-        .map(|since| (x(span.from.plus(since)), since.to_string()))
-        .collect();
-    svg.columns(FRAME, &columns);
     failures(&mut svg, plot, &x);
     flagged(&mut svg, span, flags, &x);
     svg.axes(FRAME);

@@ -11,7 +11,7 @@ mod series;
 
 use std::fmt::Write as _;
 
-use nepho_common::time::RunTime;
+use nepho_common::time::{Nanos, RunTime};
 
 pub(super) use self::{
     heat::{Span, heat},
@@ -19,7 +19,7 @@ pub(super) use self::{
     scale::amount,
     series::series,
 };
-use super::escape::html;
+use super::{escape::html, words};
 
 /// How many lines one chart has: as many as the style sheet tells apart.
 pub(super) const LINES: usize = 6;
@@ -145,6 +145,11 @@ impl Svg {
             ),
         );
     }
+}
+
+/// How long after a start.
+fn since(passed: Nanos) -> String {
+    words::at(RunTime(0).plus(passed))
 }
 
 /// What is told of an instant: a number that the list of events has too, and what it says.

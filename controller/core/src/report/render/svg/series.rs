@@ -53,7 +53,7 @@ pub(in super::super) fn series(
     svg.rows(FRAME, &rows);
     let instants = stages.iter().map(|span| span.from).chain(to);
     let columns: Vec<_> = instants
-        .map(|at| (x(at), at.since(from).to_string()))
+        .map(|at| (x(at), super::since(at.since(from))))
         .collect();
     svg.columns(FRAME, &columns);
     for (one, class) in all.iter().zip(LINE_CLASSES) {
