@@ -6,6 +6,7 @@
 //! - [`fleet`]: two thousand agents in one session each with a real controller; [`crowd`] plays them.
 //! - [`rest`]: a real agent at rest, and probing forty services.
 //! - [`merge`]: recordings decoded, checked and merged.
+//! - [`report`]: the report of an hour, and how large its page is.
 //! - [`site`]: programs and their directory. [`usage`]: what a process takes. [`table`]: the output.
 
 #![expect(
@@ -22,6 +23,7 @@
 mod crowd;
 mod fleet;
 mod merge;
+mod report;
 mod rest;
 mod site;
 mod table;
@@ -63,6 +65,12 @@ enum What {
         #[arg(long, default_value_t = 9)]
         repetitions: usize,
     },
+    /// The report of an hour.
+    Report {
+        /// How often.
+        #[arg(long, default_value_t = 5)]
+        repetitions: usize,
+    },
 }
 
 fn main() {
@@ -74,5 +82,6 @@ fn main() {
         What::Fleet { agents } => fleet::measure(&cli.bin_dir, agents),
         What::Agent { seconds } => rest::measure(&cli.bin_dir, seconds),
         What::Merge { repetitions } => merge::measure(repetitions),
+        What::Report { repetitions } => report::measure(repetitions),
     }
 }

@@ -9,10 +9,11 @@ use std::{
 use clap::{
     ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
 };
+use nepho_controller_core::report::render::Lang;
 
 use super::{
     Context, Failure, Out, agents, completion, controller, demo, doctor, enroll, explain, export,
-    init, logs,
+    init, lang, logs,
     out::{Color, Format},
     patience::{self, patiently},
     plan, report, run, runs, schema, status, stop, validate,
@@ -65,6 +66,9 @@ struct Global {
         default_value = "auto"
     )]
     color: Color,
+    /// The language of reports: en or zh-CN; else the one of LC_ALL, LC_MESSAGES or LANG.
+    #[arg(long, global = true, env = "NEPHO_LANG", hide_env_values = true, value_name = "LANG", value_parser = lang::parse)]
+    lang: Option<Lang>,
     /// Only data and errors, no talk.
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -163,7 +167,8 @@ impl Cli {
     pub async fn perform(self) -> Exit {
         let Self { global, verb } = self;
         let out = Out::new(global.output, global.color, no_color(), global.quiet);
-        let mut context = Context::new(out, global.controller, global.bin_dir);
+        let lang = lang::choose(global.lang);
+        let mut context = Context::new(out, lang, global.controller, global.bin_dir);
         match verb.perform(&mut context).await {
             Ok(exit) => exit,
             Err(failure) => {
@@ -361,7 +366,7 @@ mod tests {
         for words in [
             vec!["nepho", "compare", "a", "b"],
             vec!["nepho", "demo", "--broken"],
-            vec!["nepho", "--lang", "zh-CN", "runs"],
+            vec!["nepho", "--lang", "de", "runs"],
         ] {
             assert!(Cli::try_parse_from(&words).is_err(), "{words:?}");
         }

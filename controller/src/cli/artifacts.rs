@@ -10,7 +10,7 @@ use std::{
 use nepho_common::id::RunId;
 use nepho_controller_core::report::{
     Report,
-    render::{json, markdown},
+    render::{Lang, html, json, markdown},
 };
 use tempfile::NamedTempFile;
 use tokio::{
@@ -102,15 +102,21 @@ fn give_name(beside: NamedTempFile, path: &Path) -> Result<(), Failure> {
     named.map(drop).map_err(unwritten(path))
 }
 
-/// Writes `report.json`, `report.md` and the run directory.
+/// The reports that a run leaves, the one to open first.
+pub(super) const REPORTS: [&str; 3] = ["report.html", "report.md", "report.json"];
+
+/// Writes [`REPORTS`] and the run directory.
 pub(super) async fn write(
     client: &Client,
     run: &RunId,
     report: &Report,
+    lang: Lang,
     folder: &Path,
 ) -> Result<(), Failure> {
-    write_text(&folder.join("report.json"), &json::render(report))?;
-    write_text(&folder.join("report.md"), &markdown::render(report))?;
+    let [page, text, data] = REPORTS.map(|name| folder.join(name));
+    write_text(&page, &html::render(report, lang))?;
+    write_text(&text, &markdown::render(report, lang))?;
+    write_text(&data, &json::render(report))?;
     export(client, run, folder).await.map(drop)
 }
 

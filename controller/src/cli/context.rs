@@ -2,6 +2,8 @@
 
 use std::{env, path::PathBuf};
 
+use nepho_controller_core::report::render::Lang;
+
 use super::{Failure, Out};
 use crate::{local::sibling::Siblings, web::Client};
 
@@ -9,6 +11,8 @@ use crate::{local::sibling::Siblings, web::Client};
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) out: Out,
+    /// In which reports are written.
+    pub(crate) lang: Lang,
     controller: Option<String>,
     bin_dir: Option<PathBuf>,
 }
@@ -16,11 +20,13 @@ pub(crate) struct Context {
 impl Context {
     pub(super) const fn new(
         out: Out,
+        lang: Lang,
         controller: Option<String>,
         bin_dir: Option<PathBuf>,
     ) -> Self {
         Self {
             out,
+            lang,
             controller,
             bin_dir,
         }

@@ -54,13 +54,13 @@ pub(crate) async fn execute(
     let ended_by = follow(context, signals, client, &run).await?;
     let report = client.report(&run, None).await?;
     let folder = folder.of_run(&run)?;
-    artifacts::write(client, &run, &report, &folder).await?;
+    artifacts::write(client, &run, &report, context.lang, &folder).await?;
     print(context, &report, summary)?;
-    for (what, file) in [("report", "report.md"), ("report", "report.json")] {
+    for file in artifacts::REPORTS {
         let path = folder.join(file);
         context
             .out
-            .say(&format!("{what}         {}", path.display()));
+            .say(&format!("report         {}", path.display()));
     }
     context
         .out
@@ -81,7 +81,7 @@ pub(super) fn print(
             } else {
                 Colour::None
             };
-            match summary.render(report, colour) {
+            match summary.render(report, context.lang, colour) {
                 Some(text) => context.out.data(&text),
                 None => Ok(()),
             }

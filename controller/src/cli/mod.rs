@@ -7,7 +7,7 @@
 //!
 //! - [`arguments`]: what can be typed. `context`: what every verb is given.
 //! - [`out`]: the one place that prints. [`failure`]: why a command ends badly, and its exit code.
-//! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
+//! - `lang`: the language of what people read. `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
 //!   files, with `progress` and `signals`. `artifacts`: what a run leaves on disk. `table`, `patience`. `published`: the forms of what is printed. `summary`: how much of a report. `watch`: a run as it changes.
 //! - Verbs: `agents`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`, `init`, `logs`, `plan`, `report`, `run`,
 //!   `runs`, `schema`, `status`, `stop` (and `abort`), `validate`.
@@ -31,6 +31,7 @@ pub mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod init;
+mod lang;
 mod logs;
 pub mod out;
 mod patience;

@@ -6,7 +6,7 @@ use clap::Args;
 use nepho_common::id::RunId;
 use nepho_controller_core::report::{
     Report,
-    render::{json, markdown, terminal, terminal::Colour},
+    render::{Lang, github, html, json, junit, markdown, terminal, terminal::Colour},
 };
 
 use super::{Context, Failure, artifacts, execute, out, summary::SummaryArgument};
@@ -15,9 +15,10 @@ use crate::{exit::Exit, export, scribe};
 const EXAMPLES: &str = "\
 Examples:
   nepho report 20261123-081500-0a1b
-  nepho report 20261123-081500-0a1b --format md > report.md
+  nepho report 20261123-081500-0a1b --format html > report.html
+  nepho report 20261123-081500-0a1b --format md --lang zh-CN > report.md
   nepho report 20261123-081500-0a1b --revision 1
-  nepho report --from ./nepho-runs/20261123-081500-0a1b --format json,md --out ./report";
+  nepho report --from ./nepho-runs/20261123-081500-0a1b --format html,md,json --out ./report";
 
 /// Prints a run's report, folded anew from its journal. The exit code is the run's.
 #[derive(Debug, Args)]
@@ -30,7 +31,9 @@ pub(super) struct Arguments {
         conflicts_with = "from"
     )]
     run: Option<RunId>,
-    /// text, json or md; several only with --out.
+    /// text, html, md, json, junit or github; several only with --out. For github the summary is
+    /// printed (append it to $GITHUB_STEP_SUMMARY) and the annotations go to stderr, where the
+    /// runner finds them.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = form)]
     format: Vec<Form>,
     /// As it was in this revision; without it the latest. Results that arrive after the end of a
@@ -40,7 +43,7 @@ pub(super) struct Arguments {
     /// Read this run directory instead of asking a controller.
     #[arg(long, value_name = "RUN_DIR")]
     from: Option<PathBuf>,
-    /// Write report.txt, report.json, report.md into this folder instead of to stdout.
+    /// Write report.html, report.md and the like into this folder instead of to stdout.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -50,24 +53,33 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
+    Html,
     Json,
     Markdown,
+    Junit,
+    Github,
 }
 
 impl Form {
     const fn file(self) -> &'static str {
         match self {
             Self::Text => "report.txt",
+            Self::Html => "report.html",
             Self::Json => "report.json",
             Self::Markdown => "report.md",
+            Self::Junit => "report.junit.xml",
+            Self::Github => "report.github.md",
         }
     }
 
-    fn render(self, report: &Report, colour: Colour) -> String {
+    fn render(self, report: &Report, lang: Lang, colour: Colour) -> String {
         match self {
-            Self::Text => terminal::render(report, colour),
+            Self::Text => terminal::render(report, lang, colour),
+            Self::Html => html::render(report, lang),
             Self::Json => json::render(report),
-            Self::Markdown => markdown::render(report),
+            Self::Markdown => markdown::render(report, lang),
+            Self::Junit => junit::render(report, lang),
+            Self::Github => github::summary(report, lang),
         }
     }
 }
@@ -75,12 +87,12 @@ impl Form {
 fn form(text: &str) -> Result<Form, String> {
     match text {
         "text" => Ok(Form::Text),
+        "html" => Ok(Form::Html),
         "json" => Ok(Form::Json),
         "md" => Ok(Form::Markdown),
-        "html" | "junit" | "github" => {
-            Err("it comes with a later release; this one has text, json and md".to_owned())
-        }
-        _ => Err("the formats are text, json and md".to_owned()),
+        "junit" => Ok(Form::Junit),
+        "github" => Ok(Form::Github),
+        _ => Err("the formats are text, html, md, json, junit and github".to_owned()),
     }
 }
 
@@ -102,15 +114,21 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         (Some(run), None) => context.client()?.report(&run, revision).await?,
         (None, None) => return Err(Failure::Usage("name a run, or a run directory".to_owned())),
     };
+    if format.contains(&Form::Github) {
+        let annotations = github::annotations(&report, context.lang);
+        annotations.lines().for_each(|line| context.out.say(line));
+    }
     match (out, format.as_slice()) {
         (Some(folder), forms) => {
-            let all = [Form::Json, Form::Markdown];
+            let all = [Form::Html, Form::Markdown, Form::Json];
             let forms = if forms.is_empty() { &all } else { forms };
             write(context, &report, &folder, forms)?;
         }
         (None, [form]) => {
             let colour = colour(&context.out);
-            context.out.data(&form.render(&report, colour))?;
+            context
+                .out
+                .data(&form.render(&report, context.lang, colour))?;
         }
         (None, _) => execute::print(context, &report, summary)?,
     }
@@ -143,7 +161,7 @@ fn write(context: &Context, report: &Report, folder: &Path, forms: &[Form]) -> R
     artifacts::make(folder)?;
     for form in forms {
         let path = folder.join(form.file());
-        artifacts::write_text(&path, &form.render(report, Colour::None))?;
+        artifacts::write_text(&path, &form.render(report, context.lang, Colour::None))?;
         context.out.say(&format!("report  {}", path.display()));
     }
     Ok(())
@@ -154,9 +172,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_of_later_releases_are_refused_by_name() {
+    fn a_format_that_there_is_not_is_refused_with_those_that_there_are() {
         assert_eq!(form("md"), Ok(Form::Markdown));
-        assert!(form("html").unwrap_err().contains("later release"));
-        assert!(form("doc").is_err());
+        assert_eq!(form("github"), Ok(Form::Github));
+        assert!(form("doc").unwrap_err().contains("junit"));
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use nepho_controller_core::report::{
     Report, Verdict,
-    render::{terminal, terminal::Colour},
+    render::{Lang, terminal, terminal::Colour},
 };
 
 use super::table::table;
@@ -30,10 +30,10 @@ pub(crate) struct SummaryArgument {
 
 impl SummaryArgument {
     /// The text; `None` when there is to be none.
-    pub(super) fn render(self, report: &Report, colour: Colour) -> Option<String> {
+    pub(super) fn render(self, report: &Report, lang: Lang, colour: Colour) -> Option<String> {
         match self.summary {
-            Summary::Compact => Some(terminal::render(report, colour)),
-            Summary::Full => Some(terminal::render(report, colour) + &findings(report)),
+            Summary::Compact => Some(terminal::render(report, lang, colour)),
+            Summary::Full => Some(terminal::render(report, lang, colour) + &findings(report)),
             Summary::None => None,
         }
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn none_prints_nothing_and_full_adds_to_compact() {
         let report = report::report([], Vec::new());
-        let text = |summary| SummaryArgument { summary }.render(&report, Colour::None);
+        let text = |summary| SummaryArgument { summary }.render(&report, Lang::En, Colour::None);
         assert_eq!(text(Summary::None), None);
         let (compact, full) = (
             text(Summary::Compact).unwrap(),

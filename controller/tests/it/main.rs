@@ -9,7 +9,7 @@
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
 //!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
-//!   [`doctor`], [`newcomer`], [`steady`].
+//!   [`doctor`], [`newcomer`], [`steady`], [`browser`].
 
 #![expect(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
+mod browser;
 mod command_line;
 mod crash;
 mod disk;

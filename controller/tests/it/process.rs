@@ -42,6 +42,10 @@ pub(crate) fn clean(mut command: Command) -> Command {
         "NEPHO_AGENT_DATA",
         "NEPHO_HOLD",
         "NEPHO_LOG",
+        "NEPHO_LANG",
+        "LC_ALL",
+        "LC_MESSAGES",
+        "LANG",
     ] {
         command.env_remove(name);
     }

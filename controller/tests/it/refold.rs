@@ -78,7 +78,11 @@ fn a_shuffled_half_doubled_journal_gives_the_same_report_byte_for_byte_elsewhere
     );
     let written = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
     let run = parsed(&written("report.json")).run.unwrap();
-    for (format, file) in [("json", "report.json"), ("md", "report.md")] {
+    for (format, file) in [
+        ("json", "report.json"),
+        ("md", "report.md"),
+        ("html", "report.html"),
+    ] {
         let live = site
             .ask(&["report", run.as_str(), "--format", format])
             .with(0);

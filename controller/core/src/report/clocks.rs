@@ -130,7 +130,7 @@ mod tests {
     use crate::report::{
         fixture::{Ask, agent, eventful, good, has, journal, of, plan},
         model::Report,
-        render::markdown,
+        render::{Lang, markdown},
     };
 
     /// The whole journal with every stamp of this author's wall clock moved, from its event number
@@ -201,7 +201,7 @@ mod tests {
             (clock.synchronised, clock.max_error),
             (true, Nanos::from_millis(40))
         );
-        let page = markdown::render(&report);
+        let page = markdown::render(&report, Lang::En);
         assert!(page.contains("within 40ms"), "{page}");
     }
 }

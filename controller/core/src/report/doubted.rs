@@ -10,7 +10,7 @@ use nepho_common::{
 use super::{
     fixture::{agent, good, has, journal, of, plan, told, told_by},
     model::{Code, Report},
-    render::markdown,
+    render::{Lang, markdown},
 };
 
 fn with(more: Vec<Entry>) -> Report {
@@ -52,7 +52,7 @@ fn a_spool_that_was_full_is_told_with_how_finely_its_results_are_divided() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    assert!(markdown::render(&report).contains("no finer than by 1m30s"));
+    assert!(markdown::render(&report, Lang::En).contains("no finer than by 1m30s"));
     let quota = with(full(Shortage::Quota, 0, 1_400));
     let said = text(&quota, Code::Coarse);
     assert!(
@@ -119,8 +119,8 @@ fn a_start_that_hosts_own_bounds_narrowed_says_what_it_is_without_them() {
             }
         }
     }
-    let page = markdown::render(&of(entries));
+    let page = markdown::render(&of(entries), Lang::En);
     let said = "± 40µs (by the hosts' own clocks; by exchanges alone ± 40ms)";
     assert!(page.contains(said), "{page}");
-    assert!(!markdown::render(&with(Vec::new())).contains("exchanges alone"));
+    assert!(!markdown::render(&with(Vec::new()), Lang::En).contains("exchanges alone"));
 }

@@ -7,7 +7,7 @@ use nepho_common::{
     id::{AgentId, Attempt, RunId, StageName},
     journal::{Body, Entry, RecordKey, RecordKind},
     plan::{Plan, PlannedStage, Window},
-    recording::{Exhibit, Recording},
+    recording::{Exhibit, Gauge, Recording},
     time::Interval,
 };
 
@@ -18,6 +18,7 @@ use super::{
     measured::Measurements,
     story::{Story, span_text},
 };
+use crate::scenario::SCENARIO;
 
 /// What the records of a run say, before anything is judged.
 #[derive(Debug, Default)]
@@ -32,6 +33,12 @@ pub(super) struct Folded {
     /// What was measured in parts of stages that are judged by themselves.
     pub(super) parts: BTreeMap<(StageName, Window), Part>,
     pub(super) proofs: Proofs,
+    /// As they were reported; not all of them are believed.
+    pub(super) recordings: Vec<(RecordKey, Vec<Recording>)>,
+    /// As they were reported.
+    pub(super) gauges: Vec<(RecordKey, Vec<Gauge>)>,
+    /// The scenario file, if it is in the journal and is the one that the plan was made from.
+    pub(super) scenario: Option<String>,
     /// How many records of each kind each author has.
     pub(super) records: BTreeMap<AgentId, BTreeMap<RecordKind, u64>>,
     /// Authors of whom one record exists with two contents.
@@ -114,8 +121,9 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
             // A plan from anybody but the controller would let an agent judge itself.
             Body::Exhibits(found) if entry.key.agent.is_controller() => exhibits.extend(found),
             Body::Recordings(found) => rest.push((entry.key, found)),
+            Body::Gauges(found) => folded.gauges.push((entry.key, found)),
             // Nothing is judged by these yet.
-            Body::Exhibits(_) | Body::Gauges(_) | Body::Traces(_) => {}
+            Body::Exhibits(_) | Body::Traces(_) => {}
             Body::Seal(seal) => coverages.seal(&entry.key, seal),
         }
     }
@@ -128,13 +136,14 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);
         // What is to be doubted is doubted once, below.
-        let gather =
-            |records| Measurements::gather(plan, identity, records, &mut Doubts::default());
+        let gather = |records: &[(RecordKey, Vec<Recording>)]| {
+            Measurements::gather(plan, identity, records, &mut Doubts::default())
+        };
         let disturbed = folded.story.disturbed.any();
         let sound = disturbed.then(|| sound(plan, &folded.story, &rest));
         for stage in &plan.stages {
             for during in parts(stage) {
-                let part = |all: &Vec<_>| gather(part(&folded.story, stage, during, all));
+                let part = |all: &Vec<_>| gather(&part(&folded.story, stage, during, all));
                 let both = Part {
                     measurements: part(&rest),
                     sound: sound.as_ref().map(part),
@@ -142,11 +151,27 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
                 folded.parts.insert((stage.name.clone(), during), both);
             }
         }
-        folded.sound = sound.map(gather);
-        folded.measurements = Measurements::gather(plan, identity, rest, &mut folded.doubts);
+        folded.sound = sound.as_deref().map(gather);
+        folded.measurements = Measurements::gather(plan, identity, &rest, &mut folded.doubts);
+        folded.scenario = scenario(&exhibits, plan);
     }
+    folded.recordings = rest;
     unfinished(&mut folded);
     folded
+}
+
+impl Folded {
+    /// Which try of which run it is.
+    pub(super) fn identity(&self) -> Option<(&RunId, Attempt)> {
+        self.run.as_ref().zip(self.attempt)
+    }
+}
+
+/// The scenario file among what the plan was made from.
+fn scenario(exhibits: &[Exhibit], plan: &Plan) -> Option<String> {
+    let digest = plan.files.get(SCENARIO)?;
+    let exhibit = exhibits.iter().find(|exhibit| exhibit.digest == *digest)?;
+    String::from_utf8(exhibit.content.clone()).ok()
 }
 
 /// The parts of a stage that are judged by themselves.

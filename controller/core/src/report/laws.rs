@@ -17,7 +17,7 @@ use super::{
         of, plan, text, told, told_by, unread,
     },
     model::{Code, Report, Verdict},
-    render::{json, markdown, terminal},
+    render::{Lang, json, markdown, terminal},
     report,
 };
 
@@ -77,8 +77,8 @@ fn render_all(report: &Report) {
     let text = json::render(report);
     let back: Report = serde_json::from_str(&text).unwrap();
     assert_eq!(back, *report);
-    assert!(!markdown::render(report).is_empty());
-    assert!(!terminal::render(report, terminal::Colour::None).is_empty());
+    assert!(!markdown::render(report, Lang::En).is_empty());
+    assert!(!terminal::render(report, Lang::En, terminal::Colour::None).is_empty());
 }
 
 #[test]
@@ -278,8 +278,8 @@ fn what_an_agent_says_after_its_seal_does_not_contradict_it() {
 #[test]
 fn colour_changes_nothing_but_colour() {
     let report = of(eventful());
-    let plain = terminal::render(&report, terminal::Colour::None);
-    let mut coloured = terminal::render(&report, terminal::Colour::Ansi);
+    let plain = terminal::render(&report, Lang::En, terminal::Colour::None);
+    let mut coloured = terminal::render(&report, Lang::En, terminal::Colour::Ansi);
     assert_ne!(coloured, plain);
     for code in ["32", "31", "33", "2", "0"] {
         coloured = coloured.replace(&format!("\u{1b}[{code}m"), "");
@@ -325,7 +325,7 @@ fn records_that_an_agent_lost_are_told_with_who_and_which() {
     assert_eq!(doubt.about, agent("local").as_str());
     let ranges = "records 7 to 9, 20 to 20:";
     assert!(doubt.text.contains(ranges), "{}", doubt.text);
-    assert!(markdown::render(&report).contains("records 7 to 9"));
+    assert!(markdown::render(&report, Lang::En).contains("records 7 to 9"));
 }
 
 #[test]
@@ -337,10 +337,10 @@ fn hostile_text_is_harmless_in_every_format() {
         by: evil.to_owned(),
     }));
     let report = report(entries, [unread(&evil.repeat(10_000))]);
-    let page = markdown::render(&report);
+    let page = markdown::render(&report, Lang::En);
     assert!(!page.contains("<script>") && !page.contains("\n# owned") && !page.contains("[x](j"));
     let json = json::render(&report);
-    let screen = terminal::render(&report, terminal::Colour::None);
+    let screen = terminal::render(&report, Lang::En, terminal::Colour::None);
     for text in [&page, &json, &screen] {
         assert!(!text.chars().any(|c| c != '\n' && steers(c)));
     }

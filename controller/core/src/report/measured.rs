@@ -74,15 +74,15 @@ impl Measurements {
     pub(super) fn gather(
         plan: &Plan,
         identity: Option<(&RunId, Attempt)>,
-        records: Vec<(RecordKey, Vec<Recording>)>,
+        records: &[(RecordKey, Vec<Recording>)],
         doubts: &mut Doubts,
     ) -> Self {
-        let asked = asked(plan);
+        let asked = Asked::of(plan, identity);
         let mut all: BTreeMap<PathKey, OnPath> = BTreeMap::new();
         for (key, recordings) in records {
             for recording in recordings {
                 let series = &recording.series;
-                let slot = match check(plan, &asked, identity, &key.agent, series) {
+                let slot = match asked.check(&key.agent, series) {
                     Ok(slot) => slot,
                     Err((code, why)) => {
                         let text = format!(
@@ -95,7 +95,7 @@ impl Measurements {
                 };
                 let on_path = all.entry(PathKey::of(series)).or_default();
                 on_path.records.insert((key.spool, key.seq));
-                on_path.take(&recording, slot);
+                on_path.take(recording, slot);
             }
         }
         Self(all)
@@ -148,23 +148,59 @@ impl OnPath {
     }
 }
 
-/// Every path that has a request, and the slots of time in which its latency is wanted.
-fn asked(plan: &Plan) -> BTreeMap<PathKey, Option<Nanos>> {
-    let mut asked = BTreeMap::new();
-    for stage in &plan.stages {
-        for step in &stage.steps {
-            let slot = slot(stage, &step.name);
-            for path in step.act.to() {
-                match path.route {
-                    Route::Ask { .. } => {
-                        asked.insert(PathKey::new(&stage.name, &step.name, path), slot);
+/// What the plan asks of whom.
+pub(super) struct Asked<'a> {
+    plan: &'a Plan,
+    identity: Option<(&'a RunId, Attempt)>,
+    paths: BTreeMap<PathKey, Option<Nanos>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Every path that has a request, and the slots of time in which its latency is wanted.
+    pub(super) fn of(plan: &'a Plan, identity: Option<(&'a RunId, Attempt)>) -> Self {
+        let mut paths = BTreeMap::new();
+        for stage in &plan.stages {
+            for step in &stage.steps {
+                let slot = slot(stage, &step.name);
+                for path in step.act.to() {
+                    match path.route {
+                        Route::Ask { .. } => {
+                            paths.insert(PathKey::new(&stage.name, &step.name, path), slot);
+                        }
+                        Route::NoPath => {}
                     }
-                    Route::NoPath => {}
                 }
             }
         }
+        Self {
+            plan,
+            identity,
+            paths,
+        }
     }
-    asked
+
+    /// The slots in which the latency is wanted of what `author` reports; if it may not report
+    /// this, why.
+    pub(super) fn check(
+        &self,
+        author: &AgentId,
+        series: &Series,
+    ) -> Result<Option<Nanos>, (Code, &'static str)> {
+        if series.agent != *author {
+            return Err((Code::NotItsOwn, "it speaks for another agent"));
+        }
+        if Some((&series.run, series.attempt)) != self.identity {
+            return Err((Code::NotItsOwn, "it speaks of another run"));
+        }
+        let Some(planned) = self.plan.agents.get(author) else {
+            return Err((Code::NotPlanned, "the agent has no part in the plan"));
+        };
+        if planned.environment != series.from {
+            return Err((Code::NotItsOwn, "it speaks for another environment"));
+        }
+        let slot = self.paths.get(&PathKey::of(series)).copied();
+        slot.ok_or((Code::NotPlanned, "the plan does not ask that of it"))
+    }
 }
 
 /// Latency is kept by time only where an interval is made from it: it takes room.
@@ -175,27 +211,4 @@ pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
     };
     let wanted = stage.expectations.iter().any(wanted);
     wanted.then(|| blocks::slot(stage.lasts)).flatten()
-}
-
-fn check(
-    plan: &Plan,
-    asked: &BTreeMap<PathKey, Option<Nanos>>,
-    identity: Option<(&RunId, Attempt)>,
-    author: &AgentId,
-    series: &Series,
-) -> Result<Option<Nanos>, (Code, &'static str)> {
-    if series.agent != *author {
-        return Err((Code::NotItsOwn, "it speaks for another agent"));
-    }
-    if Some((&series.run, series.attempt)) != identity {
-        return Err((Code::NotItsOwn, "it speaks of another run"));
-    }
-    let Some(planned) = plan.agents.get(author) else {
-        return Err((Code::NotPlanned, "the agent has no part in the plan"));
-    };
-    if planned.environment != series.from {
-        return Err((Code::NotItsOwn, "it speaks for another environment"));
-    }
-    let slot = asked.get(&PathKey::of(series)).copied();
-    slot.ok_or((Code::NotPlanned, "the plan does not ask that of it"))
 }

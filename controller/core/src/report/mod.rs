@@ -16,6 +16,7 @@
 //! - `coverage`: seals against what is stored; `missing`: how much is missing, from whom, why.
 //! - `tuple` and `sample`: which findings the plan asks for, and the figures of each.
 //! - `verdict` and `stats`: the rules; `cause`: what is likely behind a verdict that is not a pass.
+//! - [`charts`]: what the plots are made of.
 //! - `finding`, `matrix`, `summary`: everything put together. `revision`: what late results change.
 //! - [`render`]: for machines, for managers, for the terminal. Total: an empty report renders.
 //!
@@ -27,6 +28,7 @@ use nepho_common::{
 };
 
 mod cause;
+pub mod charts;
 mod clocks;
 mod coverage;
 mod disturbed;

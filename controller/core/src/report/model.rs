@@ -16,6 +16,7 @@ use nepho_common::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::charts::Charts;
 pub use super::doubts::Code;
 
 /// Everything that is known of a run, judged.
@@ -44,6 +45,9 @@ pub struct Report {
     pub conditions: Conditions,
     /// What keeps a reader from believing all of it.
     pub doubts: Vec<Doubt>,
+    /// What the plots are made of; absent without a readable plan, and in older reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charts: Option<Charts>,
 }
 
 impl Report {

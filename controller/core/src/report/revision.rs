@@ -218,7 +218,7 @@ mod tests {
         super::{
             fixture::{Author, agent, eventful, is_late, of, whole},
             model::Verdict,
-            render::{json, markdown, terminal},
+            render::{Lang, json, markdown, terminal},
             report_as_of,
         },
         *,
@@ -270,13 +270,13 @@ mod tests {
         assert_eq!((is(&before), is(&after)), (change.was, change.is));
         assert_ne!(change.was, Verdict::Pass);
         insta::assert_snapshot!(
-            terminal::render(&after, terminal::Colour::None)
+            terminal::render(&after, Lang::En, terminal::Colour::None)
                 .lines()
                 .take(3)
                 .collect::<Vec<_>>()
                 .join("\n")
         );
-        assert!(markdown::render(&after).contains("## What late results changed"));
+        assert!(markdown::render(&after, Lang::En).contains("## What late results changed"));
     }
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
         let revision = report.revision.as_ref().unwrap();
         assert_eq!((revision.number, revision.closed), (1, true));
         assert_eq!(json::render(&report), json::render(&of(first())));
-        assert!(!terminal::render(&report, terminal::Colour::None).contains("Revision"));
+        assert!(!terminal::render(&report, Lang::En, terminal::Colour::None).contains("Revision"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use nepho_common::{
 };
 
 use super::{
+    charts::charts,
     coverage::Proof,
     doubts::{Code, Doubts},
     finding::{findings, not_begun},
@@ -39,6 +40,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
     });
     let agents = agents(&folded, &mut doubts);
     let conditions = conditions(&folded, &stages, &mut doubts);
+    let charts = charts(&folded, &mut doubts);
     let worst = findings.iter().map(|finding| finding.verdict).max();
     let verdict = worst.unwrap_or(Verdict::Pass).max(doubts.at_best());
     Report {
@@ -53,6 +55,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
         agents,
         conditions,
         doubts: doubts.list(),
+        charts,
     }
 }
 

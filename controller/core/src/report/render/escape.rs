@@ -35,6 +35,39 @@ pub(super) fn markdown(text: &str) -> String {
     })
 }
 
+/// For HTML and XML, as text and inside a quoted attribute: no markup, nothing that reorders.
+pub(super) fn html(text: &str) -> String {
+    shown(text, put_entity)
+}
+
+/// The same for a text that is shown whole, line by line, such as a file.
+pub(super) fn html_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || c == '\t' {
+            out.push(c);
+        } else if is_invisible(c) {
+            c.escape_unicode().for_each(|c| out.push(c));
+        } else {
+            put_entity(c, &mut out);
+        }
+    }
+    out
+}
+
+fn put_entity(c: char, out: &mut String) {
+    match c {
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '&' => out.push_str("&amp;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&#39;"),
+        // Neither XML 1.0 nor HTML has these two, and a parser may refuse the whole file.
+        '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+        _ => out.push(c),
+    }
+}
+
 fn shown(text: &str, put: impl Fn(char, &mut String)) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.chars().enumerate() {
@@ -63,6 +96,19 @@ mod tests {
         );
         assert_eq!(plain("三环境"), "三环境");
         assert_eq!(plain(&"x".repeat(9_999)).chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn html_stays_text_in_elements_and_attributes() {
+        assert_eq!(
+            html("<script>a('\"')</script>&\u{202e}\u{1b}\u{ffff}"),
+            "&lt;script&gt;a(&#39;&quot;&#39;)&lt;/script&gt;&amp;\\u{202e}\\u{1b}\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn a_file_keeps_its_lines_and_nothing_else() {
+        assert_eq!(html_lines("a:\n\t<b>\r"), "a:\n\t&lt;b&gt;\\u{d}");
     }
 
     #[test]

@@ -5,7 +5,10 @@ mod tables;
 
 use super::{
     super::model::{Change, Finding, Report},
+    catalogue::Say,
     escape::markdown as safe,
+    figures,
+    lang::Lang,
     words,
 };
 
@@ -14,8 +17,11 @@ const ALIKE_MAX: usize = 10;
 
 /// The whole report as GitHub-flavoured Markdown.
 #[must_use]
-pub fn render(report: &Report) -> String {
-    let mut page = Page::default();
+pub fn render(report: &Report, lang: Lang) -> String {
+    let mut page = Page {
+        text: String::new(),
+        lang,
+    };
     page.head(report);
     page.changes(report);
     page.open_findings(report);
@@ -26,28 +32,47 @@ pub fn render(report: &Report) -> String {
     page.conditions(report);
     page.doubts(report);
     page.evidence(report);
-    page.0
+    page.text
 }
 
-#[derive(Default)]
-struct Page(String);
+/// The page under way.
+pub(super) struct Page {
+    text: String,
+    lang: Lang,
+}
 
 impl Page {
-    /// A line that is already Markdown.
-    fn line(&mut self, text: impl AsRef<str>) {
-        self.0.push_str(text.as_ref());
-        self.0.push('\n');
+    fn say(&self, what: &Say<'_>) -> String {
+        self.lang.say(what)
     }
 
-    fn heading(&mut self, text: &str) {
-        if !self.0.ends_with("\n\n") {
+    /// A line that is already Markdown.
+    fn line(&mut self, text: impl AsRef<str>) {
+        self.text.push_str(text.as_ref());
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, title: &Say<'_>) {
+        if !self.text.ends_with("\n\n") {
             self.line("");
         }
-        self.line(format!("## {text}"));
+        self.line(format!("## {}", self.say(title)));
         self.line("");
     }
 
-    fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    /// `- **Remedy**: …`
+    fn fact(&mut self, what: &Say<'_>, text: &str) {
+        let what = capital(&self.say(what));
+        let said = self.lang.labelled(&format!("**{what}**"), text);
+        self.line(format!("- {said}"));
+    }
+
+    fn table(&mut self, head: &[Say<'_>], rows: impl IntoIterator<Item = Vec<String>>) {
+        let head: Vec<_> = head.iter().map(|say| self.say(say)).collect();
+        self.table_with(&head, rows);
+    }
+
+    fn table_with(&mut self, head: &[String], rows: impl IntoIterator<Item = Vec<String>>) {
         self.line(format!("| {} |", head.join(" | ")));
         self.line(format!("|{}", "---|".repeat(head.len())));
         for row in rows {
@@ -57,47 +82,31 @@ impl Page {
     }
 
     fn head(&mut self, report: &Report) {
-        let title = report.conditions.title.as_deref();
-        let scenario = report.scenario.as_ref().map(|name| name.as_str());
-        let name = title
-            .or(scenario)
-            .unwrap_or("a run without a readable plan");
         let verdict = report.verdict;
+        let word = self.say(&Say::Verdict(verdict)).to_uppercase();
+        let name = safe(&words::name(self.lang, report));
         self.line(format!(
-            "# {} {}: {}",
+            "# {} {}",
             words::mark(verdict),
-            verdict.word().to_uppercase(),
-            safe(name)
+            self.lang.labelled(&word, &name)
         ));
         self.line("");
-        self.line(format!("{}.", words::counts(&report.counts)));
+        let counts = words::counts(self.lang, &report.counts);
+        self.line(self.lang.sentence(&counts));
         if words::deciding(report).next().is_some() {
             self.line("");
         }
         for doubt in words::deciding(report) {
-            self.line(format!("- The run can't pass: {}.", safe(&doubt.text)));
+            let said = self.say(&Say::CantPass(&doubt.text));
+            self.line(format!("- {}", safe(&said)));
         }
-        if let Some(revised) = words::revised(report) {
+        if let Some(revised) = words::revised(self.lang, report) {
             self.line("");
-            self.line(format!("{}.", safe(&revised)));
+            self.line(self.lang.sentence(&safe(&revised)));
         }
         self.line("");
-        let run = report.run.as_ref().map_or("unknown", |run| run.as_str());
-        let mut facts = vec![format!("run {}", safe(run))];
-        facts.extend(scenario.map(|name| format!("scenario {}", safe(name))));
-        let conditions = &report.conditions;
-        facts.extend(
-            conditions
-                .began
-                .as_ref()
-                .map(|at| format!("began {}", safe(at))),
-        );
-        facts.extend(
-            conditions
-                .ended
-                .as_ref()
-                .map(|at| format!("ended {}", safe(at))),
-        );
+        let facts = words::facts(self.lang, report);
+        let facts: Vec<_> = facts.iter().map(|fact| safe(fact)).collect();
         self.line(facts.join(" · "));
     }
 
@@ -109,16 +118,16 @@ impl Page {
         else {
             return;
         };
-        self.heading("What late results changed");
+        self.heading(&Say::LateChanges);
         let row = |change: &Change| {
-            let (was, is) = (change.was.word(), change.is.word());
-            vec![change.finding.clone(), was.to_owned(), is.to_owned()]
+            let (was, is) = (Say::Verdict(change.was), Say::Verdict(change.is));
+            vec![change.finding.clone(), self.say(&was), self.say(&is)]
         };
         let rows: Vec<_> = revision.changes.iter().map(row).collect();
-        self.table(&["finding", "was", "is"], rows);
+        self.table(&[Say::Finding, Say::Was, Say::Is], rows);
         if revision.more_changes > 0 {
             self.line("");
-            self.line(format!("{} more changed.", revision.more_changes));
+            self.line(self.say(&Say::MoreChanged(revision.more_changes)));
         }
     }
 
@@ -127,56 +136,56 @@ impl Page {
         if open.is_empty() {
             return;
         }
-        self.heading("What did not pass");
+        self.heading(&Say::DidNotPass);
         for (finding, more) in words::alike(open) {
             self.finding(finding, &more);
         }
     }
 
     fn finding(&mut self, finding: &Finding, more: &[&Finding]) {
-        let priority = finding.priority.map_or("none", |priority| priority.word());
+        let lang = self.lang;
         self.line(format!(
-            "### {} {} (priority {priority})",
+            "### {} {}{}",
             words::mark(finding.verdict),
-            safe(&finding.id)
+            safe(&finding.id),
+            lang.aside(&self.say(&Say::OfPriority(finding.priority)))
         ));
         self.line("");
-        let verdict = finding.verdict.word();
-        self.line(format!(
-            "- **{verdict}**: expected {}; observed {}.",
-            safe(&finding.expected.text),
-            safe(&finding.observed.text)
-        ));
-        if let Some(uncertainty) = &finding.uncertainty {
-            self.line(format!("- **Uncertainty**: {}.", safe(&uncertainty.text)));
+        let verdict = self.say(&Say::Verdict(finding.verdict));
+        let (expected, observed) = (
+            figures::expected(lang, finding),
+            figures::observed(lang, finding),
+        );
+        let said = self.say(&Say::ExpectedObserved(&expected, &observed));
+        let verdict = format!("**{verdict}**");
+        let said = lang.labelled(&verdict, &lang.sentence(&safe(&said)));
+        self.line(format!("- {said}"));
+        if let Some(uncertainty) = figures::uncertainty(lang, finding) {
+            self.fact(&Say::Uncertainty, &lang.sentence(&safe(&uncertainty)));
         }
         if let Some(cause) = &finding.cause {
-            self.line(format!("- **Likely cause**: {}", safe(cause)));
+            self.fact(&Say::Cause, &safe(cause));
         }
         if let Some(remedy) = &finding.remedy {
-            self.line(format!("- **Remedy**: {}", safe(remedy)));
+            self.fact(&Say::Remedy, &safe(remedy));
         }
         if finding.samples.planned > 0 {
-            let who: Vec<_> = finding
-                .agents
-                .iter()
-                .map(|agent| safe(agent.as_str()))
-                .collect();
-            self.line(format!(
-                "- **Measured by**: {}; {} of {} planned requests.",
-                who.join(", "),
-                finding.samples.observed,
-                finding.samples.planned
-            ));
+            let who: Vec<_> = finding.agents.iter().map(|agent| agent.as_str()).collect();
+            let samples = &finding.samples;
+            let said = [
+                lang.list(&who),
+                self.say(&Say::OfPlanned(samples.observed, samples.planned)),
+            ];
+            let said = lang.clauses(&said);
+            self.fact(&Say::MeasuredBy, &lang.sentence(&safe(&said)));
         }
         if !more.is_empty() {
             let ids = more.iter().take(ALIKE_MAX).map(|finding| safe(&finding.id));
             let mut ids: Vec<_> = ids.collect();
             if more.len() > ALIKE_MAX {
-                let rest = more.len() - ALIKE_MAX;
-                ids.push(format!("and {rest} more, listed in the JSON report"));
+                ids.push(self.say(&Say::AndMoreInJson(more.len() - ALIKE_MAX)));
             }
-            self.line(format!("- **The same holds for**: {}.", ids.join(", ")));
+            self.fact(&Say::SameFor, &lang.sentence(&lang.list(&ids)));
         }
         self.line("");
     }
@@ -185,29 +194,41 @@ impl Page {
         if report.stages.is_empty() {
             return;
         }
-        self.heading("Stages");
+        self.heading(&Say::Stages);
         let rows = report.stages.iter().map(|stage| {
             let began = stage.began_ns.map_or("–".to_owned(), words::at);
             let lasted = stage
                 .lasted_ns
                 .map_or("–".to_owned(), |lasted| lasted.to_string());
             let remark = stage.skipped.clone().unwrap_or_default();
+            let verdict = self.say(&Say::Verdict(stage.verdict));
             vec![
                 stage.name.to_string(),
-                format!("{} {}", words::mark(stage.verdict), stage.verdict.word()),
-                words::counts(&stage.counts),
+                format!("{} {verdict}", words::mark(stage.verdict)),
+                words::counts(self.lang, &stage.counts),
                 began,
-                format!("{lasted} of {}", stage.planned_ns),
+                self.say(&Say::LastedOf(&lasted, stage.planned_ns)),
                 remark,
             ]
         });
-        self.table(
-            &[
-                "stage", "verdict", "findings", "began at", "lasted", "remark",
-            ],
-            rows,
-        );
+        let rows: Vec<_> = rows.collect();
+        let head = [
+            Say::Stage,
+            Say::VerdictHead,
+            Say::Findings,
+            Say::Began,
+            Say::Lasted,
+            Say::Remark,
+        ];
+        self.table(&head, rows);
     }
+}
+
+/// With a capital letter, where there are any.
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).collect()
 }
 
 #[cfg(test)]
@@ -223,7 +244,13 @@ mod tests {
     #[test]
     fn a_run_with_something_of_everything() {
         let report = report(eventful(), [unread("kind: 12 is unknown")]);
-        insta::assert_snapshot!(render(&report));
+        insta::assert_snapshot!(render(&report, Lang::En));
+    }
+
+    #[test]
+    fn a_run_with_something_of_everything_in_chinese() {
+        let report = report(eventful(), [unread("kind: 12 is unknown")]);
+        insta::assert_snapshot!(render(&report, Lang::ZhCn));
     }
 
     #[test]
@@ -232,12 +259,12 @@ mod tests {
         // Leaves out what has no path, so that everything can pass.
         plan.stages.truncate(1);
         let report = report(journal(&plan, good), Vec::new());
-        insta::assert_snapshot!(render(&report));
+        insta::assert_snapshot!(render(&report, Lang::En));
     }
 
     #[test]
     fn nothing_at_all() {
         let report = report(Vec::new(), Vec::new());
-        insta::assert_snapshot!(render(&report));
+        insta::assert_snapshot!(render(&report, Lang::En));
     }
 }

@@ -2,12 +2,27 @@
 //! report of an empty journal renders. What comes from outside is escaped for where it goes.
 //!
 //! - [`json`]: `nepho.report/v1`, for machines.
-//! - [`markdown`]: to be forwarded.
+//! - [`html`]: one page without outside references, to be forwarded.
+//! - [`markdown`]: the same for where Markdown is read.
+//! - [`junit`], [`github`]: for what runs tests.
 //! - [`terminal`]: the short summary at the end of a run.
-//! - `escape`: foreign text made harmless; `words`: what the last two say alike.
+//! - [`Lang`]: in which language; `catalogue`: everything that is said in words of ours.
+//! - `svg`: charts.
+//! - `escape`: foreign text made harmless; `words` and `figures`: what several renderers say alike.
 
+mod catalogue;
 mod escape;
+mod figures;
+pub mod github;
+#[cfg(test)]
+mod hostile;
+pub mod html;
 pub mod json;
+pub mod junit;
+mod lang;
 pub mod markdown;
+mod svg;
 pub mod terminal;
 mod words;
+
+pub use lang::Lang;

@@ -6,7 +6,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::{
     super::model::{Code, Doubt, Finding, Matrix, Report, Verdict},
+    catalogue::Say,
     escape::plain as safe,
+    figures,
+    lang::Lang,
     words,
 };
 
@@ -27,9 +30,10 @@ const NAMED: usize = 3;
 
 /// The summary.
 #[must_use]
-pub fn render(report: &Report, colour: Colour) -> String {
+pub fn render(report: &Report, lang: Lang, colour: Colour) -> String {
     let mut out = Summary {
         text: String::new(),
+        lang,
         colour,
     };
     out.head(report);
@@ -37,10 +41,8 @@ pub fn render(report: &Report, colour: Colour) -> String {
     for stage in &report.stages {
         for matrix in widest(&stage.matrix) {
             out.line("");
-            out.line(format!(
-                "{} / {}: median response time",
-                stage.name, matrix.step
-            ));
+            let of = Say::MedianOf(stage.name.as_str(), matrix.step.as_str());
+            out.line(out.say(&of));
             out.table(matrix);
         }
     }
@@ -62,10 +64,15 @@ fn widest(all: &[Matrix]) -> Vec<&Matrix> {
 
 struct Summary {
     text: String,
+    lang: Lang,
     colour: Colour,
 }
 
 impl Summary {
+    fn say(&self, what: &Say<'_>) -> String {
+        self.lang.say(what)
+    }
+
     fn line(&mut self, text: impl AsRef<str>) {
         self.text.push_str(text.as_ref());
         self.text.push('\n');
@@ -85,32 +92,35 @@ impl Summary {
     }
 
     fn head(&mut self, report: &Report) {
-        let title = report.conditions.title.as_deref();
-        let scenario = report.scenario.as_ref().map(|name| name.as_str());
-        let name = title
-            .or(scenario)
-            .unwrap_or("a run without a readable plan");
+        let lang = self.lang;
         let verdict = report.verdict;
-        let word = format!("{} {}", words::mark(verdict), verdict.word().to_uppercase());
+        let word = format!(
+            "{} {}",
+            words::mark(verdict),
+            self.say(&Say::Verdict(verdict)).to_uppercase()
+        );
         let word = self.painted(verdict, &word);
         self.line(format!(
-            "{word}  {}: {}",
-            safe(name),
-            words::counts(&report.counts)
+            "{word}  {}",
+            lang.labelled(
+                &safe(&words::name(lang, report)),
+                &words::counts(lang, &report.counts)
+            )
         ));
         for doubt in words::deciding(report) {
             self.line(format!("  {}", safe(&doubt.text)));
         }
-        if let Some(revised) = words::revised(report) {
+        if let Some(revised) = words::revised(lang, report) {
             self.line(format!("  {}", safe(&revised)));
         }
         for stage in &report.stages {
             let mark = self.painted(stage.verdict, words::mark(stage.verdict));
             let remark = match &stage.skipped {
                 Some(why) => safe(why),
-                None => words::counts(&stage.counts),
+                None => words::counts(lang, &stage.counts),
             };
-            self.line(format!("  {mark} {}: {remark}", stage.name));
+            let said = lang.labelled(stage.name.as_str(), &remark);
+            self.line(format!("  {mark} {said}"));
         }
     }
 
@@ -130,49 +140,57 @@ impl Summary {
         }
         if open.len() > SHOWN {
             self.line("");
-            self.line(format!("and {} more that did not pass", open.len() - SHOWN));
+            self.line(self.say(&Say::MoreNotPassed(open.len() - SHOWN)));
         }
     }
 
     fn finding(&mut self, finding: &Finding, more: &[&Finding]) {
         let mark = self.painted(finding.verdict, words::mark(finding.verdict));
-        let priority = finding.priority.map_or("none", |priority| priority.word());
+        let lang = self.lang;
         self.line("");
         self.line(format!(
-            "{mark} {} (priority {priority})",
-            safe(&finding.id)
+            "{mark} {}{}",
+            safe(&finding.id),
+            lang.aside(&self.say(&Say::OfPriority(finding.priority)))
         ));
-        self.line(format!(
-            "  {}: expected {}; observed {}",
-            finding.verdict.word(),
-            safe(&finding.expected.text),
-            safe(&finding.observed.text)
-        ));
-        for (word, text) in [("cause", &finding.cause), ("remedy", &finding.remedy)] {
+        let (expected, observed) = (
+            figures::expected(lang, finding),
+            figures::observed(lang, finding),
+        );
+        let said = self.say(&Say::ExpectedObserved(&safe(&expected), &safe(&observed)));
+        let verdict = self.say(&Say::Verdict(finding.verdict));
+        self.line(format!("  {}", lang.labelled(&verdict, &said)));
+        let facts = [
+            (Say::CauseShort, &finding.cause),
+            (Say::Remedy, &finding.remedy),
+        ];
+        for (word, text) in facts {
             if let Some(text) = text {
-                self.line(format!("  {word}: {}", safe(text)));
+                let said = lang.labelled(&self.say(&word), &safe(text));
+                self.line(format!("  {said}"));
             }
         }
         let named = more.iter().take(NAMED).map(|finding| safe(&finding.id));
         let mut named: Vec<_> = named.collect();
         if more.len() > NAMED {
-            named.push(format!("{} more", more.len() - NAMED));
+            named.push(self.say(&Say::AndMore(more.len() - NAMED)));
         }
         if !named.is_empty() {
-            self.line(format!("  the same: {}", named.join(", ")));
+            let same = self.say(&Say::TheSame);
+            self.line(format!("  {}", lang.labelled(&same, &lang.list(&named))));
         }
     }
 
     fn table(&mut self, matrix: &Matrix) {
         let to: BTreeSet<_> = matrix.cells.iter().map(|cell| &cell.to).collect();
         let from: BTreeSet<_> = matrix.cells.iter().map(|cell| &cell.from).collect();
-        let mut rows = vec![vec!["from \\ to".to_owned()]];
+        let mut rows = vec![vec![self.say(&Say::FromTo)]];
         rows[0].extend(to.iter().map(|name| name.to_string()));
         for from in from {
             let cell = |to: &&_| {
                 let mut cells = matrix.cells.iter();
                 let found = cells.find(|cell| cell.from == *from && cell.to == **to);
-                found.map_or(String::new(), |cell| words::cell(&cell.figures))
+                found.map_or(String::new(), |cell| words::cell(self.lang, &cell.figures))
             };
             let mut row = vec![from.to_string()];
             row.extend(to.iter().map(cell));
@@ -198,11 +216,12 @@ impl Summary {
     }
 
     fn remarks(&mut self, report: &Report) {
+        let lang = self.lang;
         let gaps: Vec<_> = report
             .agents
             .iter()
             .flat_map(|agent| {
-                words::gaps(agent)
+                words::gaps(lang, agent)
                     .into_iter()
                     .map(move |gap| (&agent.agent, gap))
             })
@@ -211,7 +230,7 @@ impl Summary {
             self.line("");
         }
         for (agent, gap) in gaps {
-            self.line(format!("agent {agent}: {}", safe(&gap)));
+            self.line(self.say(&Say::AgentGap(agent.as_str(), &safe(&gap))));
         }
         // One line for each kind: the first of it, and how many more there are.
         let mut doubts: BTreeMap<Code, (&Doubt, usize)> = BTreeMap::new();
@@ -226,13 +245,11 @@ impl Summary {
         for (doubt, times) in doubts.into_values() {
             let more = match times {
                 1 => String::new(),
-                _ => format!(" (and {} more of this kind)", times - 1),
+                _ => self.say(&Say::DoubtsOfKind(times - 1)),
             };
-            self.line(format!(
-                "doubt ({}): {}{more}",
-                doubt.code.word(),
-                safe(&doubt.text)
-            ));
+            let kind = self.say(&Say::Doubt(doubt.code));
+            let said = self.say(&Say::DoubtOf(&kind, &safe(&doubt.text)));
+            self.line(format!("{said}{more}"));
         }
     }
 }
@@ -250,7 +267,13 @@ mod tests {
     #[test]
     fn a_run_with_something_of_everything() {
         let report = report(eventful(), [unread("kind: 12 is unknown")]);
-        insta::assert_snapshot!(render(&report, Colour::None));
+        insta::assert_snapshot!(render(&report, Lang::En, Colour::None));
+    }
+
+    #[test]
+    fn a_run_with_something_of_everything_in_chinese() {
+        let report = report(eventful(), [unread("kind: 12 is unknown")]);
+        insta::assert_snapshot!(render(&report, Lang::ZhCn, Colour::None));
     }
 
     #[test]
@@ -259,12 +282,12 @@ mod tests {
         // Leaves out what has no path, so that everything can pass.
         plan.stages.truncate(1);
         let report = report(journal(&plan, good), Vec::new());
-        insta::assert_snapshot!(render(&report, Colour::None));
+        insta::assert_snapshot!(render(&report, Lang::En, Colour::None));
     }
 
     #[test]
     fn nothing_at_all() {
         let report = report(Vec::new(), Vec::new());
-        insta::assert_snapshot!(render(&report, Colour::None));
+        insta::assert_snapshot!(render(&report, Lang::En, Colour::None));
     }
 }

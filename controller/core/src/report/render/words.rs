@@ -1,14 +1,21 @@
-//! What Markdown and terminal say alike. Everything returned is raw: the caller escapes it.
+//! What all renderers say alike. Everything returned is raw: the caller escapes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
+    control::Host,
     id::AgentId,
     time::{Nanos, RunTime},
 };
 
-use super::super::model::{
-    AgentReport, Counts, Doubt, Figures, Finding, LostSpan, Report, StartQuality, Verdict,
+use super::{
+    super::model::{
+        AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LostSpan, Report,
+        StartQuality, Verdict,
+    },
+    catalogue::Say,
+    figures,
+    lang::Lang,
 };
 
 /// `PASS`, with the mark that goes before it.
@@ -23,59 +30,85 @@ pub(super) const fn mark(verdict: Verdict) -> &'static str {
 }
 
 /// `12 passed, 1 failed, 2 not run`.
-pub(super) fn counts(counts: &Counts) -> String {
-    let all = [
-        (counts.error, "broken"),
-        (counts.fail, "failed"),
-        (counts.inconclusive, "inconclusive"),
-        (counts.not_run, "not run"),
-        (counts.pass, "passed"),
-    ];
-    let said: Vec<_> = all
-        .iter()
+pub(super) fn counts(lang: Lang, counts: &Counts) -> String {
+    let said: Vec<_> = by_verdict(counts)
+        .into_iter()
         .filter(|(n, _)| *n > 0)
-        .map(|(n, word)| format!("{n} {word}"))
+        .map(|(n, verdict)| lang.say(&Say::Count(n, verdict)))
         .collect();
     if said.is_empty() {
-        "no findings".to_owned()
+        lang.say(&Say::NoFindings)
     } else {
-        said.join(", ")
+        lang.phrases(&said)
     }
 }
 
+/// The worst first.
+pub(super) const fn by_verdict(counts: &Counts) -> [(u64, Verdict); 5] {
+    [
+        (counts.error, Verdict::Error),
+        (counts.fail, Verdict::Fail),
+        (counts.inconclusive, Verdict::Inconclusive),
+        (counts.not_run, Verdict::NotRun),
+        (counts.pass, Verdict::Pass),
+    ]
+}
+
+/// What the run is called.
+pub(super) fn name(lang: Lang, report: &Report) -> String {
+    let title = report.conditions.title.as_deref();
+    let scenario = report.scenario.as_ref().map(|name| name.as_str());
+    let name = title.or(scenario).map(ToOwned::to_owned);
+    name.unwrap_or_else(|| lang.say(&Say::NoPlan))
+}
+
+/// `run r-1`, `scenario x`, when it began and ended.
+pub(super) fn facts(lang: Lang, report: &Report) -> Vec<String> {
+    let Report {
+        run,
+        scenario,
+        conditions,
+        ..
+    } = report;
+    let all = [
+        Some(match run {
+            Some(run) => Say::Run(run.as_str()),
+            None => Say::UnknownRun,
+        }),
+        scenario.as_ref().map(|name| Say::Scenario(name.as_str())),
+        conditions.began.as_deref().map(Say::BeganAt),
+        conditions.ended.as_deref().map(Say::EndedAt),
+    ];
+    all.iter().flatten().map(|one| lang.say(one)).collect()
+}
+
 /// What late results made of the report; nothing of its first revision.
-pub(super) fn revised(report: &Report) -> Option<String> {
+pub(super) fn revised(lang: Lang, report: &Report) -> Option<String> {
     let revision = report.revision.as_ref().filter(|one| one.number > 1)?;
-    let before = revision.number.saturating_sub(1);
-    let late = late(&revision.late);
-    let said = revision.was.map_or("nothing", Verdict::word);
-    let open = if revision.closed {
-        ""
-    } else {
-        "; more may still arrive"
-    };
-    Some(format!(
-        "Revision {}: {late} came after revision {before}, which said {said}{open}",
-        revision.number
-    ))
+    Some(lang.say(&Say::Revised {
+        number: revision.number,
+        late: &late(lang, &revision.late),
+        said: revision.was,
+        closed: revision.closed,
+    }))
 }
 
 /// Agents with late records that are named; a whole fleet may come back at once.
 const LATE_NAMED: usize = 8;
 
 /// `3 records of a`, or `5 records (3 of a, 2 of b)`.
-fn late(late: &BTreeMap<AgentId, u64>) -> String {
+fn late(lang: Lang, late: &BTreeMap<AgentId, u64>) -> String {
     let all: u64 = late.values().sum();
-    let records = if all == 1 { "record" } else { "records" };
     if let [(agent, _)] = late.iter().collect::<Vec<_>>()[..] {
-        return format!("{all} {records} of {agent}");
+        return lang.say(&Say::LateRecordsOf(all, agent.as_str()));
     }
     let named = late.iter().take(LATE_NAMED);
-    let mut named: Vec<_> = named.map(|(agent, n)| format!("{n} of {agent}")).collect();
+    let of = |(agent, n): (&AgentId, &u64)| lang.say(&Say::LateOf(*n, agent.as_str()));
+    let mut named: Vec<_> = named.map(of).collect();
     if late.len() > LATE_NAMED {
-        named.push(format!("others of {} agents", late.len() - LATE_NAMED));
+        named.push(lang.say(&Say::LateOthers(late.len() - LATE_NAMED)));
     }
-    format!("{all} {records} ({})", named.join(", "))
+    lang.say(&Say::LateRecords(all, &lang.list(&named)))
 }
 
 /// The doubts that alone keep the run from passing.
@@ -123,25 +156,25 @@ pub(super) fn at(time: RunTime) -> String {
 }
 
 /// `15ms`, `no path`, `3 of 40 failed, 15ms`: a cell of the matrix.
-pub(super) fn cell(figures: &Figures) -> String {
+pub(super) fn cell(lang: Lang, figures: &Figures) -> String {
     if figures.planned == 0 {
-        return if figures.no_path > 0 { "no path" } else { "" }.to_owned();
+        return match figures.no_path {
+            0 => String::new(),
+            _ => lang.say(&Say::NoPath),
+        };
     }
     let mut said = Vec::new();
     if figures.failures > 0 {
-        said.push(format!(
-            "{} of {} failed",
-            figures.failures, figures.requests
-        ));
+        said.push(lang.say(&Say::FailedOf(figures.failures, figures.requests)));
     }
     let missing = figures.planned.saturating_sub(figures.requests);
     if missing > 0 {
-        said.push(format!("{missing} missing"));
+        said.push(lang.say(&Say::MissingOf(missing)));
     }
     if let Some(p50) = figures.p50_ns {
         said.push(p50.to_string());
     }
-    said.join(", ")
+    lang.phrases(&said)
 }
 
 /// Whether everything went well there.
@@ -150,47 +183,151 @@ pub(super) const fn is_clean(figures: &Figures) -> bool {
 }
 
 /// `+120µs ± 40µs`.
-pub(super) fn start(start: &StartQuality) -> String {
+pub(super) fn start(lang: Lang, start: &StartQuality) -> String {
     let sign = if start.late_ns < 0 { "-" } else { "+" };
-    let late = Nanos(start.late_ns.unsigned_abs());
-    match start.bound_ns {
-        Some(bound) => match start.exchanged_ns {
-            Some(alone) => format!(
-                "{sign}{late} ± {bound} (by the hosts' own clocks; by exchanges alone ± {alone})"
-            ),
-            None => format!("{sign}{late} ± {bound}"),
-        },
-        None => format!("{sign}{late}, clock bound unknown"),
-    }
+    let late = format!("{sign}{}", Nanos(start.late_ns.unsigned_abs()));
+    lang.say(&match (start.bound_ns, start.exchanged_ns) {
+        (Some(bound), Some(alone)) => Say::StartNarrowed(&late, bound, alone),
+        (Some(bound), None) => Say::StartWithin(&late, bound),
+        (None, _) => Say::StartUnbound(&late),
+    })
 }
 
 /// `12s to 27s (15s)`.
-pub(super) fn lost(span: &LostSpan) -> String {
-    match span.to_ns {
-        Some(to) => {
-            let restarted = if span.restarted { ", restarted" } else { "" };
-            format!(
-                "{} to {to} ({}{restarted})",
-                span.from_ns,
-                to.since(span.from_ns)
-            )
-        }
-        None => format!("{} to the end", span.from_ns),
-    }
+pub(super) fn lost(lang: Lang, span: &LostSpan) -> String {
+    lang.say(&match span.to_ns {
+        Some(to) => Say::LostBetween {
+            from: span.from_ns,
+            to,
+            restarted: span.restarted,
+        },
+        None => Say::LostToTheEnd(span.from_ns),
+    })
 }
 
 /// What is missing of an agent, for how long; empty when nothing is.
-pub(super) fn gaps(agent: &AgentReport) -> Vec<String> {
+pub(super) fn gaps(lang: Lang, agent: &AgentReport) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(why) = &agent.refused {
-        said.push(format!("refused: {why}"));
+        said.push(lang.say(&Say::Refused(why)));
     }
-    said.extend(agent.lost.iter().map(|span| format!("lost {}", lost(span))));
+    let spans = agent.lost.iter();
+    said.extend(spans.map(|span| lang.say(&Say::Lost(&lost(lang, span)))));
     for missing in &agent.missing {
-        said.push(format!(
-            "{} of {} requests of {} missing: {}",
-            missing.requests, missing.planned, missing.stage, missing.why
-        ));
+        said.push(lang.say(&Say::RequestsMissing {
+            missing: missing.requests,
+            planned: missing.planned,
+            stage: missing.stage.as_str(),
+            why: &missing.why,
+        }));
     }
     said
+}
+
+/// What a doubt concerns.
+pub(super) fn about(lang: Lang, doubt: &Doubt) -> String {
+    if doubt.about.is_empty() {
+        lang.say(&Say::AboutTheRun)
+    } else {
+        doubt.about.clone()
+    }
+}
+
+/// `3 to 9 in spool 01010101 (4 of them)`.
+pub(super) fn place(lang: Lang, evidence: &Evidence) -> String {
+    let spool: String = evidence.spool.to_string().chars().take(8).collect();
+    let (from, to) = (evidence.from.0, evidence.to.0);
+    lang.say(&if from == to {
+        Say::RecordIn(from, &spool)
+    } else {
+        Say::RecordsIn(from, to, &spool, evidence.records)
+    })
+}
+
+/// Plan, end, clocks and files, a sentence each.
+pub(super) fn conditions(lang: Lang, conditions: &Conditions) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(plan) = conditions.plan {
+        said.push(lang.say(&Say::Plan(&plan.0.short())));
+    }
+    if let Some(end) = &conditions.end {
+        said.push(lang.say(&Say::TheRun(end)));
+    }
+    if let Some(worst) = &conditions.worst_start {
+        said.push(lang.say(&Say::WorstStart {
+            agent: worst.agent.as_str(),
+            stage: worst.stage.as_str(),
+            start: &start(lang, worst),
+        }));
+    }
+    for (agent, clock) in &conditions.clocks {
+        said.push(lang.say(&Say::WallClock {
+            agent: agent.as_str(),
+            kept: clock.synchronised,
+            within: clock.max_error,
+        }));
+    }
+    for (name, digest) in &conditions.files {
+        let scenario = lang.say(&Say::ScenarioFile);
+        let name = if name.is_empty() { &scenario } else { name };
+        said.push(lang.say(&Say::File(name, &digest.short())));
+    }
+    said
+}
+
+/// Who, host, system, size, version.
+pub(super) fn hosts(lang: Lang, conditions: &Conditions) -> Vec<Vec<String>> {
+    let hosts = conditions.hosts.iter();
+    let hosts = hosts.map(|(agent, host)| (agent.to_string(), host));
+    let controller = conditions.controller.iter();
+    let controller = controller.map(|host| (lang.say(&Say::Controller), host));
+    let row = |(who, host): (String, &Host)| {
+        let system = [&host.os, &host.kernel, &host.arch];
+        vec![
+            who,
+            host.name.clone(),
+            lang.list(&system),
+            lang.say(&Say::HostSize(host.cpus, host.memory >> 20)),
+            host.version.clone(),
+        ]
+    };
+    controller.chain(hosts).map(row).collect()
+}
+
+/// The findings, those of one expectation together.
+pub(super) fn expectations(report: &Report) -> Vec<Vec<&Finding>> {
+    let mut all: Vec<Vec<&Finding>> = Vec::new();
+    for finding in &report.findings {
+        let same = |of: &&mut Vec<&Finding>| {
+            of.first().is_some_and(|first| {
+                (&first.stage, &first.step, &first.kind, &first.expected.text)
+                    == (
+                        &finding.stage,
+                        &finding.step,
+                        &finding.kind,
+                        &finding.expected.text,
+                    )
+            })
+        };
+        match all.last_mut().filter(same) {
+            Some(of) => of.push(finding),
+            None => all.push(vec![finding]),
+        }
+    }
+    all
+}
+
+/// What was seen of one expectation, in a few words.
+pub(super) fn seen(lang: Lang, findings: &[&Finding]) -> String {
+    match findings {
+        [only] => figures::observed(lang, only),
+        several => lang.say(&Say::SeveralFindings(several.len())),
+    }
+}
+
+/// Who measured for any of these.
+pub(super) fn measurers<'a>(findings: &[&'a Finding]) -> Vec<&'a str> {
+    let all = findings.iter().flat_map(|finding| &finding.agents);
+    let all: BTreeSet<_> = all.map(|agent| agent.as_str()).collect();
+    all.into_iter().collect()
 }

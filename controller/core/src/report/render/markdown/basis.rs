@@ -1,8 +1,12 @@
 //! What the verdicts rest on: agents, conditions, doubts, evidence.
 
 use super::{
-    super::super::model::{Evidence, Report, Verdict},
-    Page, safe, words,
+    super::{
+        super::model::{Report, Verdict},
+        catalogue::Say,
+        words,
+    },
+    Page, safe,
 };
 
 impl Page {
@@ -10,116 +14,64 @@ impl Page {
         if report.agents.is_empty() {
             return;
         }
-        self.heading("Agents");
+        self.heading(&Say::Agents);
         let rows = report.agents.iter().map(|agent| {
             let environment = agent
                 .environment
                 .as_ref()
                 .map_or("?".to_owned(), |name| name.to_string());
             let sealed: Vec<_> = agent.sealed.iter().map(|stage| stage.as_str()).collect();
-            let gaps = words::gaps(agent);
+            let gaps = words::gaps(self.lang, agent);
             vec![
                 agent.agent.to_string(),
                 environment,
                 agent.samples.to_string(),
                 agent.records.values().sum::<u64>().to_string(),
-                sealed.join(", "),
+                self.lang.list(&sealed),
                 if gaps.is_empty() {
-                    "nothing".to_owned()
+                    self.say(&Say::Nothing)
                 } else {
-                    gaps.join("; ")
+                    self.lang.clauses(&gaps)
                 },
             ]
         });
+        let rows: Vec<_> = rows.collect();
         let head = [
-            "agent",
-            "environment",
-            "requests",
-            "records",
-            "proven complete",
-            "missing",
+            Say::Agent,
+            Say::Environment,
+            Say::RequestsHead,
+            Say::RecordsHead,
+            Say::Complete,
+            Say::MissingHead,
         ];
         self.table(&head, rows);
     }
 
     pub(super) fn conditions(&mut self, report: &Report) {
-        let conditions = &report.conditions;
-        self.heading("Conditions");
-        if let Some(plan) = conditions.plan {
-            self.line(format!("- plan {}", plan.0.short()));
+        self.heading(&Say::Conditions);
+        for said in words::conditions(self.lang, &report.conditions) {
+            self.line(format!("- {}", safe(&said)));
         }
-        if let Some(end) = &conditions.end {
-            self.line(format!("- the run {}", safe(end)));
-        }
-        if let Some(worst) = &conditions.worst_start {
-            self.line(format!(
-                "- worst start: {} in {}, {}",
-                safe(worst.agent.as_str()),
-                safe(worst.stage.as_str()),
-                words::start(worst)
-            ));
-        }
-        for (agent, clock) in &conditions.clocks {
-            let kept = if clock.synchronised {
-                "kept"
-            } else {
-                "not kept by anybody"
-            };
-            self.line(format!(
-                "- wall clock of {}: {kept}, within {}",
-                safe(agent.as_str()),
-                clock.max_error
-            ));
-        }
-        for (name, digest) in &conditions.files {
-            let name = if name.is_empty() { "scenario" } else { name };
-            self.line(format!("- file {}: sha256 {}", safe(name), digest.short()));
-        }
-        let hosts = conditions
-            .hosts
-            .iter()
-            .map(|(agent, host)| (agent.as_str(), host));
-        let controller = conditions
-            .controller
-            .iter()
-            .map(|host| ("controller", host));
-        let rows: Vec<_> = controller
-            .chain(hosts)
-            .map(|(who, host)| {
-                vec![
-                    who.to_owned(),
-                    host.name.clone(),
-                    format!("{}, {}, {}", host.os, host.kernel, host.arch),
-                    format!("{} cpus, {} MiB", host.cpus, host.memory >> 20),
-                    host.version.clone(),
-                ]
-            })
-            .collect();
+        let rows = words::hosts(self.lang, &report.conditions);
         if rows.is_empty() {
-            self.line("- nothing is known of the hosts");
+            self.line(format!("- {}", self.say(&Say::NoHosts)));
             return;
         }
         self.line("");
-        self.table(&["who", "host", "system", "size", "version"], rows);
+        let head = [Say::Who, Say::Host, Say::System, Say::Size, Say::Version];
+        self.table(&head, rows);
     }
 
     pub(super) fn doubts(&mut self, report: &Report) {
         if report.doubts.is_empty() {
             return;
         }
-        self.heading("Doubts");
+        self.heading(&Say::Doubts);
         for doubt in &report.doubts {
-            let about = if doubt.about.is_empty() {
-                "the run"
-            } else {
-                &doubt.about
-            };
-            self.line(format!(
-                "- {} ({}): {}",
-                doubt.code.word(),
-                safe(about),
-                safe(&doubt.text)
-            ));
+            let about = self.lang.aside(&safe(&words::about(self.lang, doubt)));
+            let kind = self.say(&Say::Doubt(doubt.code)) + &about;
+            let said = self.lang.labelled(&kind, &safe(&doubt.text));
+            self.line(format!("- {said}"));
         }
     }
 
@@ -130,26 +82,18 @@ impl Page {
             .filter(|finding| finding.verdict != Verdict::Pass);
         let rows: Vec<_> = open
             .flat_map(|finding| finding.evidence.iter().map(move |one| (finding, one)))
-            .map(|(finding, one)| vec![finding.id.clone(), one.agent.to_string(), place(one)])
+            .map(|(finding, one)| {
+                let place = words::place(self.lang, one);
+                vec![finding.id.clone(), one.agent.to_string(), place]
+            })
             .collect();
         if rows.is_empty() {
             return;
         }
-        self.heading("Evidence");
-        self.line("Records of the journal behind what did not pass; the JSON report has those of every finding.");
+        self.heading(&Say::Evidence);
+        self.line(self.say(&Say::EvidenceNote));
         self.line("");
-        self.table(&["finding", "agent", "records"], rows);
+        let head = [Say::Finding, Say::Agent, Say::RecordsHead];
+        self.table(&head, rows);
     }
-}
-
-/// `3 to 9 in spool 01010101 (4)`.
-fn place(evidence: &Evidence) -> String {
-    let spool: String = evidence.spool.to_string().chars().take(8).collect();
-    let Evidence {
-        from, to, records, ..
-    } = evidence;
-    if from == to {
-        return format!("{from} in spool {spool}");
-    }
-    format!("{from} to {to} in spool {spool} ({records} of them)")
 }

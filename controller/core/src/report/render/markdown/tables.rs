@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::super::model::{Counts, Finding, Matrix, Report},
-    Page, safe, words,
+    super::{
+        super::model::{Counts, Finding, Matrix, Report},
+        catalogue::Say,
+        figures, words,
+    },
+    Page, safe,
 };
-
-/// Stage, step, kind and bound: what findings of one expectation share.
-type Expectation<'a> = (&'a str, &'a str, &'a str, &'a str);
 
 impl Page {
     pub(super) fn matrices(&mut self, report: &Report) {
@@ -20,10 +21,8 @@ impl Page {
         if tables.is_empty() {
             return;
         }
-        self.heading("From where to where");
-        self.line(
-            "Median response time of successful requests; failed and missing ones are named.",
-        );
+        self.heading(&Say::Matrix);
+        self.line(self.say(&Say::MatrixNote));
         let (wide, single): (Vec<_>, Vec<_>) = tables
             .into_iter()
             .partition(|(_, matrix)| matrix.cells.len() > 1);
@@ -42,48 +41,31 @@ impl Page {
             return;
         }
         self.line("");
-        self.line("### Steps between one pair of environments");
+        self.line(format!("### {}", self.say(&Say::OnePair)));
         self.line("");
+        let lang = self.lang;
         let rows = single.iter().flat_map(|(stage, matrix)| {
             matrix.cells.iter().map(move |cell| {
                 let step = format!("{stage} / {}", matrix.step);
-                let pair = format!("{} to {}", cell.from, cell.to);
-                vec![step, pair, words::cell(&cell.figures)]
+                let pair = Say::FromToOf(cell.from.as_str(), cell.to.as_str());
+                vec![step, lang.say(&pair), words::cell(lang, &cell.figures)]
             })
         });
         let rows: Vec<_> = rows.collect();
-        self.table(&["stage / step", "from, to", "seen"], rows);
+        self.table(&[Say::StageStep, Say::Pair, Say::Seen], rows);
         single.iter().for_each(|(_, matrix)| self.services(matrix));
     }
 
     /// Every finding, those of one expectation in one line: what was expected, how many samples it
     /// rests on, who measured. The evidence of each is in the JSON report.
     pub(super) fn judged(&mut self, report: &Report) {
-        let mut all: Vec<(Expectation<'_>, Vec<&Finding>)> = Vec::new();
-        for finding in &report.findings {
-            let Finding {
-                stage,
-                step,
-                kind,
-                expected,
-                ..
-            } = finding;
-            let of = (
-                stage.as_str(),
-                step.as_str(),
-                kind.as_str(),
-                expected.text.as_str(),
-            );
-            match all.last_mut().filter(|(last, _)| *last == of) {
-                Some((_, same)) => same.push(finding),
-                None => all.push((of, vec![finding])),
-            }
-        }
+        let all = words::expectations(report);
         if all.is_empty() {
             return;
         }
-        self.heading("What was judged");
-        let rows = all.iter().map(|((stage, step, kind, expected), findings)| {
+        self.heading(&Say::Judged);
+        let lang = self.lang;
+        let rows = all.iter().map(|findings| {
             let mut counts = Counts::default();
             findings
                 .iter()
@@ -93,33 +75,34 @@ impl Page {
                     .iter()
                     .fold(0u64, |sum, finding| sum.saturating_add(figure(finding)))
             };
-            let agents: BTreeSet<_> = findings.iter().flat_map(|f| &f.agents).collect();
-            let agents: Vec<_> = agents.iter().map(|agent| agent.as_str()).collect();
             let (observed, planned) = (
                 samples(|f| f.samples.observed),
                 samples(|f| f.samples.planned),
             );
-            let seen = match findings.as_slice() {
-                [only] => only.observed.text.clone(),
-                several => format!("{} findings", several.len()),
+            let (place, expected) = match findings.first() {
+                None => (String::new(), String::new()),
+                Some(first) => (
+                    format!("{} / {}", first.stage, first.step),
+                    format!("{}: {}", first.kind, figures::expected(lang, first)),
+                ),
             };
             vec![
-                format!("{stage} / {step}"),
-                format!("{kind}: {expected}"),
-                words::counts(&counts),
-                seen,
-                format!("{observed} of {planned}"),
-                agents.join(", "),
+                place,
+                expected,
+                words::counts(lang, &counts),
+                words::seen(lang, findings),
+                lang.say(&Say::SamplesOf(observed, planned)),
+                lang.list(&words::measurers(findings)),
             ]
         });
         let rows: Vec<_> = rows.collect();
         let head = [
-            "stage / step",
-            "expected",
-            "verdict",
-            "seen",
-            "samples",
-            "measured by",
+            Say::StageStep,
+            Say::Expected,
+            Say::VerdictHead,
+            Say::Seen,
+            Say::SamplesHead,
+            Say::MeasuredBy,
         ];
         self.table(&head, rows);
     }
@@ -127,19 +110,20 @@ impl Page {
     fn environments(&mut self, matrix: &Matrix) {
         let to: BTreeSet<_> = matrix.cells.iter().map(|cell| &cell.to).collect();
         let from: BTreeSet<_> = matrix.cells.iter().map(|cell| &cell.from).collect();
-        let mut head = vec!["from \\ to"];
-        head.extend(to.iter().map(|name| name.as_str()));
+        let mut head = vec![self.say(&Say::FromTo)];
+        head.extend(to.iter().map(|name| name.to_string()));
         let rows = from.iter().map(|from| {
             let cell = |to: &&_| {
                 let mut cells = matrix.cells.iter();
                 let found = cells.find(|cell| cell.from == **from && cell.to == **to);
-                found.map_or(String::new(), |cell| words::cell(&cell.figures))
+                found.map_or(String::new(), |cell| words::cell(self.lang, &cell.figures))
             };
             let mut row = vec![from.to_string()];
             row.extend(to.iter().map(cell));
             row
         });
-        self.table(&head, rows);
+        let rows: Vec<_> = rows.collect();
+        self.table_with(&head, rows);
     }
 
     fn services(&mut self, matrix: &Matrix) {
@@ -152,8 +136,9 @@ impl Page {
             return;
         }
         self.line("");
-        self.line("Services that are out of line:");
+        self.line(self.say(&Say::OutOfLine));
         self.line("");
+        let lang = self.lang;
         let rows = odd.into_iter().map(|row| {
             let group = row
                 .group
@@ -163,9 +148,9 @@ impl Page {
                 row.from.to_string(),
                 format!("{}/{}", row.environment, row.service),
                 group,
-                words::cell(&row.figures),
+                words::cell(lang, &row.figures),
             ]
         });
-        self.table(&["from", "service", "group", "seen"], rows);
+        self.table(&[Say::From, Say::Service, Say::Group, Say::Seen], rows);
     }
 }

@@ -1,0 +1,124 @@
+//! What was expected and what was seen, in words. The report has them in English; other languages
+//! are made from the figures beside them.
+
+use nepho_common::{plan::Ratio, recording::Outcome};
+
+use super::{
+    super::model::{Finding, Uncertainty},
+    catalogue::Say,
+    lang::Lang,
+};
+
+/// What the scenario asked for.
+pub(super) fn expected(lang: Lang, finding: &Finding) -> String {
+    let expected = &finding.expected;
+    let english = || expected.text.clone();
+    match lang {
+        Lang::En => english(),
+        Lang::ZhCn => {
+            if let Some(max) = expected.max_failures {
+                return lang.say(&Say::AtMostFailures(max));
+            }
+            if let Some(min) = expected.min_success_ppm {
+                return lang.say(&Say::AtLeastSucceed(&Ratio(min).to_string()));
+            }
+            let Some(quantile) = expected.quantile else {
+                return english();
+            };
+            let bounds = [
+                expected.min_ns.map(Say::AtLeast),
+                expected.max_ns.map(Say::AtMost),
+            ];
+            let bounds: Vec<_> = bounds.iter().flatten().map(|one| lang.say(one)).collect();
+            let quantile = lang.say(&Say::Quantile(quantile));
+            format!("{quantile} {}", bounds.join(&lang.say(&Say::And)))
+        }
+    }
+}
+
+/// What was seen.
+pub(super) fn observed(lang: Lang, finding: &Finding) -> String {
+    match lang {
+        Lang::En => finding.observed.text.clone(),
+        Lang::ZhCn => seen(lang, finding).unwrap_or_else(|| finding.observed.text.clone()),
+    }
+}
+
+/// `None` when the figures don't say it.
+fn seen(lang: Lang, finding: &Finding) -> Option<String> {
+    let (expected, observed) = (&finding.expected, &finding.observed);
+    if observed.outcomes.is_empty() {
+        return (finding.samples.observed == 0).then(|| lang.say(&Say::NothingMeasured));
+    }
+    let of = |outcome: Outcome| observed.outcomes.get(outcome.word()).copied();
+    let succeeded = of(Outcome::Success).unwrap_or_default();
+    let failed = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| !matches!(outcome, Outcome::Success | Outcome::OurSide));
+    let failed = failed.filter_map(of).fold(0, u64::saturating_add);
+    let n = succeeded.saturating_add(failed);
+    let how = how(lang, finding);
+    if expected.max_failures.is_some() {
+        return Some(lang.say(&Say::FailedOf(failed, n)) + &how);
+    }
+    if expected.min_success_ppm.is_some() {
+        let share = Ratio(observed.success_ppm? / 100 * 100).to_string();
+        return Some(lang.say(&Say::SucceededOf(&share, n)) + &how);
+    }
+    let quantile = expected.quantile?;
+    let Some(found) = observed.latency_ns else {
+        return Some(lang.say(&Say::NoSuccess) + &how);
+    };
+    let mut said = vec![lang.say(&Say::Latency(quantile, found, succeeded))];
+    if failed > 0 {
+        let counted = observed.latency_with_failures_ns;
+        said.push(lang.say(&Say::IfInfinite(counted, failed)));
+    }
+    Some(lang.clauses(&said))
+}
+
+/// How requests ended that did not succeed, the most frequent first.
+fn how(lang: Lang, finding: &Finding) -> String {
+    let count = |outcome: Outcome| {
+        let n = finding.observed.outcomes.get(outcome.word()).copied()?;
+        (outcome != Outcome::Success && n > 0).then_some((std::cmp::Reverse(n), outcome))
+    };
+    let mut bad: Vec<_> = Outcome::ALL.into_iter().filter_map(count).collect();
+    bad.sort_unstable();
+    let words: Vec<_> = bad
+        .into_iter()
+        .map(|(n, outcome)| format!("{} {}", lang.say(&Say::Outcome(outcome)), n.0))
+        .collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    lang.aside(&lang.list(&words))
+}
+
+/// How sure the figure is.
+pub(super) fn uncertainty(lang: Lang, finding: &Finding) -> Option<String> {
+    let known = finding.uncertainty.as_ref()?;
+    Some(match lang {
+        Lang::En => known.text.clone(),
+        Lang::ZhCn => interval(lang, finding, known).unwrap_or_else(|| known.text.clone()),
+    })
+}
+
+fn interval(lang: Lang, finding: &Finding, known: &Uncertainty) -> Option<String> {
+    match known.method.as_str() {
+        "wilson" => {
+            // Two decimals for people, rounded outwards.
+            let low = Ratio(known.low_ppm? / 100 * 100).to_string();
+            let high = Ratio(known.high_ppm?.div_ceil(100) * 100).to_string();
+            Some(lang.say(&if finding.expected.max_failures.is_some() {
+                Say::IntervalFailures(&low, &high)
+            } else {
+                Say::IntervalSuccesses(&low, &high)
+            }))
+        }
+        "order-statistic" => {
+            Some(lang.say(&Say::IntervalIndependent(known.low_ns?, known.high_ns?)))
+        }
+        _ => None,
+    }
+}
