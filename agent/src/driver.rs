@@ -49,6 +49,8 @@ use crate::{
 /// A fifth of a second of the highest rate that the budget allows. A full queue delays only the
 /// handing over: stamps are taken before.
 const SIGHTINGS: usize = 1024;
+/// Events of one record: each may quote 300 characters and name 32 programs, 3 KB in all.
+const NOTED_MAX: usize = 32;
 /// Gauges of one record: at 100 bytes each, a tenth of what a record may hold.
 const GAUGES_MAX: usize = 256;
 /// How often to look whether the host slept.
@@ -124,6 +126,8 @@ struct Active {
     /// When what was observed is sealed next: a whole number of intervals after the start.
     flush: Mono,
     mode: watch::Sender<Mode>,
+    /// What is told with the next recordings.
+    noted: Vec<Event>,
 }
 
 /// What it means that a write is on disk.
@@ -340,6 +344,7 @@ impl Driver {
             recorder,
             flush: at.plus(SEAL_EVERY),
             mode,
+            noted: Vec::new(),
         };
         self.stages.insert(run.clone(), active);
         let job = Job {
@@ -383,6 +388,7 @@ impl Driver {
                 self.promise(Meaning::Progress, vec![draft]).await;
             }
             Seen::Ended(observation) => active.recorder.observe(observation),
+            Seen::Noted(what) => active.noted.push(stamp(&self.epochs, *what)),
             Seen::Read(gauges) => active.recorder.read(gauges),
             Seen::Missed(missed) => {
                 for (step, late) in missed {
@@ -546,6 +552,11 @@ impl Active {
         for portion in self.recorder.gauges().chunks(GAUGES_MAX) {
             drafts.push(self.draft(Body::Gauges(portion.to_vec())));
             self.recorder.wrote(RecordKind::Gauges);
+        }
+        let noted = std::mem::take(&mut self.noted);
+        for portion in noted.chunks(NOTED_MAX) {
+            drafts.push(self.draft(Body::Events(portion.to_vec())));
+            self.recorder.wrote(RecordKind::Events);
         }
         drafts
     }

@@ -11,6 +11,7 @@
 //! - [`guard`]: stands before every connection. [`secret`]: what a header needs and nobody sees.
 
 pub mod guard;
+mod listeners;
 pub mod pacer;
 pub mod probe;
 pub mod secret;
@@ -19,6 +20,7 @@ mod watch;
 
 use nepho_agent_core::recorder::Observation;
 use nepho_common::{
+    event::What,
     id::{RunId, StageName},
     recording::Gauge,
     time::{Mono, Nanos},
@@ -36,6 +38,8 @@ pub enum Seen {
     },
     /// A request ended.
     Ended(Observation),
+    /// A failure of a kind that was not seen yet, or what a target says of itself.
+    Noted(Box<What>),
     /// What a watch read.
     Read(Vec<Gauge>),
     /// Requests that were due were not sent: the step, and by how much each was late.

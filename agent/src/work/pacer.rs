@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use nepho_agent_core::recorder::Observation;
 use nepho_common::{
-    id::{PlanId, RunId, StageName},
+    event::{Subject, What},
+    id::{Operation, PlanId, RunId, StageName},
     plan::{Act, AssignedStage, Watch},
     recording::Outcome,
     time::{Mono, Nanos, RunTime},
@@ -17,7 +18,7 @@ use tokio::{
 use super::{
     Seen, Sighting,
     guard::Guard,
-    probe::{Answer, Asker, Cause, Question},
+    probe::{Answer, Asker, Cause, Clue, Question},
     slots::{Due, Slot, Slots},
     watch::Watching,
 };
@@ -188,6 +189,8 @@ struct Step {
     /// More requests of one target than this are open only if our own deadlines fail.
     in_flight_max: usize,
     questions: Vec<Arc<Question>>,
+    /// The targets, in the order of the questions.
+    of: Vec<Subject>,
 }
 
 impl Pacer {
@@ -201,6 +204,11 @@ impl Pacer {
                     // Its place counts, and nothing of it is ever due.
                     return Step::default();
                 };
+                let subject = |to| Subject {
+                    stage: job.stage.name.clone(),
+                    step: step.name.clone(),
+                    to,
+                };
                 let ask = |check| Arc::new(Question::new(check, &job.guard));
                 let overlapping = probe.timeout.0.div_ceil(probe.every.0.max(1));
                 Step {
@@ -208,6 +216,11 @@ impl Pacer {
                     // One that has just begun, and one that was sent late by up to `every`.
                     in_flight_max: usize::try_from(overlapping + 2).unwrap_or(usize::MAX),
                     questions: probe.to.iter().map(|target| ask(&target.check)).collect(),
+                    of: probe
+                        .to
+                        .iter()
+                        .map(|target| subject(target.to.clone()))
+                        .collect(),
                 }
             })
             .collect();
@@ -271,6 +284,7 @@ impl Pacer {
             *open += 1;
             let request = Request {
                 slot,
+                of: step.of[slot.target].clone(),
                 from: self.from.clone(),
                 since: (self.at, self.at_run),
                 timeout: step.timeout,
@@ -316,6 +330,7 @@ impl Pacer {
 /// One request on its way.
 struct Request {
     slot: Slot,
+    of: Subject,
     from: Whose,
     since: (Mono, RunTime),
     timeout: Nanos,
@@ -371,8 +386,56 @@ impl Request {
             certificate: answer.certificate,
         };
         // Nobody listens only when the agent ends.
-        drop(seen.send(self.from.saw(Seen::Ended(observation))).await);
+        drop(
+            seen.send(self.from.clone().saw(Seen::Ended(observation)))
+                .await,
+        );
+        self.note(
+            observation.intended,
+            outcome,
+            answer.clue,
+            answer.version,
+            &seen,
+        )
+        .await;
         (self.slot.step, self.slot.target)
+    }
+
+    /// Tells what is new about the target, after the request was stamped: looking closer takes time.
+    async fn note(
+        &self,
+        at: RunTime,
+        outcome: Outcome,
+        clue: Option<Box<Clue>>,
+        version: Option<Operation>,
+        seen: &mpsc::Sender<Sighting>,
+    ) {
+        let mut news = Vec::new();
+        if let Some(value) = version {
+            let name = Operation::try_from("version".to_owned()).expect("a plain word");
+            news.push(What::FactSeen {
+                of: self.of.clone(),
+                at,
+                name,
+                value,
+            });
+        }
+        // What we did ourselves says nothing of the target.
+        if let Some(clue) = clue.filter(|_| outcome != Outcome::OurSide) {
+            news.push(What::SymptomSeen {
+                of: self.of.clone(),
+                at,
+                outcome,
+                symptom: clue.symptom(outcome).await,
+            });
+        }
+        for what in news {
+            // Nobody listens only when the agent ends.
+            drop(
+                seen.send(self.from.clone().saw(Seen::Noted(Box::new(what))))
+                    .await,
+            );
+        }
     }
 }
 
@@ -426,6 +489,7 @@ mod tests {
                     }
                     Seen::Ended(observation) => ended.push(observation),
                     Seen::Missed(missed) => panic!("missed {missed:?}"),
+                    Seen::Noted(_) => {}
                     Seen::Read(read) => panic!("nothing is watched: {read:?}"),
                     Seen::Idle => return ended,
                 }

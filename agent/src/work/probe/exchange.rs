@@ -102,7 +102,9 @@ where
         Http::One => one(means, request(site, http, asked)?, stream).await,
         Http::Two => two(means, request(site, http, asked)?, stream).await,
     };
-    replied.map_err(Failure::Exchange)
+    let replied = replied.map_err(Failure::Exchange)?;
+    means.reply(&replied);
+    Ok(replied)
 }
 
 /// What was asked for, and what HTTP needs where it was not said.

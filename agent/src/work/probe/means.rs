@@ -14,7 +14,9 @@ use tokio_rustls::client::TlsStream;
 use super::{
     super::guard::{Guard, Leave},
     Failure,
+    exchange::Replied,
     roots::{Spoken, Tls, certificate},
+    symptom::Trail,
 };
 use crate::clock;
 
@@ -26,10 +28,11 @@ pub(super) struct Means<'a> {
     leaves: Vec<Leave>,
     phases: Phases,
     certificate: Option<Certificate>,
+    trail: Trail,
 }
 
 impl<'a> Means<'a> {
-    pub(super) const fn new(guard: &'a Guard, tls: Option<&'a Tls>, action: &'a Feature) -> Self {
+    pub(super) fn new(guard: &'a Guard, tls: Option<&'a Tls>, action: &'a Feature) -> Self {
         Self {
             guard,
             tls,
@@ -42,6 +45,7 @@ impl<'a> Means<'a> {
                 first_byte: None,
             },
             certificate: None,
+            trail: Trail::default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl<'a> Means<'a> {
         let begin = clock::now();
         let mut last = Failure::NoAddress;
         for address in addresses {
+            self.trail.address = Some(address);
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     add(&mut self.phases.connect, begin);
@@ -121,6 +126,15 @@ impl<'a> Means<'a> {
         let shown = shaken.get_ref().1.peer_certificates();
         self.certificate = shown.and_then(|chain| certificate(chain.first()?));
         Ok(shaken)
+    }
+
+    /// What an answer looked like.
+    pub(super) fn reply(&mut self, replied: &Replied) {
+        self.trail.reply(replied);
+    }
+
+    pub(super) const fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// The first byte of an answer came to a request that was sent at `begin`.

@@ -23,27 +23,34 @@ mod prometheus;
 mod reference;
 mod roots;
 mod site;
+mod symptom;
 mod tcp;
 mod tls;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use nepho_agent_core::recorder::{Certificate, Phases};
 use nepho_common::{
-    id::{Feature, PlanId, RunId, StageName},
-    plan::Check,
+    id::{Feature, Operation, PlanId, RunId, StageName},
+    plan::{Check, Watch},
     policy::Endpoint,
     recording::Outcome,
     time::Nanos,
 };
 use rustls::RootCertStore;
 
-pub use self::failure::Failure;
 use self::{
     dns::DnsQuestion, event::EventQuestion, grpc::GrpcQuestion, http::HttpQuestion,
     icmp::IcmpQuestion, means::Means, prometheus::PrometheusQuestion, roots::Tls, tcp::TcpQuestion,
     tls::TlsQuestion,
 };
+pub use self::{failure::Failure, symptom::Clue};
 use super::guard::Guard;
 use crate::chain::Chain;
 
@@ -56,6 +63,14 @@ pub struct Question {
     kind: Result<Kind, String>,
     /// A refusal by the policy is said once for each target of a stage.
     is_denial_said: AtomicBool,
+    told: Mutex<Told>,
+}
+
+/// What was told of this target in this stage.
+#[derive(Debug, Default)]
+struct Told {
+    outcomes: BTreeSet<Outcome>,
+    version: Option<String>,
 }
 
 #[derive(Debug)]
@@ -71,7 +86,7 @@ enum Kind {
 }
 
 /// What came of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Answer {
     /// How it ended.
     pub outcome: Outcome,
@@ -79,6 +94,10 @@ pub struct Answer {
     pub phases: Phases,
     /// The certificate that the target showed.
     pub certificate: Option<Certificate>,
+    /// What the failure looked like, the first time that it was seen in a stage.
+    pub clue: Option<Box<Clue>>,
+    /// What the target says of its version, when that is news.
+    pub version: Option<Operation>,
 }
 
 impl Answer {
@@ -89,6 +108,8 @@ impl Answer {
             outcome,
             phases: Phases::default(),
             certificate: None,
+            clue: None,
+            version: None,
         }
     }
 }
@@ -124,7 +145,22 @@ impl Question {
             to,
             kind,
             is_denial_said: AtomicBool::new(false),
+            told: Mutex::default(),
         }
+    }
+
+    /// Whether this is the first failure of its kind; it counts as told from now on.
+    fn is_new(&self, outcome: Outcome) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome != Outcome::Success && outcome != Outcome::OurSide && told.outcomes.insert(outcome)
+    }
+
+    /// The version, if it is another one than was told before.
+    fn new_version(&self, said: Option<&str>) -> Option<Operation> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = said.filter(|said| told.version.as_deref() != Some(said))?;
+        told.version = Some(said.to_owned());
+        Operation::try_from(said.to_owned()).ok()
     }
 
     /// Why it can't be asked.
@@ -228,19 +264,26 @@ impl Asker {
                 Kind::Event(ask) => ask.ask(&mut means).await,
             }
         };
-        let outcome = match tokio::time::timeout(timeout.duration(), Box::pin(answer)).await {
-            Ok(Ok(())) => Outcome::Success,
-            Ok(Err(failure)) => {
-                let outcome = failure.outcome();
-                question.log(&failure, outcome, &self.cause);
-                outcome
-            }
-            Err(_) => Outcome::Timeout,
-        };
+        let (outcome, failure) =
+            match tokio::time::timeout(timeout.duration(), Box::pin(answer)).await {
+                Ok(Ok(())) => (Outcome::Success, None),
+                Ok(Err(failure)) => {
+                    let outcome = failure.outcome();
+                    question.log(&failure, outcome, &self.cause);
+                    (outcome, Some(failure))
+                }
+                Err(_) => (Outcome::Timeout, None),
+            };
+        let is_new = question.is_new(outcome);
+        // Who listens on this host is for its owner to tell.
+        let may_look = self.guard.policy().admits_action(&Watch::feature());
+        let clue = |failure| Clue::new(means.trail().clone(), failure, may_look.is_ok());
         Answer {
             outcome,
             phases: means.phases(),
             certificate: means.certificate(),
+            version: question.new_version(means.trail().version()),
+            clue: is_new.then(|| Box::new(clue(failure))),
         }
     }
 }
