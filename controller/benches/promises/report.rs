@@ -160,7 +160,13 @@ fn plan() -> Plan {
                 }),
             }],
             expectations: vec![
-                expectation(Judge::Failures { max: 0 }, &by),
+                expectation(
+                    Judge::Failures {
+                        max: 0,
+                        confidence: None,
+                    },
+                    &by,
+                ),
                 expectation(latency, &by[..2]),
             ],
         }],
@@ -321,9 +327,9 @@ fn hour(plan: &Plan, environment: &str) -> Vec<Record> {
 /// middle of the hour one service of each environment refuses for a while.
 fn recordings(plan: &Plan, environment: &str, part: u64) -> Vec<Recording> {
     let stage = &plan.stages[0];
-    let Act::Probe(probe) = &stage.steps[0].act;
-    let mine = probe
-        .to
+    let mine = stage.steps[0]
+        .act
+        .to()
         .iter()
         .filter(|path| path.agent == agent(environment));
     let interval = Interval {

@@ -12,6 +12,7 @@ use nepho_common::{
     recording::Unit,
     time::{Nanos, RunTime},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{doubts::Doubts, fold::Folded};
@@ -21,7 +22,7 @@ mod marks;
 mod plot;
 
 /// What the plots are made of.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Charts {
     /// In the order of the plan, then of the environments.
     pub plots: Vec<Plot>,
@@ -44,7 +45,7 @@ pub struct Charts {
 }
 
 /// Requests of one step from one environment to another: how long they took.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plot {
     /// The stage.
     pub stage: StageName,
@@ -75,7 +76,7 @@ pub struct Plot {
 
 /// A percentile, as a fraction, with the interval that holds the true one with 95 % confidence if
 /// the values are independent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentile {
     /// Numerator.
     pub num: u64,
@@ -92,7 +93,7 @@ pub struct Percentile {
 }
 
 /// A part of a stage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Column {
     /// Where it begins, in run time.
     pub at_ns: RunTime,
@@ -103,7 +104,7 @@ pub struct Column {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Mark {
     /// When, in run time.
     pub at_ns: RunTime,
@@ -114,7 +115,9 @@ pub struct Mark {
 }
 
 /// What can happen in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Happening {
     /// A stage began.
@@ -132,7 +135,7 @@ pub enum Happening {
 }
 
 /// One gauge of one agent over the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GaugeSeries {
     /// What, for example `process.rss`.
     pub name: String,
@@ -155,7 +158,7 @@ pub struct GaugeSeries {
 
 /// The values of one stretch of time: of whatever was read there, the extremes are kept. Shares are
 /// in parts per million, counts and things per second in thousandths, bytes and nanoseconds whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GaugePoint {
     /// Where the stretch begins, in run time.
     pub at_ns: RunTime,
@@ -166,7 +169,7 @@ pub struct GaugePoint {
 }
 
 /// A file that the run was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// Its text, at most 64 KiB of it.
     pub text: String,
