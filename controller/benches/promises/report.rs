@@ -110,6 +110,7 @@ fn plan() -> Plan {
             check: Check::Tcp(TcpCheck {
                 host: "127.0.0.1".to_owned(),
                 port: 1_024,
+                ..TcpCheck::default()
             }),
             offset: Nanos(n * 1_000_000),
         },
