@@ -9,7 +9,7 @@
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
 //!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
-//!   [`doctor`], [`newcomer`], [`steady`], [`browser`].
+//!   [`causes`], [`doctor`], [`newcomer`], [`steady`], [`browser`].
 
 #![expect(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@
 #![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod browser;
+mod causes;
 mod command_line;
 mod crash;
 mod disk;
