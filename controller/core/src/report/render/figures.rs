@@ -16,11 +16,16 @@ pub(super) fn expected(lang: Lang, finding: &Finding) -> String {
     match lang {
         Lang::En => english(),
         Lang::ZhCn => {
+            let confidence = expected.confidence_ppm.map(|ppm| Ratio(ppm).to_string());
+            let confidence = confidence.map_or_else(String::new, |confidence| {
+                lang.say(&Say::WithConfidence(&confidence))
+            });
             if let Some(max) = expected.max_failures {
-                return lang.say(&Say::AtMostFailures(max));
+                return lang.say(&Say::AtMostFailures(max)) + &confidence;
             }
             if let Some(min) = expected.min_success_ppm {
-                return lang.say(&Say::AtLeastSucceed(&Ratio(min).to_string()));
+                let least = Ratio(min).to_string();
+                return lang.say(&Say::AtLeastSucceed(&least)) + &confidence;
             }
             let Some(quantile) = expected.quantile else {
                 return english();
@@ -67,7 +72,12 @@ fn seen(lang: Lang, finding: &Finding) -> Option<String> {
     }
     let quantile = expected.quantile?;
     let Some(found) = observed.latency_ns else {
-        return Some(lang.say(&Say::NoSuccess) + &how);
+        return Some(if succeeded > 0 {
+            let from = quantile.samples_to_show();
+            lang.say(&Say::NotShown(quantile, succeeded, from))
+        } else {
+            lang.say(&Say::NoSuccess) + &how
+        });
     };
     let mut said = vec![lang.say(&Say::Latency(quantile, found, succeeded))];
     if failed > 0 {
@@ -106,19 +116,91 @@ pub(super) fn uncertainty(lang: Lang, finding: &Finding) -> Option<String> {
 
 fn interval(lang: Lang, finding: &Finding, known: &Uncertainty) -> Option<String> {
     match known.method.as_str() {
-        "wilson" => {
+        "wilson" | "clopper-pearson" => {
             // Two decimals for people, rounded outwards.
             let low = Ratio(known.low_ppm? / 100 * 100).to_string();
             let high = Ratio(known.high_ppm?.div_ceil(100) * 100).to_string();
-            Some(lang.say(&if finding.expected.max_failures.is_some() {
-                Say::IntervalFailures(&low, &high)
-            } else {
-                Say::IntervalSuccesses(&low, &high)
-            }))
+            let confidence = finding.expected.confidence_ppm;
+            let confidence = confidence.map(|ppm| Ratio(ppm).to_string());
+            Some(
+                lang.say(&match (&confidence, finding.expected.max_failures) {
+                    (None, Some(_)) => Say::IntervalFailures(&low, &high),
+                    (None, None) => Say::IntervalSuccesses(&low, &high),
+                    (Some(confidence), Some(_)) => Say::BoundsFailures(&low, &high, confidence),
+                    (Some(confidence), None) => Say::BoundsSuccesses(&low, &high, confidence),
+                }),
+            )
         }
+        "block-bootstrap" => Some(lang.say(&Say::IntervalByBlocks(known.low_ns?, known.high_ns?))),
         "order-statistic" => {
             Some(lang.say(&Say::IntervalIndependent(known.low_ns?, known.high_ns?)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nepho_common::{plan::Quantile, time::Nanos};
+
+    use super::{
+        super::super::{
+            fixture::{eventful, find, of},
+            model::{Expected, Observed},
+        },
+        *,
+    };
+
+    fn finding() -> Finding {
+        find(&of(eventful()), "hybrid/reach/success-rate").clone()
+    }
+
+    #[test]
+    fn other_languages_say_what_the_report_says_in_english() {
+        let mut one = finding();
+        let zh = |one: &Finding| {
+            let lang = Lang::ZhCn;
+            let sure = uncertainty(lang, one).unwrap_or_default();
+            format!("{} | {} | {sure}", expected(lang, one), observed(lang, one))
+        };
+        assert_eq!(
+            zh(&one),
+            "成功率不低于 90% | 132 次中成功 92.42%（连接被拒 10） | 成功率的 95% 区间：86.61% 至 95.84%"
+        );
+        one.expected.confidence_ppm = Some(950_000);
+        assert!(zh(&one).starts_with("成功率不低于 90%（置信度 95%） | "));
+        assert!(zh(&one).contains("置信度各为 95%"));
+        one.expected = Expected {
+            quantile: Some(Quantile::P99),
+            max_ns: Some(Nanos::from_millis(50)),
+            ..Expected::default()
+        };
+        one.uncertainty = None;
+        // Successes there were, but too few for that percentile: not the same as none.
+        assert_eq!(
+            zh(&one),
+            "p99 不超过 50ms | 成功 122 次；p99 需 1000 次以上才给出 | "
+        );
+        one.observed.latency_ns = Some(Nanos::from_millis(31));
+        assert_eq!(
+            zh(&one),
+            "p99 不超过 50ms | p99 为 31ms（122 次成功）；若把 10 次失败计为无穷大，则为 无穷大 | "
+        );
+    }
+
+    #[test]
+    fn a_figure_that_is_not_known_here_stays_english() {
+        let mut one = finding();
+        one.expected = Expected {
+            text: "something new".to_owned(),
+            ..Expected::default()
+        };
+        one.observed = Observed {
+            text: "seen so".to_owned(),
+            outcomes: one.observed.outcomes,
+            ..Observed::default()
+        };
+        assert_eq!(expected(Lang::ZhCn, &one), "something new");
+        assert_eq!(observed(Lang::ZhCn, &one), "seen so");
     }
 }

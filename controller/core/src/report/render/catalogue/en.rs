@@ -227,6 +227,28 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::IntervalIndependent(low, high) => {
             return format!("95% interval {low} to {high}, assumes independence");
         }
+        Say::IntervalByBlocks(low, high) => {
+            return format!("95% interval {low} to {high}, by blocks of time");
+        }
+        Say::BoundsFailures(low, high, confidence) => {
+            return format!(
+                "share of failures at least {low}, and at most {high}, each with {confidence} \
+                 confidence, assumes independence"
+            );
+        }
+        Say::BoundsSuccesses(low, high, confidence) => {
+            return format!(
+                "share of successes at least {low}, and at most {high}, each with {confidence} \
+                 confidence, assumes independence"
+            );
+        }
+        Say::WithConfidence(confidence) => return format!(", with {confidence} confidence"),
+        Say::NotShown(quantile, had, from) => {
+            return format!(
+                "{had} successes; {} is shown from {from} on",
+                quantile.word()
+            );
+        }
         Say::MedianOf(stage, step) => return format!("{stage} / {step}: median response time"),
         Say::FromToOf(from, to) => return format!("{from} to {to}"),
         Say::AllServices(n) => return format!("All {n} services, from everywhere"),

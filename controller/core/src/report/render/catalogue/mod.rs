@@ -152,6 +152,14 @@ pub(super) enum Say<'a> {
     IntervalFailures(&'a str, &'a str),
     IntervalSuccesses(&'a str, &'a str),
     IntervalIndependent(Nanos, Nanos),
+    IntervalByBlocks(Nanos, Nanos),
+    /// At least, at most, each with this confidence.
+    BoundsFailures(&'a str, &'a str, &'a str),
+    BoundsSuccesses(&'a str, &'a str, &'a str),
+    /// After what is expected.
+    WithConfidence(&'a str),
+    /// So many successes are too few for it; from how many on it is shown.
+    NotShown(Quantile, u64, u64),
 
     // Plots.
     Latencies,

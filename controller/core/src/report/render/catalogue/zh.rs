@@ -220,6 +220,23 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::IntervalIndependent(low, high) => {
             return format!("95% 区间 {low} 至 {high}（假定样本相互独立）");
         }
+        Say::IntervalByBlocks(low, high) => {
+            return format!("95% 区间 {low} 至 {high}（按时间分块估计）");
+        }
+        Say::BoundsFailures(low, high, confidence) => {
+            return format!(
+                "失败率不低于 {low}、不高于 {high}，两个界限的置信度各为 {confidence}（假定样本相互独立）"
+            );
+        }
+        Say::BoundsSuccesses(low, high, confidence) => {
+            return format!(
+                "成功率不低于 {low}、不高于 {high}，两个界限的置信度各为 {confidence}（假定样本相互独立）"
+            );
+        }
+        Say::WithConfidence(confidence) => return format!("（置信度 {confidence}）"),
+        Say::NotShown(quantile, had, from) => {
+            return format!("成功 {had} 次；{} 需 {from} 次以上才给出", quantile.word());
+        }
         Say::MedianOf(stage, step) => return format!("{stage} / {step}：响应时间中位数"),
         Say::FromToOf(from, to) => return format!("{from} → {to}"),
         Say::AllServices(n) => return format!("全部 {n} 个服务，按源环境列出"),
