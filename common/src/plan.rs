@@ -279,6 +279,11 @@ pub enum Judge {
         /// The least it may be.
         min: Option<Nanos>,
     },
+    /// The certificates that targets show are valid for at least so much longer.
+    Certificate {
+        /// The least time that may be left.
+        min: Nanos,
+    },
 }
 
 impl Judge {
@@ -289,6 +294,21 @@ impl Judge {
             Self::Failures { .. } => "failures",
             Self::SuccessRate { .. } => "success-rate",
             Self::Latency { .. } => "latency",
+            Self::Certificate { .. } => "certificate",
+        }
+    }
+}
+
+impl Check {
+    /// Whether whoever asks this is shown a certificate.
+    #[must_use]
+    pub fn shows_certificate(&self) -> bool {
+        match self {
+            Self::Http(HttpCheck { url, .. })
+            | Self::Grpc(GrpcCheck { url, .. })
+            | Self::Prometheus(PrometheusCheck { url, .. }) => url.starts_with("https://"),
+            Self::Tls(_) => true,
+            Self::Tcp(_) | Self::Dns(_) | Self::Icmp(_) | Self::Event(_) => false,
         }
     }
 }

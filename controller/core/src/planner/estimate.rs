@@ -115,7 +115,8 @@ fn needed(judge: &Judge) -> u64 {
         Judge::Failures { .. }
         | Judge::SuccessRate {
             confidence: None, ..
-        } => 1,
+        }
+        | Judge::Certificate { .. } => 1,
         Judge::SuccessRate {
             min,
             confidence: Some(confidence),
@@ -152,6 +153,9 @@ fn text(expectation: &Expectation) -> String {
             let low = min.map(|min| format!("{min} ≤ ")).unwrap_or_default();
             let high = max.map(|max| format!(" ≤ {max}")).unwrap_or_default();
             format!("{low}latency {}{high}", quantile.word())
+        }
+        Judge::Certificate { min } => {
+            format!("certificate left ≥ {}", scenario::print_days(*min))
         }
     };
     let judged = match expectation.during {

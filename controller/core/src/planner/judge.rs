@@ -58,6 +58,7 @@ fn judges(judge: &scenario::Judge) -> Vec<Judge> {
             min: Ratio(min.ppm()),
             confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
         }],
+        scenario::Judge::Certificate { min } => vec![Judge::Certificate { min: *min }],
         scenario::Judge::Latency { bounds } => {
             let latency =
                 |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };

@@ -307,6 +307,31 @@ fn a_steady_state_is_judged_in_the_first_stage_that_has_the_step_and_in_the_last
     assert_eq!(judged(2), [after, after]);
 }
 
+#[test]
+fn certificates_are_judged_only_where_one_is_shown() {
+    let stages = |from: &str| {
+        format!(
+            "  - name: one
+    lasts: 10s
+    steps: {{reach: {{probe: {{health: {{}}, from: [{from}], to: {{service: [web]}}}}}}}}
+    expect:
+      - {{on: reach, certificate: {{left: {{min: 14d}}}}}}
+"
+        )
+    };
+    let ok = planned(&stages("cloud"), &BOTH, Choices::default()).unwrap();
+    assert_eq!(ok.estimates[0].expected, "certificate left ≥ 14d");
+    // From within, the service is asked in plain text.
+    let Impossible(why) = planned(&stages("local"), &BOTH, Choices::default()).unwrap_err();
+    assert_eq!(
+        why,
+        [
+            "stage one, step reach: `certificate` is expected, but nothing that is asked there \
+          shows one; ask over https"
+        ]
+    );
+}
+
 /// One agent whose policy is this.
 fn judged(policy: Option<PolicyReport>, header: &str) -> Result<Planned, Impossible> {
     let stages = REACH.replace(

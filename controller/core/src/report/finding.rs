@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     event::{RunEnd, Skip},
-    id::AgentId,
+    id::{AgentId, InstanceId},
     plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep, Window},
     time::Nanos,
 };
@@ -19,7 +19,7 @@ use super::{
     model::{Finding, Observed, Priority, Steady, Verdict},
     sample::Sample,
     tuple::{Tuple, from, tuples},
-    verdict::{self, Ground, Judged},
+    verdict::{self, Ground, Judged, ends_before},
 };
 use crate::scenario::LASTS;
 
@@ -198,7 +198,9 @@ impl Place<'_> {
     fn unmeasured(&self, tuple: &Tuple<'_>, verdict: Verdict, cause: Option<Cause>) -> Finding {
         let kind = match &self.expectation.judge {
             Judge::Latency { quantile, .. } => format!("latency.{}", quantile.word()),
-            judge @ (Judge::Failures { .. } | Judge::SuccessRate { .. }) => judge.kind().to_owned(),
+            judge @ (Judge::Failures { .. }
+            | Judge::SuccessRate { .. }
+            | Judge::Certificate { .. }) => judge.kind().to_owned(),
         };
         let during = self.expectation.during;
         let (kind, steady) = match during {
@@ -384,6 +386,8 @@ impl Place<'_> {
                         .to_owned(),
                 },
             ),
+            Ground::Ending => ending(&self.expectation.judge, sample),
+            Ground::NoCertificate => unseen(sample),
             Ground::LateSender { lag } => Cause::new(
                 medium,
                 format!(
@@ -432,9 +436,76 @@ impl Place<'_> {
 const fn figure(judge: &Judge) -> &'static str {
     match judge {
         Judge::Latency { quantile, .. } => quantile.word(),
-        Judge::Failures { .. } | Judge::SuccessRate { .. } => judge.kind(),
+        Judge::Failures { .. } | Judge::SuccessRate { .. } | Judge::Certificate { .. } => {
+            judge.kind()
+        }
     }
 }
+
+/// Whose certificates end too soon, the first to end before the others.
+fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
+    let min = match judge {
+        Judge::Certificate { min } => *min,
+        Judge::Failures { .. } | Judge::SuccessRate { .. } | Judge::Latency { .. } => Nanos(0),
+    };
+    let mut soon: BTreeMap<&InstanceId, i64> = BTreeMap::new();
+    for path in &sample.paths {
+        if let Some(left) = path.certificate.filter(|left| ends_before(*left, min)) {
+            let least = soon.entry(&path.path.to).or_insert(left);
+            *least = left.min(*least);
+        }
+    }
+    let mut soon: Vec<_> = soon.into_iter().collect();
+    soon.sort_by_key(|(to, left)| (*left, *to));
+    let ended = soon.first().is_some_and(|(_, left)| *left < 0);
+    let more = soon.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!(", and {more} more end too soon")
+    } else {
+        String::new()
+    };
+    let told = soon.iter().take(NAMED);
+    let told: Vec<_> = told
+        .map(|(to, left)| format!("that of {to} {}", verdict::ending(*left)))
+        .collect();
+    Cause::new(
+        if ended {
+            Priority::High
+        } else {
+            Priority::Medium
+        },
+        format!("Certificates end: {}{more}.", told.join(", ")),
+        "Renew them, and look why that was not done in time.",
+    )
+}
+
+/// Of whom no certificate was seen.
+fn unseen(sample: &Sample<'_>) -> Cause {
+    let mut paths = sample
+        .paths
+        .iter()
+        .filter(|path| path.shows_certificate() && path.certificate.is_none());
+    let Some(first) = paths.next() else {
+        return Cause::new(
+            Priority::Medium,
+            "Nothing that is asked here shows a certificate.",
+            "Judge certificates of a step that asks over HTTPS.",
+        );
+    };
+    let (agent, to) = (&first.path.agent, &first.path.to);
+    let more = match paths.count() {
+        0 => String::new(),
+        more => format!(", nor on {more} more paths"),
+    };
+    Cause::new(
+        Priority::Medium,
+        format!("{agent} saw no certificate of {to}{more}."),
+        "Look whether it answers at all; what fails before the handshake shows none.",
+    )
+}
+
+/// How many are named; the rest is counted.
+const NAMED: usize = 5;
 
 /// What would give so many samples.
 fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> String {

@@ -137,7 +137,13 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
         let identity = folded.run.as_ref().zip(folded.attempt);
         // What is to be doubted is doubted once, below.
         let gather = |records: &[(RecordKey, Vec<Recording>)]| {
-            Measurements::gather(plan, identity, records, &mut Doubts::default())
+            Measurements::gather(
+                plan,
+                identity,
+                records,
+                &folded.gauges,
+                &mut Doubts::default(),
+            )
         };
         let disturbed = folded.story.disturbed.any();
         let sound = disturbed.then(|| sound(plan, &folded.story, &rest));
@@ -152,7 +158,8 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
             }
         }
         folded.sound = sound.as_deref().map(gather);
-        folded.measurements = Measurements::gather(plan, identity, &rest, &mut folded.doubts);
+        folded.measurements =
+            Measurements::gather(plan, identity, &rest, &folded.gauges, &mut folded.doubts);
         folded.scenario = scenario(&exhibits, plan);
     }
     folded.recordings = rest;

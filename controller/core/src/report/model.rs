@@ -243,6 +243,9 @@ pub struct Expected {
     /// The least it may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_ns: Option<Nanos>,
+    /// The least time that certificates must be valid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_left_ns: Option<Nanos>,
 }
 
 /// What was seen.
@@ -261,6 +264,9 @@ pub struct Observed {
     /// The same if failures took for ever; absent when that makes it infinite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_with_failures_ns: Option<Nanos>,
+    /// What is left of the certificate that ends first; negative when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_left_ns: Option<i64>,
 }
 
 /// An interval that holds the true figure with 95 % confidence, or with the one that is asked for.

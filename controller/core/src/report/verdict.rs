@@ -59,6 +59,10 @@ pub(super) enum Ground {
     TooFew { had: u64, needed: u64 },
     /// It shows neither, with the confidence that is asked for. About so many like these would.
     Unsure { enough: Option<u64> },
+    /// A certificate ends too soon.
+    Ending,
+    /// Of a target that should show a certificate none was seen.
+    NoCertificate,
     /// Without the generator's own lateness it would have passed.
     LateSender { lag: Nanos },
     /// The generator's own lateness may hide that it was too fast.
@@ -76,6 +80,7 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
             min: *min,
         }
         .judge(sample),
+        Judge::Certificate { min } => certificate(*min, sample),
     }
 }
 
@@ -273,6 +278,8 @@ impl Latency {
             | Ground::Missing
             | Ground::TooFew { .. }
             | Ground::Unsure { .. }
+            | Ground::Ending
+            | Ground::NoCertificate
             | Ground::LateSender { .. }
             | Ground::LagHidesMin { .. } => found,
         }
@@ -351,6 +358,64 @@ impl Latency {
     }
 }
 
+/// A certificate that nobody saw may be the one that ends; one that was seen to end has ended.
+fn certificate(min: Nanos, sample: &Sample<'_>) -> Judged {
+    let shown: Vec<_> = sample
+        .paths
+        .iter()
+        .filter(|path| path.shows_certificate())
+        .collect();
+    let seen = shown.iter().filter_map(|path| path.certificate);
+    let least = seen.clone().min();
+    let (verdict, ground) = if least.is_some_and(|left| ends_before(left, min)) {
+        (Verdict::Fail, Ground::Ending)
+    } else if shown.is_empty() || seen.count() < shown.len() {
+        (Verdict::Inconclusive, Ground::NoCertificate)
+    } else {
+        (Verdict::Pass, Ground::Met)
+    };
+    let text = match least {
+        None => format!("no certificate was seen{}", how(&sample.outcomes)),
+        Some(left) => format!("the first to end {}", ending(left)),
+    };
+    Judged {
+        verdict,
+        ground,
+        observed: Observed {
+            certificate_left_ns: least,
+            ..observed(text, sample)
+        },
+        uncertainty: None,
+    }
+}
+
+/// Whether what is left, in nanoseconds, is less than this.
+pub(super) fn ends_before(left: i64, min: Nanos) -> bool {
+    i128::from(left) < i128::from(min.0)
+}
+
+/// `ends in 5 days`, `ended 3 hours ago`.
+pub(super) fn ending(left: i64) -> String {
+    let span = long(Nanos(left.unsigned_abs()));
+    if left < 0 {
+        format!("ended {span} ago")
+    } else {
+        format!("ends in {span}")
+    }
+}
+
+/// Whole days or hours, rounded down: what is left of a certificate is never said to be more.
+fn long(span: Nanos) -> String {
+    let hours = span.0 / Nanos::from_secs(3_600).0;
+    let (number, unit) = if hours < 48 {
+        (hours, "hour")
+    } else {
+        (hours / 24, "day")
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural}")
+}
+
 #[derive(Clone, Copy)]
 enum Case {
     MissingAreFast,
@@ -397,6 +462,7 @@ fn observed(text: String, sample: &Sample<'_>) -> Observed {
         success_ppm: share_ppm(succeeded, succeeded.saturating_add(failed)),
         latency_ns: None,
         latency_with_failures_ns: None,
+        certificate_left_ns: None,
     }
 }
 
@@ -492,6 +558,11 @@ pub(super) fn expected(judge: &Judge) -> Expected {
                 ..Expected::default()
             }
         }
+        Judge::Certificate { min } => Expected {
+            text: format!("certificates are valid for at least {} more", long(*min)),
+            min_left_ns: Some(*min),
+            ..Expected::default()
+        },
     }
 }
 

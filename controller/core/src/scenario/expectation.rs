@@ -10,9 +10,10 @@ use nepho_common::{
 
 use super::{
     Ratio,
-    duration::duration,
+    duration::{days, duration},
     raw::{
-        RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency, RawRatios, RawSteady,
+        RawCertificate, RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency,
+        RawRatios, RawSteady,
     },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
@@ -54,6 +55,11 @@ pub enum Judge {
         /// At least one.
         bounds: BTreeMap<Quantile, Bounds<Nanos>>,
     },
+    /// How much longer the certificates are valid that targets show.
+    Certificate {
+        /// The least time.
+        min: Nanos,
+    },
 }
 
 impl Judge {
@@ -64,6 +70,7 @@ impl Judge {
             Self::Failures { .. } => "failures",
             Self::SuccessRate { .. } => "success-rate",
             Self::Latency { .. } => "latency",
+            Self::Certificate { .. } => "certificate",
         }
     }
 }
@@ -178,6 +185,7 @@ struct RawJudge<'a> {
     failures: Option<&'a RawCounts>,
     success_rate: Option<&'a RawRatios>,
     latency: Option<&'a RawLatency>,
+    certificate: Option<&'a RawCertificate>,
     confidence: Option<&'a str>,
 }
 
@@ -187,6 +195,7 @@ impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
             failures: raw.failures.as_ref(),
             success_rate: raw.success_rate.as_ref(),
             latency: raw.latency.as_ref(),
+            certificate: raw.certificate.as_ref(),
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -198,6 +207,8 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
             failures: raw.failures.as_ref(),
             success_rate: raw.success_rate.as_ref(),
             latency: raw.latency.as_ref(),
+            // It is the same for days: a steady state has nothing to say of it.
+            certificate: None,
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -208,9 +219,9 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
         None => None,
         Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),
     };
-    match (raw.failures, raw.success_rate, raw.latency) {
+    match (raw.failures, raw.success_rate, raw.latency, raw.certificate) {
         // What is missing in either was noted by the schema.
-        (Some(raw), None, None) => {
+        (Some(raw), None, None, None) => {
             let max = raw.max?;
             let enough = |confidence: &Ratio| chance_of_none(max) <= doubt(*confidence);
             if confidence.as_ref().is_none_or(enough) {
@@ -225,7 +236,7 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
             );
             None
         }
-        (None, Some(raw), None) => {
+        (None, Some(raw), None, None) => {
             let at = at.key("success-rate").key("min");
             let min = ratio(checker, &at, raw.min.as_deref())?;
             if confidence.is_some() && min == Ratio::WHOLE {
@@ -234,15 +245,15 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
             }
             Some(Judge::SuccessRate { min, confidence })
         }
-        (None, None, Some(_)) if confidence.is_some() => {
-            let message = "the confidence of a latency comes with a later version of nepho";
+        (None, None, Some(_), None) | (None, None, None, Some(_)) if confidence.is_some() => {
+            let message = "this has no confidence to be judged with";
             let problem = Problem::new(Code::ComesLater, message)
-                .label("not with `latency` in this version")
+                .label("only with `failures` and `success-rate` in this version")
                 .help("leave it out: the interval of a latency is always shown");
             checker.at_value(&at.key("confidence"), problem);
             None
         }
-        (None, None, Some(raw)) => {
+        (None, None, Some(raw), None) => {
             let at = at.key("latency");
             let bounds = Quantile::ALL.into_iter().filter_map(|quantile| {
                 let raw = raw.bounds(quantile)?;
@@ -253,16 +264,24 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
                 bounds: bounds.collect(),
             })
         }
-        (failures, rate, latency) => {
+        (None, None, None, Some(raw)) => {
+            let at = at.key("certificate").key("left").key("min");
+            let min = raw.left.as_ref()?.min.as_deref();
+            days(checker, &at, min).map(|min| Judge::Certificate { min })
+        }
+        (failures, rate, latency, certificate) => {
             if !checker.is_incomplete(at) {
-                let several = failures.is_some() || rate.is_some() || latency.is_some();
+                let several = failures.is_some()
+                    || rate.is_some()
+                    || latency.is_some()
+                    || certificate.is_some();
                 let what = if several {
                     "this expects more than one thing"
                 } else {
                     "this doesn't say what is expected"
                 };
                 let problem = Problem::new(Code::ExactlyOne, what)
-                    .label("exactly one of `failures`, `success-rate` and `latency`")
+                    .label("exactly one of `failures`, `success-rate`, `latency` and `certificate`")
                     .help("write one entry for each");
                 checker.at_value(&at.key("on"), problem);
             }

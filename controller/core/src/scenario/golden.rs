@@ -569,6 +569,27 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         "steady-state: [{on: reach, failures: {max: 0}}]\nstages:",
         &[Code::MissingKey],
     ),
+    // Certificates are judged by days and hours, and have no confidence.
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {left: {min: 14}}}",
+        &[Code::BadDuration],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {left: {min: 1d12h}}}",
+        &[Code::BadDuration],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {left: {min: 14d}}, confidence: 95%}",
+        &[Code::ComesLater],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {}}",
+        &[Code::MissingKey],
+    ),
     // A confidence that is none, and what no number of requests shows.
     (
         "{min: 99%}}",
