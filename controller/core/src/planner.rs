@@ -206,7 +206,8 @@ impl Draft<'_> {
             }
             scenario::Judge::Failures { .. }
             | scenario::Judge::SuccessRate { .. }
-            | scenario::Judge::Latency { .. } => false,
+            | scenario::Judge::Latency { .. }
+            | scenario::Judge::Resource { .. } => false,
         });
         self.problems.extend(unshown.map(|one| {
             format!(

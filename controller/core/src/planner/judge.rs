@@ -1,6 +1,9 @@
 //! The scenario's expectations in the plan's words: one for each bound that is judged alone.
 
-use nepho_common::plan::{Expectation, Judge, PlannedStage, Ratio, Window};
+use nepho_common::{
+    id::Operation,
+    plan::{Expectation, Judge, PlannedStage, Ratio, Window},
+};
 
 use crate::scenario::{self, Bounds, Steady};
 
@@ -59,6 +62,11 @@ fn judges(judge: &scenario::Judge) -> Vec<Judge> {
             confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
         }],
         scenario::Judge::Certificate { min } => vec![Judge::Certificate { min: *min }],
+        scenario::Judge::Resource { name, bounds } => vec![Judge::Resource {
+            name: Operation::try_from((*name).to_owned()).expect("one of our own names"),
+            max: bounds.max,
+            min: bounds.min,
+        }],
         scenario::Judge::Latency { bounds } => {
             let latency =
                 |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };

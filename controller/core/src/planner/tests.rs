@@ -332,6 +332,29 @@ fn certificates_are_judged_only_where_one_is_shown() {
     );
 }
 
+#[test]
+fn hosts_are_judged_by_enough_readings_of_each() {
+    let stages = |lasts: &str, expect: &str| {
+        format!(
+            "  - name: one
+    lasts: {lasts}
+    steps: {{hosts: {{watch: {{host: {{}}, every: 5s}}}}}}
+    expect:
+      - {{on: hosts, {expect}}}
+"
+        )
+    };
+    let cpu = "resource: {name: host.cpu, max: 80%}, by: [from]";
+    let ok = planned(&stages("30s", cpu), &BOTH, Choices::default()).unwrap();
+    let [one] = ok.estimates.as_slice() else {
+        panic!("one expectation")
+    };
+    assert_eq!(one.expected, "host.cpu ≤ 80% by from");
+    assert_eq!((one.findings, one.needed, one.planned), (2, 3, 6));
+    let short = planned(&stages("10s", cpu), &BOTH, Choices::default()).unwrap();
+    assert_eq!(short.estimates[0].would_need, Some(Nanos::from_secs(15)));
+}
+
 /// One agent whose policy is this.
 fn judged(policy: Option<PolicyReport>, header: &str) -> Result<Planned, Impossible> {
     let stages = REACH.replace(

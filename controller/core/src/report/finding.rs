@@ -1,12 +1,13 @@
 //! One finding for each tuple of each expectation of the plan, whatever was seen.
 
+mod used;
 mod why;
 
 use std::collections::BTreeMap;
 
 use nepho_common::{
     event::{RunEnd, Skip},
-    plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep, Window},
+    plan::{Act, Expectation, Judge, Plan, PlannedStage, PlannedStep, Window},
     time::Nanos,
 };
 
@@ -17,6 +18,7 @@ use super::{
     measured::Measurements,
     missing,
     model::{Finding, Observed, Priority, Steady, Verdict},
+    readings::Limits,
     sample::Sample,
     tuple::{Tuple, from, tuples},
     verdict,
@@ -123,8 +125,19 @@ impl Place<'_> {
             };
             return vec![self.unmeasured(&nobody, Verdict::Error, Some(cause))];
         };
+        let not_begun = not_begun(self.folded, self.stage);
+        if let (Act::Watch(watch), Judge::Resource { name, max, min }) =
+            (&step.act, &self.expectation.judge)
+        {
+            let limits = Limits {
+                name: name.as_str(),
+                max: *max,
+                min: *min,
+            };
+            return self.judge_hosts(step, watch, limits, not_begun.as_ref());
+        }
         let tuples = tuples(self.plan, step, &self.expectation.by);
-        if let Some(cause) = not_begun(self.folded, self.stage) {
+        if let Some(cause) = not_begun {
             let not_run = |tuple| self.unmeasured(tuple, Verdict::NotRun, Some(cause.clone()));
             return tuples.iter().map(not_run).collect();
         }
@@ -200,6 +213,7 @@ impl Place<'_> {
             judge @ (Judge::Failures { .. }
             | Judge::SuccessRate { .. }
             | Judge::Certificate { .. }) => judge.kind().to_owned(),
+            Judge::Resource { name, .. } => format!("resource.{name}"),
         };
         let during = self.expectation.during;
         let (kind, steady) = match during {

@@ -248,7 +248,10 @@ impl<'a> Asked<'a> {
 pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
     let wanted = |expectation: &Expectation| match &expectation.judge {
         Judge::Latency { quantile, .. } => *quantile != Quantile::Max && expectation.on == *step,
-        Judge::Failures { .. } | Judge::SuccessRate { .. } | Judge::Certificate { .. } => false,
+        Judge::Failures { .. }
+        | Judge::SuccessRate { .. }
+        | Judge::Certificate { .. }
+        | Judge::Resource { .. } => false,
     };
     let wanted = stage.expectations.iter().any(wanted);
     wanted.then(|| blocks::slot(stage.lasts)).flatten()

@@ -4,6 +4,7 @@ mod certificate;
 mod confidence;
 mod latency;
 mod steady;
+mod used;
 
 use nepho_common::{
     control::StopMode,

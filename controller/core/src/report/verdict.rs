@@ -81,6 +81,13 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
         }
         .judge(sample),
         Judge::Certificate { min } => certificate::judge(*min, sample),
+        // Readings are judged where they are (`finding/used.rs`); a sample has none.
+        Judge::Resource { .. } => Judged {
+            verdict: Verdict::Inconclusive,
+            ground: Ground::Missing,
+            observed: observed("a probe reads no host".to_owned(), sample),
+            uncertainty: None,
+        },
     }
 }
 
@@ -101,9 +108,7 @@ fn observed(text: String, sample: &Sample<'_>) -> Observed {
             .map(|(outcome, n)| (outcome.word().to_owned(), *n))
             .collect(),
         success_ppm: share_ppm(succeeded, succeeded.saturating_add(failed)),
-        latency_ns: None,
-        latency_with_failures_ns: None,
-        certificate_left_ns: None,
+        ..Observed::default()
     }
 }
 

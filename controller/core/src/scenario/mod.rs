@@ -4,6 +4,7 @@
 //! there to [`Scenario`]; a [`Bundle`] is the scenario with every file that it names. Deliberately
 //! absent: choosing agents and targets, which the planner does.
 
+mod amount;
 mod asked;
 mod bundle;
 mod duration;

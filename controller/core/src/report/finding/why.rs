@@ -12,7 +12,6 @@ use super::Place;
 use crate::{
     report::{
         cause::{Cause, Failures, slowest},
-        coverage::Proof,
         measured::Measurements,
         missing,
         model::Priority,
@@ -49,20 +48,7 @@ impl Place<'_> {
 
     /// What takes away the right to a pass: somebody's records can't be believed.
     pub(super) fn spoiled(&self, sample: &Sample<'_>) -> String {
-        let mut why = Vec::new();
-        for agent in sample.agents() {
-            if self.folded.contested.contains(&agent) {
-                why.push(format!("One record of {agent} exists with two contents."));
-            }
-            match self.folded.proofs.of(&agent, &self.stage.name) {
-                Proof::Differs(how) => {
-                    why.push(format!(
-                        "What is stored of {agent} is not what it sealed: {how}."
-                    ));
-                }
-                Proof::Complete | Proof::NoSeal => {}
-            }
-        }
+        let mut why = self.spoiled_by(sample.agents().iter());
         if let Some(path) = sample.surplus().next() {
             let (agent, to) = (&path.path.agent, &path.path.to);
             why.push(format!(
@@ -187,9 +173,10 @@ impl Place<'_> {
 const fn figure(judge: &Judge) -> &'static str {
     match judge {
         Judge::Latency { quantile, .. } => quantile.word(),
-        Judge::Failures { .. } | Judge::SuccessRate { .. } | Judge::Certificate { .. } => {
-            judge.kind()
-        }
+        Judge::Failures { .. }
+        | Judge::SuccessRate { .. }
+        | Judge::Certificate { .. }
+        | Judge::Resource { .. } => judge.kind(),
     }
 }
 
@@ -197,7 +184,10 @@ const fn figure(judge: &Judge) -> &'static str {
 fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
     let min = match judge {
         Judge::Certificate { min } => *min,
-        Judge::Failures { .. } | Judge::SuccessRate { .. } | Judge::Latency { .. } => Nanos(0),
+        Judge::Failures { .. }
+        | Judge::SuccessRate { .. }
+        | Judge::Latency { .. }
+        | Judge::Resource { .. } => Nanos(0),
     };
     let mut soon: BTreeMap<&InstanceId, i64> = BTreeMap::new();
     for path in &sample.paths {

@@ -38,6 +38,19 @@ pub(crate) fn expected(judge: &Judge) -> Expected {
                 ..Expected::default()
             }
         }
+        Judge::Resource { name, max, min } => {
+            let bounds = [
+                min.map(|min| format!("at least {min}")),
+                max.map(|max| format!("at most {max}")),
+            ];
+            let bounds: Vec<_> = bounds.into_iter().flatten().collect();
+            Expected {
+                text: format!("{name} {}", bounds.join(" and ")),
+                most: *max,
+                least: *min,
+                ..Expected::default()
+            }
+        }
         Judge::Certificate { min } => Expected {
             text: format!("certificates are valid for at least {} more", long(*min)),
             min_left_ns: Some(*min),
