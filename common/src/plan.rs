@@ -4,6 +4,7 @@
 //! each stage. The plan id is the digest of the canonical JSON, so the same scenario, fleet, files,
 //! agents and seed give the same id.
 
+mod amount;
 mod check;
 
 use std::{
@@ -13,9 +14,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::check::{
-    Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX, NatsCheck,
-    PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
+pub use self::{
+    amount::Amount,
+    check::{
+        Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX,
+        NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
+    },
 };
 use crate::{
     id::{
@@ -168,6 +172,16 @@ impl Watch {
     pub fn feature() -> Feature {
         "watch.host".parse().expect("it is a name")
     }
+
+    /// How many readings a stage of this length has.
+    #[must_use]
+    pub fn readings(&self, lasts: Nanos) -> u64 {
+        lasts.0.div_ceil(self.every.0.max(1))
+    }
+
+    /// So many readings say something of a host: one to begin with, because rates lie between two;
+    /// one that may come too late; and one.
+    pub const READINGS_MIN: u64 = 3;
 }
 
 /// Asks each target every so often, one request at a time.
@@ -279,6 +293,20 @@ pub enum Judge {
         /// The least it may be.
         min: Option<Nanos>,
     },
+    /// The certificates that targets show are valid for at least so much longer.
+    Certificate {
+        /// The least time that may be left.
+        min: Nanos,
+    },
+    /// Every reading of a gauge of the watched hosts lies within bounds.
+    Resource {
+        /// Which: one of `HOST_GAUGES`.
+        name: Operation,
+        /// The most it may be.
+        max: Option<Amount>,
+        /// The least it may be.
+        min: Option<Amount>,
+    },
 }
 
 impl Judge {
@@ -289,6 +317,22 @@ impl Judge {
             Self::Failures { .. } => "failures",
             Self::SuccessRate { .. } => "success-rate",
             Self::Latency { .. } => "latency",
+            Self::Certificate { .. } => "certificate",
+            Self::Resource { .. } => "resource",
+        }
+    }
+}
+
+impl Check {
+    /// Whether whoever asks this is shown a certificate.
+    #[must_use]
+    pub fn shows_certificate(&self) -> bool {
+        match self {
+            Self::Http(HttpCheck { url, .. })
+            | Self::Grpc(GrpcCheck { url, .. })
+            | Self::Prometheus(PrometheusCheck { url, .. }) => url.starts_with("https://"),
+            Self::Tls(_) => true,
+            Self::Tcp(_) | Self::Dns(_) | Self::Icmp(_) | Self::Event(_) => false,
         }
     }
 }

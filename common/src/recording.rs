@@ -212,6 +212,27 @@ impl Unit {
     ];
 }
 
+/// What agents tell of their hosts by a watch, and in which unit.
+pub const HOST_GAUGES: [(&str, Unit); 17] = [
+    ("agent.throttled", Unit::Ratio),
+    ("host.cpu", Unit::Ratio),
+    ("host.cpu.stolen", Unit::Ratio),
+    ("host.cpu.waiting", Unit::Ratio),
+    ("host.disk", Unit::Ratio),
+    ("host.disk.read", Unit::BytesPerSecond),
+    ("host.disk.written", Unit::BytesPerSecond),
+    ("host.files", Unit::Count),
+    ("host.load", Unit::Count),
+    ("host.memory", Unit::Ratio),
+    ("host.memory.used", Unit::Bytes),
+    ("host.network.received", Unit::BytesPerSecond),
+    ("host.network.sent", Unit::BytesPerSecond),
+    ("host.pressure.cpu", Unit::Ratio),
+    ("host.pressure.io", Unit::Ratio),
+    ("host.pressure.memory", Unit::Ratio),
+    ("host.swap.used", Unit::Bytes),
+];
+
 /// Outcomes in send order, run-length encoded. Per series (its outcome is not used) and back end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {

@@ -20,8 +20,8 @@ use nepho_common::{
     control::PolicyReport,
     id::{AgentId, Digest, EnvironmentName, Feature, InstanceId, PlanId, StageName, StepName},
     plan::{
-        Act, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage, PlannedStep, Probe,
-        Route, Watch,
+        Act, Check, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage, PlannedStep,
+        Probe, Route, Watch,
     },
     time::Nanos,
 };
@@ -199,6 +199,23 @@ impl Draft<'_> {
         });
         let mut steps: Vec<_> = steps.collect();
         spread::spread(&mut steps);
+        let unshown = stage.expect.iter().filter(|one| match one.judge {
+            scenario::Judge::Certificate { .. } => {
+                let on = steps.iter().filter(|step| step.name == one.on);
+                !on.flat_map(asked).any(Check::shows_certificate)
+            }
+            scenario::Judge::Failures { .. }
+            | scenario::Judge::SuccessRate { .. }
+            | scenario::Judge::Latency { .. }
+            | scenario::Judge::Resource { .. } => false,
+        });
+        self.problems.extend(unshown.map(|one| {
+            format!(
+                "stage {}, step {}: `certificate` is expected, but nothing that is asked there \
+                 shows one; ask over https",
+                stage.name, one.on
+            )
+        }));
         PlannedStage {
             name: stage.name.clone(),
             after: stage.after.clone(),
@@ -360,6 +377,14 @@ fn taking_part(
         }
     }
     (agents, instances)
+}
+
+/// What a step asks.
+fn asked(step: &PlannedStep) -> impl Iterator<Item = &Check> {
+    step.act.to().iter().filter_map(|path| match &path.route {
+        Route::Ask { check, .. } => Some(check),
+        Route::NoPath => None,
+    })
 }
 
 /// Requests of a stage in all.

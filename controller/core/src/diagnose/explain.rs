@@ -89,7 +89,7 @@ fn text(code: Code) -> &'static str {
         Code::ExactlyOne => {
             "Of several keys exactly one must be there: a probe asks `health`, `http` or `tcp`; a \
              service has `http` or `tcp`, and `address` or `instances`; an entry of `expect` has \
-             `failures`, `success-rate` or `latency`.\n\n\
+             `failures`, `success-rate`, `latency`, `certificate` or `resource`.\n\n\
              wrong:  probe: {health: {}, tcp: {}}\n\
              right:  two steps, one with `health: {}` and one with `tcp: {}`"
         }

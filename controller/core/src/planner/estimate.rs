@@ -2,7 +2,10 @@
 
 use nepho_common::{
     id::{StageName, StepName},
-    plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route, Window},
+    plan::{
+        Act, Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route, Watch,
+        Window,
+    },
     time::Nanos,
 };
 use schemars::JsonSchema;
@@ -11,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     report::{
         stats::share,
-        tuple::{Tuple, tuples},
+        tuple::{Tuple, hosts, tuples},
     },
     scenario,
 };
@@ -80,7 +83,10 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
         .steps
         .iter()
         .find(|step| step.name == expectation.on)?;
-    let probe = step.act.probe()?;
+    let probe = match &step.act {
+        Act::Probe(probe) => probe,
+        Act::Watch(watch) => return Some(readings(plan, stage, expectation, watch)),
+    };
     let all = tuples(plan, step, &expectation.by);
     let needed = needed(&expectation.judge);
     let asked: Vec<_> = all.iter().filter(|tuple| paths(tuple) > 0).collect();
@@ -109,13 +115,38 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
     })
 }
 
+/// Readings of hosts: each host alone must give enough.
+fn readings(
+    plan: &Plan,
+    stage: &PlannedStage,
+    expectation: &Expectation,
+    watch: &Watch,
+) -> Estimate {
+    let planned = watch.readings(stage.lasts);
+    let needed = Watch::READINGS_MIN;
+    Estimate {
+        stage: stage.name.clone(),
+        on: expectation.on.clone(),
+        expected: text(expectation),
+        findings: hosts(plan, watch, &expectation.by).len() as u64,
+        without_path: 0,
+        needed,
+        planned,
+        within: stage.lasts,
+        would_need: (planned < needed).then(|| Nanos(watch.every.0.saturating_mul(needed))),
+        or_every: None,
+    }
+}
+
 /// The fewest samples that let a judge decide; of a confidence, that let it pass.
 fn needed(judge: &Judge) -> u64 {
     match judge {
         Judge::Failures { .. }
         | Judge::SuccessRate {
             confidence: None, ..
-        } => 1,
+        }
+        | Judge::Certificate { .. } => 1,
+        Judge::Resource { .. } => Watch::READINGS_MIN,
         Judge::SuccessRate {
             min,
             confidence: Some(confidence),
@@ -152,6 +183,14 @@ fn text(expectation: &Expectation) -> String {
             let low = min.map(|min| format!("{min} ≤ ")).unwrap_or_default();
             let high = max.map(|max| format!(" ≤ {max}")).unwrap_or_default();
             format!("{low}latency {}{high}", quantile.word())
+        }
+        Judge::Resource { name, max, min } => {
+            let low = min.map(|min| format!("{min} ≤ ")).unwrap_or_default();
+            let high = max.map(|max| format!(" ≤ {max}")).unwrap_or_default();
+            format!("{low}{name}{high}")
+        }
+        Judge::Certificate { min } => {
+            format!("certificate left ≥ {}", scenario::print_days(*min))
         }
     };
     let judged = match expectation.during {

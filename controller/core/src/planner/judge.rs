@@ -1,6 +1,9 @@
 //! The scenario's expectations in the plan's words: one for each bound that is judged alone.
 
-use nepho_common::plan::{Expectation, Judge, PlannedStage, Ratio, Window};
+use nepho_common::{
+    id::Operation,
+    plan::{Expectation, Judge, PlannedStage, Ratio, Window},
+};
 
 use crate::scenario::{self, Bounds, Steady};
 
@@ -57,6 +60,12 @@ fn judges(judge: &scenario::Judge) -> Vec<Judge> {
         scenario::Judge::SuccessRate { min, confidence } => vec![Judge::SuccessRate {
             min: Ratio(min.ppm()),
             confidence: confidence.map(|confidence| Ratio(confidence.ppm())),
+        }],
+        scenario::Judge::Certificate { min } => vec![Judge::Certificate { min: *min }],
+        scenario::Judge::Resource { name, bounds } => vec![Judge::Resource {
+            name: Operation::try_from((*name).to_owned()).expect("one of our own names"),
+            max: bounds.max,
+            min: bounds.min,
         }],
         scenario::Judge::Latency { bounds } => {
             let latency =

@@ -307,6 +307,54 @@ fn a_steady_state_is_judged_in_the_first_stage_that_has_the_step_and_in_the_last
     assert_eq!(judged(2), [after, after]);
 }
 
+#[test]
+fn certificates_are_judged_only_where_one_is_shown() {
+    let stages = |from: &str| {
+        format!(
+            "  - name: one
+    lasts: 10s
+    steps: {{reach: {{probe: {{health: {{}}, from: [{from}], to: {{service: [web]}}}}}}}}
+    expect:
+      - {{on: reach, certificate: {{left: {{min: 14d}}}}}}
+"
+        )
+    };
+    let ok = planned(&stages("cloud"), &BOTH, Choices::default()).unwrap();
+    assert_eq!(ok.estimates[0].expected, "certificate left ≥ 14d");
+    // From within, the service is asked in plain text.
+    let Impossible(why) = planned(&stages("local"), &BOTH, Choices::default()).unwrap_err();
+    assert_eq!(
+        why,
+        [
+            "stage one, step reach: `certificate` is expected, but nothing that is asked there \
+          shows one; ask over https"
+        ]
+    );
+}
+
+#[test]
+fn hosts_are_judged_by_enough_readings_of_each() {
+    let stages = |lasts: &str, expect: &str| {
+        format!(
+            "  - name: one
+    lasts: {lasts}
+    steps: {{hosts: {{watch: {{host: {{}}, every: 5s}}}}}}
+    expect:
+      - {{on: hosts, {expect}}}
+"
+        )
+    };
+    let cpu = "resource: {name: host.cpu, max: 80%}, by: [from]";
+    let ok = planned(&stages("30s", cpu), &BOTH, Choices::default()).unwrap();
+    let [one] = ok.estimates.as_slice() else {
+        panic!("one expectation")
+    };
+    assert_eq!(one.expected, "host.cpu ≤ 80% by from");
+    assert_eq!((one.findings, one.needed, one.planned), (2, 3, 6));
+    let short = planned(&stages("10s", cpu), &BOTH, Choices::default()).unwrap();
+    assert_eq!(short.estimates[0].would_need, Some(Nanos::from_secs(15)));
+}
+
 /// One agent whose policy is this.
 fn judged(policy: Option<PolicyReport>, header: &str) -> Result<Planned, Impossible> {
     let stages = REACH.replace(

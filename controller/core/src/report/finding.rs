@@ -1,27 +1,28 @@
 //! One finding for each tuple of each expectation of the plan, whatever was seen.
 
+mod used;
+mod why;
+
 use std::collections::BTreeMap;
 
 use nepho_common::{
     event::{RunEnd, Skip},
-    id::AgentId,
-    plan::{Expectation, Judge, Plan, PlannedStage, PlannedStep, Window},
+    plan::{Act, Expectation, Judge, Plan, PlannedStage, PlannedStep, Window},
     time::Nanos,
 };
 
 use super::{
-    cause::{Cause, Failures, slowest},
-    coverage::Proof,
+    cause::Cause,
     doubts::{Code, Doubts},
     fold::Folded,
     measured::Measurements,
     missing,
     model::{Finding, Observed, Priority, Steady, Verdict},
+    readings::Limits,
     sample::Sample,
     tuple::{Tuple, from, tuples},
-    verdict::{self, Ground, Judged},
+    verdict,
 };
-use crate::scenario::LASTS;
 
 /// A finding, and whether it holds later stages back.
 #[derive(Debug)]
@@ -124,8 +125,19 @@ impl Place<'_> {
             };
             return vec![self.unmeasured(&nobody, Verdict::Error, Some(cause))];
         };
+        let not_begun = not_begun(self.folded, self.stage);
+        if let (Act::Watch(watch), Judge::Resource { name, max, min }) =
+            (&step.act, &self.expectation.judge)
+        {
+            let limits = Limits {
+                name: name.as_str(),
+                max: *max,
+                min: *min,
+            };
+            return self.judge_hosts(step, watch, limits, not_begun.as_ref());
+        }
         let tuples = tuples(self.plan, step, &self.expectation.by);
-        if let Some(cause) = not_begun(self.folded, self.stage) {
+        if let Some(cause) = not_begun {
             let not_run = |tuple| self.unmeasured(tuple, Verdict::NotRun, Some(cause.clone()));
             return tuples.iter().map(not_run).collect();
         }
@@ -198,7 +210,10 @@ impl Place<'_> {
     fn unmeasured(&self, tuple: &Tuple<'_>, verdict: Verdict, cause: Option<Cause>) -> Finding {
         let kind = match &self.expectation.judge {
             Judge::Latency { quantile, .. } => format!("latency.{}", quantile.word()),
-            judge @ (Judge::Failures { .. } | Judge::SuccessRate { .. }) => judge.kind().to_owned(),
+            judge @ (Judge::Failures { .. }
+            | Judge::SuccessRate { .. }
+            | Judge::Certificate { .. }) => judge.kind().to_owned(),
+            Judge::Resource { name, .. } => format!("resource.{name}"),
         };
         let during = self.expectation.during;
         let (kind, steady) = match during {
@@ -247,162 +262,6 @@ impl Place<'_> {
         finding
     }
 
-    fn nothing_planned(&self, sample: &Sample<'_>) -> Cause {
-        let Some(first) = sample.no_path.first() else {
-            let text = "The plan holds no request for it.";
-            return Cause::new(Priority::Low, text, "Let the stage last longer.");
-        };
-        let mut here: Vec<_> = sample
-            .no_path
-            .iter()
-            .map(|path| from(self.plan, &path.agent))
-            .collect();
-        here.sort();
-        here.dedup();
-        let here = here.join(", ");
-        Cause::new(
-            Priority::Low,
-            format!(
-                "No path from {here}: the fleet declares no address of {} for it.",
-                first.to
-            ),
-            format!("Declare an address for {here} in the fleet file, if there is one."),
-        )
-    }
-
-    /// What takes away the right to a pass: somebody's records can't be believed.
-    fn spoiled(&self, sample: &Sample<'_>) -> String {
-        let mut why = Vec::new();
-        for agent in sample.agents() {
-            if self.folded.contested.contains(&agent) {
-                why.push(format!("One record of {agent} exists with two contents."));
-            }
-            match self.folded.proofs.of(&agent, &self.stage.name) {
-                Proof::Differs(how) => {
-                    why.push(format!(
-                        "What is stored of {agent} is not what it sealed: {how}."
-                    ));
-                }
-                Proof::Complete | Proof::NoSeal => {}
-            }
-        }
-        if let Some(path) = sample.surplus().next() {
-            let (agent, to) = (&path.path.agent, &path.path.to);
-            why.push(format!(
-                "{agent} reported more requests to {to} than were planned."
-            ));
-        }
-        why.join(" ")
-    }
-
-    /// Whose clock stood still while the stage ran: what it saw from then on is nothing to judge by.
-    fn disturbed(&self, sample: &Sample<'_>) -> Option<Cause> {
-        let story = &self.folded.story;
-        let of = |agent: &AgentId| {
-            let spoilt = story.disturbed.spoilt(story, self.stage, agent)?;
-            Some((agent.to_string(), spoilt.why))
-        };
-        let found: Vec<_> = sample.agents().iter().filter_map(of).collect();
-        let (first, _) = found.first()?;
-        let remedy = format!(
-            "Keep the host of {first} from sleeping or being paused while it measures, then run it \
-             again."
-        );
-        let why = found.iter().map(|(agent, why)| format!("{agent}: {why}."));
-        let text = format!(
-            "What was measured can't be judged by. {}",
-            why.collect::<Vec<_>>().join(" ")
-        );
-        Some(Cause::new(Priority::Medium, text, remedy))
-    }
-
-    fn cause(
-        &self,
-        measurements: &Measurements,
-        step: &PlannedStep,
-        sample: &Sample<'_>,
-        judged: &Judged,
-    ) -> Option<Cause> {
-        let folded = self.folded;
-        let medium = Priority::Medium;
-        Some(match judged.ground {
-            Ground::Met => return None,
-            Ground::Failures | Ground::NothingSucceeded => {
-                let mut cause = Failures {
-                    plan: self.plan,
-                    measurements,
-                    witnessed: &folded.story.witnessed,
-                    stage: self.stage,
-                    step,
-                }
-                .cause(sample);
-                if judged.ground == Ground::NothingSucceeded {
-                    cause.cause = format!("No request succeeded. {}", cause.cause);
-                }
-                cause
-            }
-            Ground::Slow | Ground::Fast => {
-                let word = if judged.ground == Ground::Slow {
-                    "slower"
-                } else {
-                    "faster"
-                };
-                let slowest = slowest(self.plan, measurements, self.stage, step, sample);
-                Cause::new(
-                    medium,
-                    format!("It is {word} than expected. {slowest}."),
-                    "Compare with the distance between the environments in the matrix: if only one \
-                     service is out of line look there, if all are, look at the network.",
-                )
-            }
-            Ground::Missing => Cause::new(
-                medium,
-                missing::sentence(folded, self.stage, &step.name, sample),
-                format!(
-                    "Find out what became of {}, then run it again.",
-                    missing::whose(sample).join(" and ")
-                ),
-            ),
-            Ground::TooFew { had, needed } => Cause::new(
-                medium,
-                format!(
-                    "{had} successes say too little: {} is judged from {needed} on.",
-                    figure(&self.expectation.judge)
-                ),
-                longer(self.expectation.during, step, sample, needed),
-            ),
-            Ground::Unsure { enough } => Cause::new(
-                medium,
-                format!(
-                    "{}: that shows neither that it is as expected nor that it is not.",
-                    judged.observed.text
-                ),
-                match enough {
-                    Some(enough) => longer(self.expectation.during, step, sample, enough),
-                    None => "It lies too close to the bound: move the bound, or judge what was \
-                             observed, without `confidence`."
-                        .to_owned(),
-                },
-            ),
-            Ground::LateSender { lag } => Cause::new(
-                medium,
-                format!(
-                    "The measuring side was late: p99 of its send lag is {lag}. From the actual \
-                     sending on, the answers came in time."
-                ),
-                "Give the agent's host more room, then run it again.",
-            ),
-            Ground::LagHidesMin { lag } => Cause::new(
-                medium,
-                format!(
-                    "The measuring side was late: p99 of its send lag is {lag}, which makes \
-                     answers look slower than they are."
-                ),
-                "Give the agent's host more room, then run it again.",
-            ),
-        })
-    }
-
     fn doubt(
         &self,
         finding: &Finding,
@@ -426,31 +285,6 @@ impl Place<'_> {
             doubts.add(Code::PassedWithout, &finding.id, text);
         }
     }
-}
-
-/// What has to be enough of.
-const fn figure(judge: &Judge) -> &'static str {
-    match judge {
-        Judge::Latency { quantile, .. } => quantile.word(),
-        Judge::Failures { .. } | Judge::SuccessRate { .. } => judge.kind(),
-    }
-}
-
-/// What would give so many samples.
-fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> String {
-    let every = step.act.probe().map_or(Nanos(0), |probe| probe.every);
-    let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
-    let lasts = Nanos(rounds.saturating_mul(every.0));
-    if lasts > LASTS.1 {
-        return format!(
-            "It would take {lasts}, longer than a stage may last: ask more often, more targets or \
-             from more agents, or expect less."
-        );
-    }
-    if during.is_part() {
-        return format!("Let `over` be {lasts} at least, or ask more often.");
-    }
-    format!("Let the stage last {lasts} at least, or ask more often.")
 }
 
 fn put(finding: &mut Finding, cause: Option<Cause>) {

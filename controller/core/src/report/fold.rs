@@ -16,6 +16,7 @@ use super::{
     coverage::{Coverages, Proofs},
     doubts::{Code, Doubts},
     measured::Measurements,
+    readings::Readings,
     story::{Story, span_text},
 };
 use crate::scenario::SCENARIO;
@@ -32,6 +33,8 @@ pub(super) struct Folded {
     pub(super) sound: Option<Measurements>,
     /// What was measured in parts of stages that are judged by themselves.
     pub(super) parts: BTreeMap<(StageName, Window), Part>,
+    /// What hosts said of themselves.
+    pub(super) readings: Readings,
     pub(super) proofs: Proofs,
     /// As they were reported; not all of them are believed.
     pub(super) recordings: Vec<(RecordKey, Vec<Recording>)>,
@@ -137,7 +140,13 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
         let identity = folded.run.as_ref().zip(folded.attempt);
         // What is to be doubted is doubted once, below.
         let gather = |records: &[(RecordKey, Vec<Recording>)]| {
-            Measurements::gather(plan, identity, records, &mut Doubts::default())
+            Measurements::gather(
+                plan,
+                identity,
+                records,
+                &folded.gauges,
+                &mut Doubts::default(),
+            )
         };
         let disturbed = folded.story.disturbed.any();
         let sound = disturbed.then(|| sound(plan, &folded.story, &rest));
@@ -152,7 +161,9 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
             }
         }
         folded.sound = sound.as_deref().map(gather);
-        folded.measurements = Measurements::gather(plan, identity, &rest, &mut folded.doubts);
+        folded.readings = Readings::gather(plan, &folded.gauges, &mut folded.doubts);
+        folded.measurements =
+            Measurements::gather(plan, identity, &rest, &folded.gauges, &mut folded.doubts);
         folded.scenario = scenario(&exhibits, plan);
     }
     folded.recordings = rest;

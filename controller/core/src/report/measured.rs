@@ -7,7 +7,7 @@ use nepho_common::{
     id::{AgentId, Attempt, InstanceId, Operation, RunId, Seq, SpoolId, StageName, StepName},
     journal::RecordKey,
     plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Quantile, Route},
-    recording::{Metric, Outcome, Recording, Series},
+    recording::{Gauge, Metric, Outcome, Recording, Series, Unit},
     time::Nanos,
 };
 
@@ -15,6 +15,9 @@ use super::{
     doubts::{Code, Doubts},
     stats::blocks::{self, Slots},
 };
+
+/// What agents call the gauge of a certificate's time left.
+pub(super) const CERTIFICATE_LEFT: &str = "certificate.left";
 
 /// One path of one step of one stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +38,11 @@ impl PathKey {
             to: path.to.clone(),
             operation: path.operation.clone(),
         }
+    }
+
+    fn is_of(&self, author: &AgentId, gauge: &Gauge) -> bool {
+        (&self.stage, &self.step, &self.agent) == (&gauge.stage, &gauge.step, author)
+            && gauge.of.as_ref() == Some(&self.to)
     }
 
     fn of(series: &Series) -> Self {
@@ -61,6 +69,9 @@ pub(super) struct OnPath {
     pub(super) slots: Slots,
     /// How late requests were sent, whatever became of them.
     pub(super) lag: Histogram,
+    /// The least time that the target's certificate was seen to be valid for, in nanoseconds;
+    /// negative when it had ended.
+    pub(super) certificate: Option<i64>,
     /// The records that say so.
     pub(super) records: BTreeSet<(SpoolId, Seq)>,
 }
@@ -75,6 +86,7 @@ impl Measurements {
         plan: &Plan,
         identity: Option<(&RunId, Attempt)>,
         records: &[(RecordKey, Vec<Recording>)],
+        gauges: &[(RecordKey, Vec<Gauge>)],
         doubts: &mut Doubts,
     ) -> Self {
         let asked = Asked::of(plan, identity);
@@ -97,6 +109,35 @@ impl Measurements {
                 on_path.records.insert((key.spool, key.seq));
                 on_path.take(recording, slot);
             }
+        }
+        let certificates = gauges.iter().flat_map(|(key, gauges)| {
+            let of_record = move |gauge| (key, gauge);
+            gauges.iter().map(of_record)
+        });
+        let certificates =
+            certificates.filter(|(_, gauge)| gauge.name.as_str() == CERTIFICATE_LEFT);
+        for (key, gauge) in certificates {
+            let path = asked
+                .paths
+                .keys()
+                .find(|path| path.is_of(&key.agent, gauge));
+            let Some(path) = path.filter(|_| gauge.unit == Unit::Nanoseconds) else {
+                let text = format!(
+                    "{} told of a certificate in {}/{} that the plan does not ask for",
+                    key.agent, gauge.stage, gauge.step
+                );
+                doubts.add(Code::NotPlanned, &key.agent, text);
+                continue;
+            };
+            let on_path = all.entry(path.clone()).or_default();
+            on_path.records.insert((key.spool, key.seq));
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "as near as a time can be: 292 years are enough"
+            )]
+            let left = gauge.value as i64;
+            let least = on_path.certificate.map_or(left, |least| least.min(left));
+            on_path.certificate = Some(least);
         }
         Self(all)
     }
@@ -207,7 +248,10 @@ impl<'a> Asked<'a> {
 pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
     let wanted = |expectation: &Expectation| match &expectation.judge {
         Judge::Latency { quantile, .. } => *quantile != Quantile::Max && expectation.on == *step,
-        Judge::Failures { .. } | Judge::SuccessRate { .. } => false,
+        Judge::Failures { .. }
+        | Judge::SuccessRate { .. }
+        | Judge::Certificate { .. }
+        | Judge::Resource { .. } => false,
     };
     let wanted = stage.expectations.iter().any(wanted);
     wanted.then(|| blocks::slot(stage.lasts)).flatten()

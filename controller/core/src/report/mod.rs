@@ -45,6 +45,7 @@ mod matrix;
 mod measured;
 mod missing;
 pub mod model;
+mod readings;
 pub mod render;
 mod revision;
 #[cfg(test)]

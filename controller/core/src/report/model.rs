@@ -10,7 +10,7 @@ use nepho_common::{
         ServiceName, SpoolId, StageName, StepName,
     },
     journal::RecordKind,
-    plan::{Dimension, Quantile},
+    plan::{Amount, Dimension, Quantile},
     time::{HostClock, Nanos, RunTime},
 };
 use schemars::JsonSchema;
@@ -243,6 +243,15 @@ pub struct Expected {
     /// The least it may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_ns: Option<Nanos>,
+    /// The most that hosts may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<Amount>,
+    /// The least that hosts must use or have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<Amount>,
+    /// The least time that certificates must be valid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_left_ns: Option<Nanos>,
 }
 
 /// What was seen.
@@ -261,6 +270,15 @@ pub struct Observed {
     /// The same if failures took for ever; absent when that makes it infinite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_with_failures_ns: Option<Nanos>,
+    /// The largest reading of hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<Amount>,
+    /// The smallest reading of hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<Amount>,
+    /// What is left of the certificate that ends first; negative when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_left_ns: Option<i64>,
 }
 
 /// An interval that holds the true figure with 95 % confidence, or with the one that is asked for.
@@ -284,7 +302,7 @@ pub struct Uncertainty {
     pub high_ns: Option<Nanos>,
 }
 
-/// How much there is of what was planned, in requests.
+/// How much there is of what was planned, in requests; of hosts, in readings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Samples {
     /// How many the plan holds.

@@ -43,6 +43,8 @@ pub(super) struct PathSample<'a> {
     pub(super) path: &'a PlannedPath,
     pub(super) planned: u64,
     pub(super) outcomes: BTreeMap<Outcome, u64>,
+    /// The least time that its certificate was seen to be valid for, in nanoseconds.
+    pub(super) certificate: Option<i64>,
 }
 
 impl<'a> Sample<'a> {
@@ -80,8 +82,10 @@ impl<'a> Sample<'a> {
             };
             let key = PathKey::new(&stage.name, &step.name, path);
             let mut outcomes = BTreeMap::new();
+            let mut certificate = None;
             if let Some(on) = measurements.on(&key) {
                 outcomes.clone_from(&on.outcomes);
+                certificate = on.certificate;
                 for (&outcome, &n) in &on.outcomes {
                     let sum = sample.outcomes.entry(outcome).or_default();
                     *sum = sum.saturating_add(n);
@@ -99,6 +103,7 @@ impl<'a> Sample<'a> {
                 path,
                 planned: probe.requests_within(offset, span),
                 outcomes,
+                certificate,
             });
         }
         sample
@@ -164,6 +169,14 @@ impl<'a> Sample<'a> {
 }
 
 impl PathSample<'_> {
+    /// Whether whoever asks there is shown a certificate.
+    pub(super) fn shows_certificate(&self) -> bool {
+        match &self.path.route {
+            Route::Ask { check, .. } => check.shows_certificate(),
+            Route::NoPath => false,
+        }
+    }
+
     /// How many requests say something of the target.
     pub(super) fn observed(&self) -> u64 {
         count(&self.outcomes, |outcome| outcome != Outcome::OurSide)

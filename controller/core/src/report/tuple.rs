@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     id::AgentId,
-    plan::{Dimension, Plan, PlannedPath, PlannedStep},
+    plan::{Dimension, Plan, PlannedPath, PlannedStep, Watch},
 };
 
 /// The value of a dimension that a path has none of. No name, so it can't be mistaken for one.
@@ -33,6 +33,32 @@ pub(crate) fn tuples<'a>(plan: &Plan, step: &'a PlannedStep, by: &[Dimension]) -
     }
     let tuple = |(values, paths)| Tuple { values, paths };
     all.into_iter().map(tuple).collect()
+}
+
+/// The hosts of a watch that share the values of some dimensions: a host has an environment, and
+/// nothing else that findings are told apart by.
+pub(crate) fn hosts<'a>(
+    plan: &Plan,
+    watch: &'a Watch,
+    by: &[Dimension],
+) -> BTreeMap<Vec<(Dimension, String)>, Vec<&'a AgentId>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    if by.is_empty() {
+        all.insert(Vec::new(), Vec::new());
+    }
+    for agent in &watch.hosts {
+        let value = |&dimension: &Dimension| match dimension {
+            Dimension::From => (dimension, from(plan, agent)),
+            Dimension::Environment
+            | Dimension::Group
+            | Dimension::Service
+            | Dimension::Instance => (dimension, NOTHING.to_owned()),
+        };
+        all.entry(by.iter().map(value).collect())
+            .or_default()
+            .push(agent);
+    }
+    all
 }
 
 fn value(plan: &Plan, path: &PlannedPath, dimension: Dimension) -> String {

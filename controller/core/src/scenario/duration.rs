@@ -118,6 +118,43 @@ pub fn print_duration(duration: Nanos) -> String {
     }
 }
 
+/// For editors: what [`days`] reads.
+pub(crate) const DAYS: &str = "^[1-9][0-9]{0,3}(d|h)$";
+
+/// Parses `14d` or `36h`: times so long that nobody writes them in seconds.
+pub(crate) fn days(checker: &mut Checker, at: &Pointer, text: Option<&str>) -> Option<Nanos> {
+    checker.text(at, text, |text| {
+        let bad = || {
+            let message = format!("{} is not a number of days or hours", quoted(text));
+            Problem::new(Code::BadDuration, message).label("such as 14d or 36h")
+        };
+        let (number, unit) = text
+            .split_at_checked(text.len().saturating_sub(1))
+            .ok_or_else(bad)?;
+        let hours = match unit {
+            "d" => 24,
+            "h" => 1,
+            _ => return Err(bad()),
+        };
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u64 = number.parse().ok().filter(|_| digits).ok_or_else(bad)?;
+        if number == 0 || number > 9_999 {
+            return Err(bad());
+        }
+        Ok(Nanos::from_secs(number * hours * 3_600))
+    })
+}
+
+/// Prints what [`days`] reads; what it can't read, as a duration.
+pub(crate) fn print_days(span: Nanos) -> String {
+    let hour = Nanos::from_secs(3_600).0;
+    match span.0 / hour {
+        hours if !span.0.is_multiple_of(hour) || hours == 0 => print_duration(span),
+        hours if hours.is_multiple_of(24) => format!("{}d", hours / 24),
+        hours => format!("{hours}h"),
+    }
+}
+
 /// Parses the duration at `at` and holds it against both bounds.
 pub(crate) fn duration(
     checker: &mut Checker,

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::StepName,
-    plan::{Dimension, Quantile, Window},
+    plan::{Amount, Dimension, Quantile, Window},
+    recording::HOST_GAUGES,
     time::Nanos,
 };
 
 use super::{
     Ratio,
-    duration::duration,
+    amount::amount,
+    duration::{days, duration},
     raw::{
-        RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency, RawRatios, RawSteady,
+        RawCertificate, RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency,
+        RawRatios, RawResource, RawSteady,
     },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
@@ -54,6 +57,18 @@ pub enum Judge {
         /// At least one.
         bounds: BTreeMap<Quantile, Bounds<Nanos>>,
     },
+    /// How much longer the certificates are valid that targets show.
+    Certificate {
+        /// The least time.
+        min: Nanos,
+    },
+    /// What watched hosts use.
+    Resource {
+        /// Which: one of `HOST_GAUGES`.
+        name: &'static str,
+        /// Every reading lies within.
+        bounds: Bounds<Amount>,
+    },
 }
 
 impl Judge {
@@ -64,6 +79,8 @@ impl Judge {
             Self::Failures { .. } => "failures",
             Self::SuccessRate { .. } => "success-rate",
             Self::Latency { .. } => "latency",
+            Self::Certificate { .. } => "certificate",
+            Self::Resource { .. } => "resource",
         }
     }
 }
@@ -178,6 +195,8 @@ struct RawJudge<'a> {
     failures: Option<&'a RawCounts>,
     success_rate: Option<&'a RawRatios>,
     latency: Option<&'a RawLatency>,
+    certificate: Option<&'a RawCertificate>,
+    resource: Option<&'a RawResource>,
     confidence: Option<&'a str>,
 }
 
@@ -187,6 +206,8 @@ impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
             failures: raw.failures.as_ref(),
             success_rate: raw.success_rate.as_ref(),
             latency: raw.latency.as_ref(),
+            certificate: raw.certificate.as_ref(),
+            resource: raw.resource.as_ref(),
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -198,6 +219,9 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
             failures: raw.failures.as_ref(),
             success_rate: raw.success_rate.as_ref(),
             latency: raw.latency.as_ref(),
+            // The one is the same for days, the other is read too seldom.
+            certificate: None,
+            resource: None,
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -208,9 +232,17 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
         None => None,
         Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),
     };
-    match (raw.failures, raw.success_rate, raw.latency) {
+    let RawJudge {
+        failures,
+        success_rate,
+        latency,
+        certificate,
+        resource: used,
+        ..
+    } = *raw;
+    match (failures, success_rate, latency, certificate, used) {
         // What is missing in either was noted by the schema.
-        (Some(raw), None, None) => {
+        (Some(raw), None, None, None, None) => {
             let max = raw.max?;
             let enough = |confidence: &Ratio| chance_of_none(max) <= doubt(*confidence);
             if confidence.as_ref().is_none_or(enough) {
@@ -225,7 +257,7 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
             );
             None
         }
-        (None, Some(raw), None) => {
+        (None, Some(raw), None, None, None) => {
             let at = at.key("success-rate").key("min");
             let min = ratio(checker, &at, raw.min.as_deref())?;
             if confidence.is_some() && min == Ratio::WHOLE {
@@ -234,15 +266,19 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
             }
             Some(Judge::SuccessRate { min, confidence })
         }
-        (None, None, Some(_)) if confidence.is_some() => {
-            let message = "the confidence of a latency comes with a later version of nepho";
+        (None, None, Some(_), None, None)
+        | (None, None, None, Some(_), None)
+        | (None, None, None, None, Some(_))
+            if confidence.is_some() =>
+        {
+            let message = "this has no confidence to be judged with";
             let problem = Problem::new(Code::ComesLater, message)
-                .label("not with `latency` in this version")
+                .label("only with `failures` and `success-rate` in this version")
                 .help("leave it out: the interval of a latency is always shown");
             checker.at_value(&at.key("confidence"), problem);
             None
         }
-        (None, None, Some(raw)) => {
+        (None, None, Some(raw), None, None) => {
             let at = at.key("latency");
             let bounds = Quantile::ALL.into_iter().filter_map(|quantile| {
                 let raw = raw.bounds(quantile)?;
@@ -253,22 +289,68 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
                 bounds: bounds.collect(),
             })
         }
-        (failures, rate, latency) => {
+        (None, None, None, None, Some(raw)) => resource(checker, &at.key("resource"), raw),
+        (None, None, None, Some(raw), None) => {
+            let at = at.key("certificate").key("left").key("min");
+            let min = raw.left.as_ref()?.min.as_deref();
+            days(checker, &at, min).map(|min| Judge::Certificate { min })
+        }
+        (failures, rate, latency, certificate, used) => {
             if !checker.is_incomplete(at) {
-                let several = failures.is_some() || rate.is_some() || latency.is_some();
+                let several = failures.is_some()
+                    || rate.is_some()
+                    || latency.is_some()
+                    || certificate.is_some()
+                    || used.is_some();
                 let what = if several {
                     "this expects more than one thing"
                 } else {
                     "this doesn't say what is expected"
                 };
                 let problem = Problem::new(Code::ExactlyOne, what)
-                    .label("exactly one of `failures`, `success-rate` and `latency`")
+                    .label(
+                        "exactly one of `failures`, `success-rate`, `latency`, `certificate` and \
+                         `resource`",
+                    )
                     .help("write one entry for each");
                 checker.at_value(&at.key("on"), problem);
             }
             None
         }
     }
+}
+
+fn resource(checker: &mut Checker, at: &Pointer, raw: &RawResource) -> Option<Judge> {
+    let text = raw.name.as_deref()?;
+    let known = HOST_GAUGES.iter().find(|(name, _)| *name == text);
+    let Some(&(name, unit)) = known else {
+        let message = format!("no host tells of {}", quoted(text));
+        let problem = Problem::new(Code::NotOneOf, message)
+            .label("unknown figure")
+            .meant(text, HOST_GAUGES.iter().map(|(name, _)| *name));
+        checker.at_value(&at.key("name"), problem);
+        return None;
+    };
+    let min = amount(checker, &at.key("min"), raw.min.as_deref(), unit);
+    let max = amount(checker, &at.key("max"), raw.max.as_deref(), unit);
+    if (raw.min.is_some() && min.is_none()) || (raw.max.is_some() && max.is_none()) {
+        return None;
+    }
+    let above = matches!((min, max), (Some(min), Some(max)) if min.value() > max.value());
+    if (min.is_none() && max.is_none()) || above {
+        let why = if above {
+            "`min` is above `max`: nothing can satisfy this"
+        } else {
+            "`min` or `max` is missing"
+        };
+        if !checker.is_incomplete(at) {
+            let problem = Problem::new(Code::BadBounds, "these are no bounds").label(why);
+            checker.at_key(at, problem);
+        }
+        return None;
+    }
+    let bounds = Bounds { min, max };
+    Some(Judge::Resource { name, bounds })
 }
 
 fn confidence(checker: &mut Checker, at: &Pointer, text: &str) -> Option<Ratio> {

@@ -569,6 +569,53 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         "steady-state: [{on: reach, failures: {max: 0}}]\nstages:",
         &[Code::MissingKey],
     ),
+    // What a probe can't know, figures that no host tells, and bounds of something else.
+    (
+        "success-rate: {min: 99%}}",
+        "resource: {name: host.cpu, max: 80%}}",
+        &[Code::NotOneOf],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "resource: {name: host.cpuu, max: 80%}}",
+        &[Code::NotOneOf],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "resource: {name: host.load, max: 80%}}",
+        &[Code::BadBounds],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "resource: {name: host.cpu}}",
+        &[Code::BadBounds],
+    ),
+    (
+        "probe: {tcp: {}, every: 1s, to: {service: [crm-db], instance: [\"1\"]}}",
+        "watch: {host: {}}",
+        &[Code::NotOneOf],
+    ),
+    // Certificates are judged by days and hours, and have no confidence.
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {left: {min: 14}}}",
+        &[Code::BadDuration],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {left: {min: 1d12h}}}",
+        &[Code::BadDuration],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {left: {min: 14d}}, confidence: 95%}",
+        &[Code::ComesLater],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "certificate: {}}",
+        &[Code::MissingKey],
+    ),
     // A confidence that is none, and what no number of requests shows.
     (
         "{min: 99%}}",

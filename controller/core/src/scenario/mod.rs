@@ -4,6 +4,7 @@
 //! there to [`Scenario`]; a [`Bundle`] is the scenario with every file that it names. Deliberately
 //! absent: choosing agents and targets, which the planner does.
 
+mod amount;
 mod asked;
 mod bundle;
 mod duration;
@@ -19,6 +20,7 @@ mod watch;
 
 pub use asked::{DnsProbe, EventProbe, HttpProbe, ProbeKind, PrometheusProbe, TcpProbe, TlsProbe};
 pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
+pub(crate) use duration::print_days;
 pub use duration::{BadDuration, parse_duration, print_duration};
 pub use expectation::{Bounds, Expectation, Judge, Steady};
 pub(crate) use parse::LASTS;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::{ScenarioName, StageName, StepName},
-    plan::LostAgent,
+    plan::{Dimension, LostAgent},
     time::Nanos,
 };
 
 use super::{
-    Expectation, Scenario, Stage, Steady, Step,
+    Expectation, Judge, Scenario, Stage, Steady, Step,
     duration::{duration, print_duration},
     expectation::{expectation, steady},
     probe::probe,
@@ -68,6 +68,14 @@ fn steady_state(checker: &mut Checker, raw: &RawScenario, stages: &[Stage]) -> V
         else {
             continue;
         };
+        let is_watch = stages
+            .iter()
+            .any(|stage| matches!(stage.steps.get(&one.on), Some(Step::Watch(_))));
+        if is_watch {
+            let problem = Problem::new(Code::NotOneOf, "a watch is no steady state")
+                .label("judge a step that is a `probe`");
+            checker.at_value(&at.key("on"), problem);
+        }
         let mut having = stages
             .iter()
             .filter(|stage| stage.steps.contains_key(&one.on));
@@ -144,7 +152,7 @@ fn stage(
         .steps
         .as_ref()
         .map(|steps| steps.keys().map(String::as_str).collect());
-    let expect = expectations(checker, &at.key("expect"), raw, known.as_ref());
+    let expect = expectations(checker, &at.key("expect"), raw, known.as_ref(), &steps);
     Some(Stage {
         name: name?,
         title,
@@ -227,15 +235,17 @@ fn expectations(
     checker: &mut Checker,
     at: &Pointer,
     raw: &RawStage,
-    steps: Option<&BTreeSet<&str>>,
+    known: Option<&BTreeSet<&str>>,
+    steps: &BTreeMap<StepName, Step>,
 ) -> Vec<Expectation> {
     let mut found: Vec<Expectation> = Vec::new();
     for (index, raw) in raw.expect.iter().flatten().enumerate() {
         let at = at.index(index);
         let Some(raw) = raw else { continue };
-        let Some(one) = expectation(checker, &at, raw, steps) else {
+        let Some(one) = expectation(checker, &at, raw, known) else {
             continue;
         };
+        fits(checker, &at, &one, steps.get(&one.on));
         let again = found.iter().any(|other| {
             (&other.on, other.judge.as_str(), &other.by, other.during)
                 == (&one.on, one.judge.as_str(), &one.by, one.during)
@@ -254,4 +264,32 @@ fn expectations(
         found.push(one);
     }
     found
+}
+
+/// A host has no answers to judge, and a target no processor.
+fn fits(checker: &mut Checker, at: &Pointer, one: &Expectation, step: Option<&Step>) {
+    let is_of_hosts = match one.judge {
+        Judge::Resource { .. } => true,
+        Judge::Failures { .. }
+        | Judge::SuccessRate { .. }
+        | Judge::Latency { .. }
+        | Judge::Certificate { .. } => false,
+    };
+    let problem = |what: String| Problem::new(Code::NotOneOf, what);
+    let (key, problem) = match step {
+        Some(Step::Watch(_)) if !is_of_hosts => {
+            let what = format!("a watch has no {} to judge", one.judge.as_str());
+            ("on", problem(what).label("judge it by `resource`"))
+        }
+        Some(Step::Probe(_)) if is_of_hosts => {
+            let what = "a probe knows nothing of what hosts use".to_owned();
+            ("on", problem(what).label("judge a step that is a `watch`"))
+        }
+        Some(Step::Watch(_)) if one.by.iter().any(|by| *by != Dimension::From) => {
+            let what = "hosts are told apart by their environment alone".to_owned();
+            ("by", problem(what).label("only `from`"))
+        }
+        Some(Step::Watch(_) | Step::Probe(_)) | None => return,
+    };
+    checker.at_value(&at.key(key), problem);
 }

@@ -13,7 +13,7 @@ pub(crate) use self::asked::{
     RawDns, RawEvent, RawGrpc, RawHealth, RawHttp, RawIcmp, RawNats, RawPrometheus, RawRedis,
     RawTcp, RawTls, RawWebhook,
 };
-use super::{duration, ratio};
+use super::{amount, duration, ratio};
 
 /// Nephoscope scenario: stages of steps, and what is expected of them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -196,7 +196,8 @@ pub(crate) struct RawSelector {
 #[schemars(inline)]
 pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Option<String>>);
 
-/// What is expected of a step. It has one of `failures`, `success-rate` and `latency`.
+/// What is expected of a step. It has one of `failures`, `success-rate`, `latency`,
+/// `certificate` and `resource`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
@@ -217,6 +218,10 @@ pub(crate) struct RawExpectation {
     pub(crate) success_rate: Option<RawRatios>,
     /// How fast the answers must come.
     pub(crate) latency: Option<RawLatency>,
+    /// How long the certificates must be valid for.
+    pub(crate) certificate: Option<RawCertificate>,
+    /// How much of something the hosts may use that a watch looks at.
+    pub(crate) resource: Option<RawResource>,
     /// With `failures` and `success-rate`: judge what can be said with this confidence (50% to
     /// 99.9999%), in place of what was observed. It takes more requests: 2,995 for 99.9% at 95%.
     #[schemars(regex(pattern = ratio::PATTERN))]
@@ -283,6 +288,40 @@ pub(crate) struct RawCounts {
 pub(crate) struct RawRatios {
     /// At least this share: 99.9%.
     #[schemars(regex(pattern = ratio::PATTERN))]
+    pub(crate) min: Option<String>,
+}
+
+/// What is expected of the certificates that targets show.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Certificate", extend("required" = ["left"]))]
+pub(crate) struct RawCertificate {
+    /// How much longer they are valid.
+    pub(crate) left: Option<RawLeft>,
+}
+
+/// Bounds of what hosts use; at least one of them. Every reading must lie within.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Resource", extend("required" = ["name"]))]
+pub(crate) struct RawResource {
+    /// What: host.cpu, host.memory, host.disk, host.load, host.pressure.io…
+    pub(crate) name: Option<String>,
+    /// At least so much: 80%, 2.5, 512MiB, 10MiB/s.
+    #[schemars(regex(pattern = amount::PATTERN))]
+    pub(crate) min: Option<String>,
+    /// At most so much: 80%, 2.5, 512MiB, 10MiB/s.
+    #[schemars(regex(pattern = amount::PATTERN))]
+    pub(crate) max: Option<String>,
+}
+
+/// The least time that is left.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LeastLeft", extend("required" = ["min"]))]
+pub(crate) struct RawLeft {
+    /// At least this many days or hours: 14d, 36h.
+    #[schemars(regex(pattern = duration::DAYS))]
     pub(crate) min: Option<String>,
 }
 

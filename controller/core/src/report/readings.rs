@@ -1,0 +1,194 @@
+//! What hosts said of themselves, and whether it is within bounds. A host that was hardly heard may
+//! have used anything meanwhile: no data is never a pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nepho_common::{
+    id::{AgentId, Seq, SpoolId, StageName, StepName},
+    journal::RecordKey,
+    plan::{Act, Amount, Plan, Watch},
+    recording::{Gauge, HOST_GAUGES},
+    time::RunTime,
+};
+
+use super::{
+    doubts::{Code, Doubts},
+    model::{Evidence, Samples, Verdict},
+};
+
+/// One gauge of one host in one step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Source {
+    stage: StageName,
+    step: StepName,
+    agent: AgentId,
+    name: String,
+}
+
+/// What one gauge of one host said.
+#[derive(Debug, Default)]
+struct Said {
+    /// Each instant counts once.
+    at: BTreeMap<RunTime, f64>,
+    records: BTreeSet<(SpoolId, Seq)>,
+}
+
+/// Every reading that the plan asks for.
+#[derive(Debug, Default)]
+pub(super) struct Readings(BTreeMap<Source, Said>);
+
+/// What is judged: a gauge, and its bounds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits<'a> {
+    pub(super) name: &'a str,
+    pub(super) max: Option<Amount>,
+    pub(super) min: Option<Amount>,
+}
+
+/// The readings of some hosts, judged.
+#[derive(Debug)]
+pub(super) struct Used<'a> {
+    pub(super) verdict: Verdict,
+    /// The host that is farthest out of bounds, with its reading there.
+    pub(super) worst: Option<(&'a AgentId, RunTime, Amount)>,
+    /// Hosts that gave too few readings, and how many.
+    pub(super) short: Vec<(&'a AgentId, u64)>,
+    pub(super) least: Option<Amount>,
+    pub(super) most: Option<Amount>,
+    pub(super) samples: Samples,
+    pub(super) evidence: Vec<Evidence>,
+}
+
+impl Readings {
+    /// Takes what watches of the plan were asked for and doubts the rest. Gauges of probes are theirs.
+    pub(super) fn gather(
+        plan: &Plan,
+        records: &[(RecordKey, Vec<Gauge>)],
+        doubts: &mut Doubts,
+    ) -> Self {
+        let mut all: BTreeMap<Source, Said> = BTreeMap::new();
+        for (key, gauges) in records {
+            for gauge in gauges {
+                let stage = plan.stages.iter().find(|one| one.name == gauge.stage);
+                let step = stage.and_then(|stage| {
+                    let mut steps = stage.steps.iter();
+                    steps.find(|step| step.name == gauge.step)
+                });
+                let asked = match step.map(|step| &step.act) {
+                    Some(Act::Probe(_)) => continue,
+                    Some(Act::Watch(watch)) => watch.hosts.contains(&key.agent),
+                    None => false,
+                };
+                let name = gauge.name.as_str();
+                // A later agent may tell more; of what we know the unit is known.
+                let known = HOST_GAUGES.iter().find(|(known, _)| *known == name);
+                let fits = known.is_none_or(|(_, unit)| *unit == gauge.unit);
+                if !asked || !fits || gauge.of.is_some() {
+                    let text = format!(
+                        "{} told of {name} in {}/{}, which the plan does not ask of it",
+                        key.agent, gauge.stage, gauge.step
+                    );
+                    doubts.add(Code::NotPlanned, &key.agent, text);
+                    continue;
+                }
+                let source = Source {
+                    stage: gauge.stage.clone(),
+                    step: gauge.step.clone(),
+                    agent: key.agent.clone(),
+                    name: name.to_owned(),
+                };
+                let said = all.entry(source).or_default();
+                said.at.insert(gauge.at, gauge.value);
+                said.records.insert((key.spool, key.seq));
+            }
+        }
+        Self(all)
+    }
+
+    /// Judges one gauge of these hosts, each of which was to give `planned` readings.
+    pub(super) fn judge<'a>(
+        &self,
+        (stage, step): (&StageName, &StepName),
+        hosts: &[&'a AgentId],
+        limits: Limits<'_>,
+        planned: u64,
+    ) -> Used<'a> {
+        let unit = limits.max.or(limits.min).map(Amount::unit);
+        let amount = |value: f64| unit.and_then(|unit| Amount::of(value, unit));
+        let mut used = Used {
+            verdict: Verdict::Pass,
+            worst: None,
+            short: Vec::new(),
+            least: None,
+            most: None,
+            samples: Samples::default(),
+            evidence: Vec::new(),
+        };
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut beyond = 0.0;
+        let nothing = Said::default();
+        for &agent in hosts {
+            let source = Source {
+                stage: stage.clone(),
+                step: step.clone(),
+                agent: agent.clone(),
+                name: limits.name.to_owned(),
+            };
+            let said = self.0.get(&source).unwrap_or(&nothing);
+            for (&at, &value) in &said.at {
+                (low, high) = (low.min(value), high.max(value));
+                let out = limits.out_by(value);
+                if out > beyond {
+                    beyond = out;
+                    used.worst = amount(value).map(|amount| (agent, at, amount));
+                }
+            }
+            let observed = (said.at.len() as u64).min(planned);
+            // A rate lies between two readings, and one may have come too late.
+            let enough = planned.saturating_sub(Watch::READINGS_MIN - 1).max(1);
+            if observed < enough {
+                used.short.push((agent, observed));
+            }
+            used.samples.planned = used.samples.planned.saturating_add(planned);
+            used.samples.observed = used.samples.observed.saturating_add(observed);
+            let missing = enough.saturating_sub(observed);
+            used.samples.missing = used.samples.missing.saturating_add(missing);
+            used.evidence.extend(said.evidence(agent));
+        }
+        (used.least, used.most) = (amount(low), amount(high));
+        if beyond > 0.0 {
+            used.verdict = Verdict::Fail;
+        } else if !used.short.is_empty() || hosts.is_empty() {
+            used.verdict = Verdict::Inconclusive;
+        }
+        used
+    }
+}
+
+impl Limits<'_> {
+    /// By how much a reading is out of bounds, in its unit; 0 within.
+    fn out_by(self, value: f64) -> f64 {
+        let above = self.max.map_or(0.0, |max| value - max.value());
+        let below = self.min.map_or(0.0, |min| min.value() - value);
+        above.max(below).max(0.0)
+    }
+}
+
+impl Said {
+    fn evidence(&self, agent: &AgentId) -> Vec<Evidence> {
+        let mut spools: BTreeMap<SpoolId, BTreeSet<Seq>> = BTreeMap::new();
+        for &(spool, seq) in &self.records {
+            spools.entry(spool).or_default().insert(seq);
+        }
+        let evidence = |(spool, seqs): (&SpoolId, &BTreeSet<Seq>)| {
+            Some(Evidence {
+                agent: agent.clone(),
+                spool: *spool,
+                from: *seqs.first()?,
+                to: *seqs.last()?,
+                records: seqs.len() as u64,
+            })
+        };
+        spools.iter().filter_map(evidence).collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! How long answers took.
+
+use std::cmp::Ordering;
+
+use nepho_common::{histogram::Histogram, plan::Quantile, time::Nanos};
+
+use super::{Ground, Judged, how, observed, three_way};
+use crate::report::{
+    model::{Observed, Uncertainty, Verdict},
+    sample::Sample,
+    stats::{self, blocks::ByBlocks},
+};
+
+/// Bounds of a quantile of the latency of successes.
+pub(super) struct Latency {
+    pub(super) quantile: Quantile,
+    pub(super) max: Option<Nanos>,
+    pub(super) min: Option<Nanos>,
+}
+
+impl Latency {
+    pub(super) fn judge(&self, sample: &Sample<'_>) -> Judged {
+        let (had, missing) = (sample.response.count(), sample.samples().missing);
+        let needed = self.quantile.samples_needed();
+        let (verdict, ground) = if had == 0 && missing == 0 && sample.failures() > 0 {
+            // Failures as infinite exceed any bound from above, and say nothing of one from below.
+            match self.max {
+                Some(_) => (Verdict::Fail, Ground::NothingSucceeded),
+                None => (Verdict::Inconclusive, Ground::TooFew { had, needed }),
+            }
+        } else if had < needed {
+            let ground = if missing > 0 {
+                Ground::Missing
+            } else {
+                Ground::TooFew { had, needed }
+            };
+            (Verdict::Inconclusive, ground)
+        } else {
+            self.against_bounds(sample, missing)
+        };
+        Judged {
+            verdict,
+            ground,
+            observed: self.observed(sample),
+            uncertainty: self.uncertainty(sample),
+        }
+    }
+
+    fn against_bounds(&self, sample: &Sample<'_>, missing: u64) -> (Verdict, Ground) {
+        let fastest = Bounds::of(
+            &sample.response,
+            self.quantile,
+            missing,
+            Case::MissingAreFast,
+        );
+        let slowest = Bounds::of(
+            &sample.response,
+            self.quantile,
+            missing,
+            Case::MissingAreSlow,
+        );
+        let below = |found: &Bounds| {
+            self.max
+                .is_none_or(|max| found.high.is_some_and(|at| at <= max))
+        };
+        let above = |found: &Bounds| {
+            self.min
+                .is_none_or(|min| found.low.is_none_or(|at| at >= min))
+        };
+        let failed = if below(&fastest) {
+            Ground::Fast
+        } else {
+            Ground::Slow
+        };
+        let worst_passes = below(&slowest) && above(&fastest);
+        let best_passes = below(&fastest) && above(&slowest);
+        let found = three_way(worst_passes, best_passes, failed);
+        let lag = sample.lag.quantile(99, 100).unwrap_or_default();
+        let service_alone = || {
+            let missing = missing + sample.response.count().abs_diff(sample.service.count());
+            Bounds::of(
+                &sample.service,
+                self.quantile,
+                missing,
+                Case::MissingAreFast,
+            )
+        };
+        match found.1 {
+            Ground::Slow if sample.service.count() == sample.response.count() => {
+                if below(&service_alone()) {
+                    return (Verdict::Inconclusive, Ground::LateSender { lag });
+                }
+                found
+            }
+            Ground::Met => match self.min {
+                // No answer was faster than its service time, which lag is no part of: if that meets
+                // the bound, lag hides nothing.
+                Some(min)
+                    if lag > Nanos::from_millis(1).max(Nanos(min.0 / 10))
+                        && !above(&service_alone()) =>
+                {
+                    (Verdict::Inconclusive, Ground::LagHidesMin { lag })
+                }
+                Some(_) | None => found,
+            },
+            Ground::Slow
+            | Ground::Fast
+            | Ground::Failures
+            | Ground::NothingSucceeded
+            | Ground::Missing
+            | Ground::TooFew { .. }
+            | Ground::Unsure { .. }
+            | Ground::Ending
+            | Ground::NoCertificate
+            | Ground::LateSender { .. }
+            | Ground::LagHidesMin { .. } => found,
+        }
+    }
+
+    fn observed(&self, sample: &Sample<'_>) -> Observed {
+        let (num, den) = self.quantile.fraction();
+        let word = self.quantile.word();
+        let (had, failed) = (sample.response.count(), sample.failures());
+        let to_show = self.quantile.samples_to_show();
+        let Some(found) = sample.response.quantile(num, den) else {
+            return observed(format!("no success{}", how(&sample.outcomes)), sample);
+        };
+        if had < to_show {
+            let text = format!("{had} successes; {word} is shown from {to_show} on");
+            return observed(text, sample);
+        }
+        let with_failures = Bounds::of(
+            &sample.response,
+            self.quantile,
+            failed,
+            Case::MissingAreSlow,
+        )
+        .high;
+        let mut text = format!("{word} {found} over {had} successes");
+        if failed > 0 {
+            let counted = with_failures.map_or("infinite".to_owned(), |at| at.to_string());
+            text.push_str(&format!(
+                "; {counted} if the {failed} failures count as infinite"
+            ));
+        }
+        Observed {
+            latency_ns: Some(found),
+            latency_with_failures_ns: with_failures,
+            ..observed(text, sample)
+        }
+    }
+
+    fn uncertainty(&self, sample: &Sample<'_>) -> Option<Uncertainty> {
+        let response = &sample.response;
+        match self.quantile {
+            // The largest value seen is a fact of what was seen.
+            Quantile::Max => return None,
+            Quantile::P50
+            | Quantile::P75
+            | Quantile::P90
+            | Quantile::P95
+            | Quantile::P99
+            | Quantile::P999 => {}
+        }
+        if response.count() < self.quantile.samples_to_show() {
+            return None;
+        }
+        let quantile = self.quantile.fraction();
+        let by_blocks = sample
+            .slot
+            .and_then(|slot| sample.slots.interval(slot, quantile));
+        if let Some(ByBlocks { low, high, block }) = by_blocks {
+            return Some(Uncertainty {
+                text: format!("95% interval {low} to {high}, by blocks of {block}"),
+                method: "block-bootstrap".to_owned(),
+                low_ns: Some(low),
+                high_ns: Some(high),
+                ..Uncertainty::default()
+            });
+        }
+        let (lower, upper) = stats::quantile_ranks(response.count(), quantile)?;
+        let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
+        Some(Uncertainty {
+            text: format!("95% interval {low} to {high}, assumes independence"),
+            method: "order-statistic".to_owned(),
+            low_ns: Some(low),
+            high_ns: Some(high),
+            ..Uncertainty::default()
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Case {
+    MissingAreFast,
+    MissingAreSlow,
+}
+
+/// Between which values a quantile lies. `None` is infinite.
+struct Bounds {
+    low: Option<Nanos>,
+    high: Option<Nanos>,
+}
+
+impl Bounds {
+    /// The quantile of `seen` and `missing` more values that all lie below or all above those seen.
+    fn of(seen: &Histogram, quantile: Quantile, missing: u64, case: Case) -> Self {
+        let (num, den) = quantile.fraction();
+        let all = u128::from(seen.count()) + u128::from(missing);
+        let rank = (all * u128::from(num)).div_ceil(u128::from(den));
+        let rank = match case {
+            Case::MissingAreFast => rank.saturating_sub(u128::from(missing)),
+            Case::MissingAreSlow => rank,
+        };
+        let at = match rank.cmp(&0) {
+            Ordering::Equal => Some((Nanos(0), Nanos(0))),
+            Ordering::Less | Ordering::Greater => {
+                u64::try_from(rank).ok().and_then(|rank| seen.at_rank(rank))
+            }
+        };
+        Self {
+            low: at.map(|at| at.0),
+            high: at.map(|at| at.1),
+        }
+    }
+}
