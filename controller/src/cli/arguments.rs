@@ -1,19 +1,13 @@
 //! What can be typed, and who does it.
 
-use std::{
-    io::{self, IsTerminal as _},
-    path::PathBuf,
-    pin::Pin,
-};
+use std::{path::PathBuf, pin::Pin};
 
-use clap::{
-    ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use nepho_controller_core::report::render::Lang;
 
 use super::{
-    Context, Failure, Out, agents, completion, controller, demo, doctor, enroll, explain, export,
-    init, lang, logs,
+    Context, Failure, Out, agents, colour, completion, controller, demo, doctor, enroll, explain,
+    export, init, lang, logs,
     out::{Color, Format},
     patience::{self, patiently},
     plan, report, run, runs, schema, status, stop, validate,
@@ -134,20 +128,9 @@ impl Cli {
     }
 
     /// Reads what was typed. Help and mistakes are printed here, and end the program.
-    ///
-    /// clap would colour them off a terminal too when `CLICOLOR_FORCE` says so, and would not look at
-    /// our `--color`.
     #[must_use]
     pub fn read() -> Self {
-        let words: Vec<_> = std::env::args().collect();
-        let choice = match asked_color(&words) {
-            Some(choice) => choice,
-            None if no_color() || !io::stdout().is_terminal() || !io::stderr().is_terminal() => {
-                ColorChoice::Never
-            }
-            None => ColorChoice::Always,
-        };
-        let matches = Self::command().color(choice).get_matches();
+        let matches = Self::command().color(colour::of_clap()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|mistake| mistake.exit())
     }
 
@@ -160,13 +143,18 @@ impl Cli {
             quiet,
             ..
         } = self.global;
-        Out::new(output, color, no_color(), quiet).talk_color()
+        Out::new(output, color, colour::is_unwanted(), quiet).talk_color()
     }
 
     /// Does what was typed. What went wrong has been said when this returns.
     pub async fn perform(self) -> Exit {
         let Self { global, verb } = self;
-        let out = Out::new(global.output, global.color, no_color(), global.quiet);
+        let out = Out::new(
+            global.output,
+            global.color,
+            colour::is_unwanted(),
+            global.quiet,
+        );
         let lang = lang::choose(global.lang);
         let mut context = Context::new(out, lang, global.controller, global.bin_dir);
         match verb.perform(&mut context).await {
@@ -177,34 +165,6 @@ impl Cli {
             }
         }
     }
-}
-
-/// Whether the environment wants no colour: <https://no-color.org>, or a terminal that has none.
-fn no_color() -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    is_set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
-}
-
-/// What `--color` says, before clap has read it.
-fn asked_color(words: &[String]) -> Option<ColorChoice> {
-    let mut words = words
-        .iter()
-        .map(String::as_str)
-        .take_while(|word| *word != "--");
-    let mut asked = None;
-    while let Some(word) = words.next() {
-        let value = match word.strip_prefix("--color") {
-            Some("") => words.next(),
-            Some(rest) => rest.strip_prefix('='),
-            None => continue,
-        };
-        asked = match value {
-            Some("always") => Some(ColorChoice::Always),
-            Some("never") => Some(ColorChoice::Never),
-            Some(_) | None => asked,
-        };
-    }
-    asked
 }
 
 /// A verb at work.
@@ -298,31 +258,6 @@ impl Verb {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn colour_of_the_help_is_what_is_typed() {
-        for (words, expected) in [
-            (vec!["nepho"], None),
-            (
-                vec!["nepho", "--color", "never", "runs"],
-                Some(ColorChoice::Never),
-            ),
-            (
-                vec!["nepho", "runs", "--color=always"],
-                Some(ColorChoice::Always),
-            ),
-            (
-                vec!["nepho", "--color=never", "--color=always"],
-                Some(ColorChoice::Always),
-            ),
-            (vec!["nepho", "--color=auto"], None),
-            (vec!["nepho", "--", "--color=never"], None),
-            (vec!["nepho", "--color"], None),
-        ] {
-            let words: Vec<_> = words.into_iter().map(str::to_owned).collect();
-            assert_eq!(asked_color(&words), expected, "{words:?}");
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

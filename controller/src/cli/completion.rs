@@ -120,7 +120,7 @@ fn fish() -> String {
     lines(&OF_RUNS, "runs") + &lines(&OF_AGENTS, "agents")
 }
 
-/// Prints the names of what there is, for shells: nothing at all when nobody answers.
+/// Prints the names of what there is, one a line, for shells.
 #[derive(Debug, Args)]
 pub(super) struct NamesArguments {
     /// Of what.

@@ -135,6 +135,10 @@ impl Failure {
             Self::Client(error) => return error.hint(),
             Self::Mistakes(_) => "nepho explain CODE says more about each",
             Self::InTheWay(_) => "move what is there away, or name another folder: nepho init DIR",
+            Self::Export(ExportError::Read { .. }) => {
+                "a run directory holds manifest.json and journal.ndjson: `nepho run` and \
+                 `nepho export` write one"
+            }
             Self::NoHome => "set HOME or XDG_STATE_HOME, or name a directory with --data-dir",
             Self::Sibling(_) | Self::Private(PrivateError::Sibling(_)) => {
                 "build all programs (cargo build --workspace --bins), or name their folder \

@@ -10,7 +10,7 @@ use nepho_common::id::{AgentId, RunId};
 use nepho_controller_core::log::{Line, lines};
 use tokio::time::{Duration, Instant};
 
-use super::{Context, Failure, out::Format};
+use super::{Context, Failure, out::Format, watch};
 use crate::{
     exit::Exit,
     export, scribe,
@@ -94,7 +94,7 @@ async fn keep_telling(
     let mut asked: Option<Instant> = None;
     // One document can only be written when there is nothing to come.
     let at_once = context.out.format() != Format::Json;
-    while let Some(view) = events.next().await? {
+    while let Some(view) = watch::next(&context.out, &mut events).await? {
         let due = at_once && asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY);
         if due || view.is_over() {
             asked = Some(Instant::now());

@@ -6,11 +6,16 @@
 //! ```
 //!
 //! - [`arguments`]: what can be typed. `context`: what every verb is given.
-//! - [`out`]: the one place that prints. [`failure`]: why a command ends badly, and its exit code.
-//! - `lang`: the language of what people read. `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
-//!   files, with `progress` and `signals`. `artifacts`: what a run leaves on disk. `table`, `patience`. `published`: the forms of what is printed. `summary`: how much of a report. `watch`: a run as it changes.
-//! - Verbs: `agents`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`, `init`, `logs`, `plan`, `report`, `run`,
-//!   `runs`, `schema`, `status`, `stop` (and `abort`), `validate`.
+//! - [`out`]: the one place that prints. `colour`: who wants it. `lang`: in which
+//!   language. `table`, `summary`: how lists and
+//!   results are shown. `published`: the forms of what programs read. `patience`: what is said of
+//!   something slow. [`failure`]: why a command ends badly, and its exit code.
+//! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
+//!   files, with `progress` and `signals`. `watch`: a run as others see it change. `artifacts`: what
+//!   a run leaves on disk.
+//! - Verbs: `agents`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`,
+//!   `init`, `logs`, `plan`, `report`, `run`, `runs`, `schema`, `status`, `stop` (and `abort`),
+//!   `validate`.
 //!
 //! Deliberately absent: verbs that this release does not have; prompts.
 
@@ -18,6 +23,7 @@ mod agents;
 pub mod arguments;
 mod artifacts;
 mod bundle;
+mod colour;
 mod completion;
 mod context;
 mod controller;

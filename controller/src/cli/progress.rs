@@ -113,7 +113,9 @@ pub(super) fn describe(view: &RunView) -> String {
             None => parts.push(progress.state.clone()),
         }
     }
-    if let Some(tally) = &view.tally {
+    // Agents send what they measured every ten seconds: until then nobody knows of any request.
+    let tally = view.tally.as_ref().filter(|tally| tally.requests > 0);
+    if let Some(tally) = tally {
         parts.push(format!("{} requests", tally.requests));
         parts.push(format!("{} failed", tally.failures));
     }

@@ -8,7 +8,7 @@ use nepho_common::id::RunId;
 use tokio::time::sleep;
 
 use super::{
-    Context, Failure,
+    Context, Failure, Out,
     out::Format,
     progress::{describe, news},
     runs, status,
@@ -51,6 +51,24 @@ impl Drawn {
     }
 }
 
+/// While the controller can't be reached, this is said so often.
+const SAY_LOST_EVERY: Duration = Duration::from_secs(5);
+
+/// The next view of a run. A silence of the controller is told, and disturbs nothing.
+pub(super) async fn next(out: &Out, events: &mut Follow) -> Result<Option<RunView>, Failure> {
+    loop {
+        tokio::select! {
+            view = events.next() => return Ok(view?),
+            () = sleep(SAY_LOST_EVERY) => {
+                if let Some(lost) = events.lost_for() {
+                    let secs = lost.as_secs();
+                    out.say(&format!("no answer for {secs} s, trying again; this stops no run"));
+                }
+            }
+        }
+    }
+}
+
 /// Shows one run until it is over, if `watched`; then as it ended. The last view.
 pub(super) async fn one(
     context: &mut Context,
@@ -62,7 +80,7 @@ pub(super) async fn one(
     let drawn = Drawn::new(context).filter(|_| watched);
     let mut changes = Changes::default();
     let mut last = None;
-    while let Some(view) = events.next().await? {
+    while let Some(view) = next(&context.out, &mut events).await? {
         if watched {
             match (&drawn, context.out.format()) {
                 (Some(drawn), _) => drawn.draw(&status::describe(&view)),
@@ -237,9 +255,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                "one (1 of 1)  arming  0 of 20 s  0 requests  0 failed",
+                "one (1 of 1)  arming  0 of 20 s",
                 "stage one starts",
-                "one (1 of 1)  running  0 of 20 s  0 requests  0 failed",
+                "one (1 of 1)  running  0 of 20 s",
                 "agent a-1 is lost",
             ]
         );

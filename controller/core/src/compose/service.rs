@@ -6,7 +6,7 @@ use nepho_common::id::ServiceName;
 use serde_json::{Map, Value};
 
 use super::{
-    health,
+    health::{self, Asked},
     notes::Notes,
     port::{Port, ports},
     variable::expand,
@@ -59,105 +59,116 @@ pub(super) fn service(
             notes.at(&at.key(key), text);
         }
     }
-    let (labels, needs) = (labels(written, map, at, notes), needs(map));
+    let draft = |address: String, health: Option<String>, notes: &mut Notes<'_>| Drafted {
+        name: name.clone(),
+        address,
+        health,
+        labels: labels(written, map, at, notes),
+        needs: needs(map),
+    };
     let published = published(written, map, at, notes);
-    let names = names(written, map);
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let check = match map.get("healthcheck") {
-        Some(Value::Object(check)) => match health::asked(check, &names) {
-            Ok(asked) => asked,
-            Err(why) => {
-                let text = format!("{}: its health check is not used: {why}", quoted(written));
-                notes.at(&at.key("healthcheck"), text);
-                None
-            }
-        },
-        Some(_) | None => None,
-    };
-    let chosen = |check: &Option<health::Asked>| {
-        let asked = check.as_ref()?;
-        published.iter().find(|port| port.target == asked.port)
-    };
-    let matching = chosen(&check);
-    if let (Some(asked), None, false) = (&check, matching, published.is_empty()) {
-        let text = format!(
-            "{}: its health check asks port {}, which is not published",
-            quoted(written),
-            asked.port
-        );
-        notes.at(&at.key("healthcheck"), text);
-    }
-    let Some(port) = matching.or(published.first()) else {
-        let inner = exposed(map);
-        let why = match inner {
-            Some(port) => format!("its port {port} is reached within its own network only"),
-            None => "it publishes no port".to_owned(),
+    let check = check(written, map, at, notes);
+    let Some((port, asked)) = chosen(&published, check.as_ref()) else {
+        let Some(inner) = exposed(map) else {
+            return Err(left("it publishes no port"));
         };
-        let draft = inner.map(|port| {
-            Box::new(Drafted {
-                address: format!("{name}:{port}"),
-                health: check.map(|asked| asked.path),
-                name,
-                labels,
-                needs,
-            })
+        let path = check.map(|asked| asked.path);
+        return Err(Left {
+            why: format!("its port {inner} is reached within its own network only"),
+            draft: Some(Box::new(draft(format!("{name}:{inner}"), path, notes))),
         });
-        return Err(Left { why, draft });
     };
-    let others: Vec<_> = published.iter().filter(|other| *other != port).collect();
-    if let Some(other) = others.first() {
-        let more = match others.len() {
-            1 => format!("port {} is", other.published),
-            more => format!("{more} more ports, as {}, are", other.published),
-        };
-        let text = format!(
-            "{}: port {} is measured; {more} a service of their own if that matters",
-            quoted(written),
-            port.published
-        );
-        notes.at(
-            &at.key("ports"),
-            text.replace("is a service of their own", "is a service of its own"),
-        );
-    }
-    let asked = check.filter(|_| matching.is_some());
-    match &asked {
-        Some(asked) if asked.dropped => {
-            let text = format!(
-                "{}: headers, users and cookies of its health check are not taken over",
-                quoted(written)
-            );
-            notes.at(&at.key("healthcheck"), text);
-        }
-        Some(_) => {}
-        None => {
-            let text = format!(
-                "{}: its port {} is checked by connecting to it; write `http: {{health: /PATH}}` \
-                 in place of `tcp: {{}}` if it answers HTTP",
-                quoted(written),
-                port.published
-            );
-            notes.at(at, text);
-        }
-    }
-    let scheme = if asked.as_ref().is_some_and(|asked| asked.https) {
+    tell(
+        written,
+        at,
+        notes,
+        &published,
+        (port, check.as_ref(), asked),
+    );
+    let scheme = if asked.is_some_and(|asked| asked.https) {
         "https://"
     } else {
         ""
     };
-    let drafted = Drafted {
-        name,
-        address: format!("{scheme}{}:{}", port.host, port.published),
-        health: asked.map(|asked| asked.path),
-        labels,
-        needs,
-    };
+    let address = format!("{scheme}{}:{}", port.host, port.published);
+    let drafted = draft(address, asked.map(|asked| asked.path.clone()), notes);
     match profiles(map) {
         None => Ok(drafted),
         Some(profiles) => Err(Left {
             why: format!("it starts with the profile {profiles} only"),
             draft: Some(Box::new(drafted)),
         }),
+    }
+}
+
+fn check(
+    written: &str,
+    map: &Map<String, Value>,
+    at: &Pointer,
+    notes: &mut Notes<'_>,
+) -> Option<Asked> {
+    let check = map.get("healthcheck")?.as_object()?;
+    let names = names(written, map);
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    health::asked(check, &names).unwrap_or_else(|why| {
+        let text = format!("{}: its health check is not used: {why}", quoted(written));
+        notes.at(&at.key("healthcheck"), text);
+        None
+    })
+}
+
+/// The port that the health check asks, and the check; else the first one without any.
+fn chosen<'a>(
+    published: &'a [Port],
+    check: Option<&'a Asked>,
+) -> Option<(&'a Port, Option<&'a Asked>)> {
+    let matching = check.and_then(|asked| {
+        let port = published.iter().find(|port| port.target == asked.port)?;
+        Some((port, Some(asked)))
+    });
+    matching.or_else(|| Some((published.first()?, None)))
+}
+
+/// What of a service that can be measured is left out or only guessed.
+fn tell(
+    written: &str,
+    at: &Pointer,
+    notes: &mut Notes<'_>,
+    published: &[Port],
+    (port, check, asked): (&Port, Option<&Asked>, Option<&Asked>),
+) {
+    let name = quoted(written);
+    let number = port.published;
+    let mut others = published.iter().filter(|other| *other != port);
+    if let Some(other) = others.next() {
+        let other = match others.count() {
+            0 => format!("port {}", other.published),
+            more => format!("each of {} more ports, as {},", more + 1, other.published),
+        };
+        let text = format!(
+            "{name}: port {number} is measured; {other} is a service of its own if that matters"
+        );
+        notes.at(&at.key("ports"), text);
+    }
+    let at_check = at.key("healthcheck");
+    if let (Some(check), None) = (check, asked) {
+        let inner = check.port;
+        let text = format!("{name}: its health check asks port {inner}, which is not published");
+        notes.at(&at_check, text);
+    }
+    match asked {
+        Some(asked) if asked.dropped => {
+            let what = "headers, users and cookies of its health check are not taken over";
+            notes.at(&at_check, format!("{name}: {what}"));
+        }
+        Some(_) => {}
+        None => {
+            let text = format!(
+                "{name}: its port {number} is checked by connecting to it; write \
+                 `http: {{health: /PATH}}` in place of `tcp: {{}}` if it answers HTTP"
+            );
+            notes.at(at, text);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 use std::fmt::Write as _;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn source(text: &str) -> Source {
@@ -147,4 +149,64 @@ fn a_flood_of_notes_is_cut_and_counted() {
     .unwrap();
     assert_eq!((imported.notes.len(), imported.left_out), (100, 3000));
     assert!(imported.hidden > 2000);
+}
+
+/// What stands in Compose files, right and wrong, to be put anywhere into one.
+const PIECES: [&str; 24] = [
+    "",
+    " ",
+    "\n",
+    "\n  ",
+    "- ",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "<<: ",
+    "${X:-80}",
+    "${",
+    "80:80",
+    "[::1]:1:2",
+    "null",
+    "99999",
+    "\u{202e}",
+    "\\e[31m",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_done_to_a_file_it_is_refused_or_becomes_a_valid_fleet(
+        edits in prop::collection::vec((0..SHOP.len(), 0..12_usize, 0..PIECES.len()), 1..8)
+    ) {
+        let mut text = SHOP.to_owned();
+        for (at, gone, piece) in edits {
+            let at = at.min(text.len());
+            let end = (at + gone).min(text.len());
+            if text.is_char_boundary(at) && text.is_char_boundary(end) {
+                text.replace_range(at..end, PIECES[piece]);
+            }
+        }
+        let source = source(&text);
+        match import(&source) {
+            Ok(imported) => {
+                prop_assert!(check(&imported.fleet).is_ok(), "{}", imported.fleet);
+                prop_assert!(imported.services > 0);
+                let all = imported.notes.iter().fold(imported.fleet, |all, note| all + &note.text);
+                prop_assert!(!all.contains(|c: char| c.is_control() && c != '\n'), "{all:?}");
+            }
+            // What is wrong lies in the file that was given, never in the one that was made of it.
+            Err(found) => {
+                prop_assert!(!found.is_empty());
+                prop_assert!(found.iter().all(|one| one.file == source.name), "{found}");
+            }
+        }
+    }
 }

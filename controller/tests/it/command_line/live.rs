@@ -142,6 +142,51 @@ fn who_watches_for_nobody_ends() {
 }
 
 #[test]
+fn who_waits_is_told_that_the_controller_is_away_and_still_gets_the_verdict() {
+    let _took = took("waiting over a restart");
+    let mut site = Site::start();
+    let service = Service::start(site.dir(), "a", "svc");
+    let _agent = site.agent(&Place::new("a-1", "a"));
+    let run = begun(&site, &service, "5s");
+    let waiting = Running::start(
+        &mut site.nepho(&["status", &run, "--wait", "-o", "json"]),
+        site.dir(),
+        "waiting",
+    );
+    let following = Running::start(
+        &mut site.nepho(&["logs", &run, "-f"]),
+        site.dir(),
+        "following",
+    );
+    eventually("the log has begun", || {
+        let told = std::fs::read_to_string(site.dir().join("following.stdout")).unwrap();
+        told.contains("stage one starts").then_some(())
+    });
+    site.kill_controller();
+    for one in [&waiting, &following] {
+        eventually("it is told", || {
+            one.errors().contains("trying again").then_some(())
+        });
+    }
+    site.start_controller();
+    let waited = waiting.said(PATIENCE * 2);
+    let view: Value = serde_json::from_str(&waited.stdout).unwrap();
+    let followed = following.said(PATIENCE).with(0);
+    println!("{followed}");
+    assert!(followed.contains("the controller is back"), "{followed}");
+    assert_eq!(
+        waited.code,
+        site.ask(&["report", &run]).code,
+        "{}",
+        waited.stderr
+    );
+    assert_eq!(
+        view["exit_code"].as_i64().unwrap(),
+        i64::from(waited.code.unwrap())
+    );
+}
+
+#[test]
 fn a_shell_completes_verbs_and_the_names_of_runs_and_agents() {
     let _took = took("completion");
     let site = Site::start();
