@@ -320,20 +320,15 @@ impl Check {
         [self.feature()].into_iter().chain(more).collect()
     }
 
-    /// How many requests it makes at the most: a redirect is one more, and so is each look for a
-    /// message.
+    /// How many requests it makes at the most: a redirect is one more, so is each look for a
+    /// message, and so is a question that is repeated over TCP because its answer is long.
     #[must_use]
     pub fn requests(&self) -> u64 {
         match self {
             Self::Http(http) => 1 + u64::from(http.redirects),
             Self::Event(EventCheck::Webhook(_)) => 1 + LOOKS_MAX,
-            Self::Event(EventCheck::Redis(_) | EventCheck::Nats(_)) => 2,
-            Self::Tcp(_)
-            | Self::Tls(_)
-            | Self::Dns(_)
-            | Self::Icmp(_)
-            | Self::Grpc(_)
-            | Self::Prometheus(_) => 1,
+            Self::Event(EventCheck::Redis(_) | EventCheck::Nats(_)) | Self::Dns(_) => 2,
+            Self::Tcp(_) | Self::Tls(_) | Self::Icmp(_) | Self::Grpc(_) | Self::Prometheus(_) => 1,
         }
     }
 

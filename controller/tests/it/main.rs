@@ -29,6 +29,7 @@ mod fleet;
 mod found;
 mod identity;
 mod kept;
+mod kinds;
 mod late;
 mod matrix;
 mod mistakes;

@@ -144,14 +144,14 @@ impl TryFrom<wire::Target> for Target {
     type Error = BadMessage;
 
     fn try_from(wire: wire::Target) -> Result<Self, BadMessage> {
+        let unknown = || match wire.kind.as_str() {
+            "" => Wrong::Missing,
+            kind => Wrong::Kind(said(kind)),
+        };
         Ok(Self {
             to: name("to", wire.to)?,
             operation: name("operation", wire.operation)?,
-            check: wire
-                .check
-                .ok_or(Wrong::Missing)
-                .within("check")?
-                .try_into()?,
+            check: wire.check.ok_or_else(unknown).within("check")?.try_into()?,
             offset: span("offset", wire.offset)?,
         })
     }
@@ -164,6 +164,7 @@ impl From<&Target> for wire::Target {
             operation: target.operation.to_string(),
             offset: target.offset.0,
             check: Some((&target.check).into()),
+            kind: target.check.feature().to_string(),
         }
     }
 }
@@ -207,6 +208,21 @@ mod tests {
                 max: TARGETS_MAX
             }
         );
+    }
+
+    #[test]
+    fn a_check_that_this_release_does_not_know_is_refused_by_its_name() {
+        let refused = |kind: &str| {
+            let target = wire::Target {
+                to: "local/a/1".to_owned(),
+                operation: "ask".to_owned(),
+                kind: kind.to_owned(),
+                ..wire::Target::default()
+            };
+            Target::try_from(target).unwrap_err().to_string()
+        };
+        assert_eq!(refused(""), "check: is missing");
+        assert!(refused("probe.ftp").starts_with("check: is a \"probe.ftp\""));
     }
 
     #[test]

@@ -210,6 +210,33 @@ fn a_secret_goes_only_where_its_own_list_says() {
 }
 
 #[test]
+fn a_request_that_makes_more_of_them_counts_as_often_and_what_refines_an_action_lies_within_it() {
+    let asked = |check: Check| peak_rate(&assignment(&[check], Nanos::from_secs(1)));
+    let Check::Http(plain) = http("http://10.0.0.1/", "") else {
+        panic!("it is HTTP")
+    };
+    let more = HttpCheck {
+        redirects: 3,
+        ..plain.clone()
+    };
+    assert_eq!(asked(Check::Http(plain)), 1);
+    assert_eq!(asked(Check::Http(more)), 4, "each redirect is a request");
+    let mut policy = Policy::careful();
+    let admits =
+        |policy: &Policy, action: &str| policy.admits_action(&action.parse().unwrap()).is_ok();
+    policy.actions = ["probe.http".parse().unwrap()].into();
+    assert!(admits(&policy, "probe.http") && admits(&policy, "probe.http.more"));
+    for other in ["probe.httpx", "probe.tcp", "probe", "probe.http-x"] {
+        assert!(!admits(&policy, other), "{other}");
+    }
+    policy.actions = ["probe".parse().unwrap()].into();
+    assert!(
+        !admits(&policy, "probe.http"),
+        "an action is listed by its name"
+    );
+}
+
+#[test]
 fn actions_rates_connections_and_durations_have_their_limits() {
     let mut policy = Policy::careful();
     policy.limits = super::super::Limits {

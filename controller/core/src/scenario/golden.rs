@@ -461,6 +461,31 @@ fn each_kind_of_mistake_is_found_alone_and_explained() {
 }
 
 #[test]
+fn the_example_with_every_kind_of_probe_is_right_and_leaves_none_out() {
+    let scenario = include_str!("../../../../deploy/scenarios/probes.yaml");
+    let fleet = include_str!("../../../../deploy/scenarios/probes-fleet.yaml");
+    let mut files = bundle(scenario, fleet);
+    let found = files.files.remove("../cluster-config.yaml").unwrap();
+    files.files.insert("probes-fleet.yaml".to_owned(), found);
+    let loaded = load(&files).unwrap_or_else(|found| panic!("{found}"));
+    for kind in [
+        "http",
+        "tls",
+        "dns",
+        "tcp",
+        "icmp",
+        "grpc",
+        "prometheus",
+        "redis",
+        "nats",
+        "webhook",
+    ] {
+        assert!(scenario.contains(&format!("{kind}:")), "{kind}");
+    }
+    assert_eq!(loaded.scenario.stages[0].steps.len(), 12);
+}
+
+#[test]
 fn each_kind_of_probe_says_what_is_wrong_with_it() {
     let mut shown = Vec::new();
     for wrong in [
