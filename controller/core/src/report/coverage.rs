@@ -178,14 +178,14 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::StageOrdered { stage, .. }
         | What::StageCollected { stage, .. }
         | What::StageSkipped { stage, .. } => Some(stage),
+        // The seal of the stage counts the records that hold these.
+        What::SymptomSeen { of, .. } | What::FactSeen { of, .. } => Some(&of.stage),
         What::EpochOpened { .. }
         | What::HostClock(_)
         | What::ClockDisturbed { .. }
         | What::HostClockRejected { .. }
         // The spool says it of what it holds, and no seal counts it.
         | What::SpoolFull { .. }
-        | What::SymptomSeen { .. }
-        | What::FactSeen { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }
