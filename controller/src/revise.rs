@@ -66,7 +66,9 @@ impl Late {
 
     fn again(&self, run: RunId) {
         let due = Instant::now() + UNDER_WAY;
-        let touched = Touched { due, latest: due };
+        // What comes late while it waits gets its quiet time: half of it makes no revision.
+        let latest = due + AT_THE_LATEST;
+        let touched = Touched { due, latest };
         let mut all = self.touched.lock().expect("nobody panics with it");
         all.entry(run).or_insert(touched);
     }
@@ -165,5 +167,40 @@ impl Reviser {
         // The driver only goes away when the whole controller does.
         self.driver.send(reported).await.unwrap_or_default();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> RunId {
+        "20261123-1200-late-00".parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_was_under_way_is_not_looked_at_while_late_results_come() {
+        let late = Late::default();
+        late.again(run());
+        // They come just before it is to be looked at again, a second apart.
+        tokio::time::advance(UNDER_WAY - Duration::from_millis(500)).await;
+        for _ in 0..3 {
+            late.touch([run()]);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(late.take(Instant::now()).0, []);
+        }
+        tokio::time::advance(QUIET).await;
+        assert_eq!(late.take(Instant::now()).0, [run()]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn results_that_never_stop_coming_do_not_keep_a_revision_waiting_for_ever() {
+        let late = Late::default();
+        let began = Instant::now();
+        while late.take(Instant::now()).0.is_empty() {
+            late.touch([run()]);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(began.elapsed() <= AT_THE_LATEST + Duration::from_secs(1));
+        }
     }
 }
