@@ -46,9 +46,8 @@ struct Touched {
 }
 
 impl Late {
-    /// Something new of these runs is in the store.
-    pub fn touch(&self, runs: impl IntoIterator<Item = RunId>) {
-        let now = Instant::now();
+    /// Something new of these runs is in the store since `now`.
+    pub fn touch(&self, runs: impl IntoIterator<Item = RunId>, now: Instant) {
         let due = now + QUIET;
         {
             let mut touched = self.touched.lock().expect("nobody panics with it");
@@ -64,8 +63,8 @@ impl Late {
         self.wake.notify_one();
     }
 
-    fn again(&self, run: RunId) {
-        let due = Instant::now() + UNDER_WAY;
+    fn again(&self, run: RunId, now: Instant) {
+        let due = now + UNDER_WAY;
         // What comes late while it waits gets its quiet time: half of it makes no revision.
         let latest = due + AT_THE_LATEST;
         let touched = Touched { due, latest };
@@ -100,7 +99,9 @@ impl Reviser {
     /// may have ended before it came to it.
     pub async fn work(self, mut down: watch::Receiver<bool>) {
         match self.store.runs().await {
-            Ok(rows) => self.late.touch(rows.into_iter().map(|row| row.run)),
+            Ok(rows) => self
+                .late
+                .touch(rows.into_iter().map(|row| row.run), Instant::now()),
             Err(error) => warn!(%error, "runs can't be looked at for late results"),
         }
         loop {
@@ -131,7 +132,7 @@ impl Reviser {
             return Ok(());
         };
         match row.state {
-            RunState::Queued | RunState::Running => self.late.again(row.run),
+            RunState::Queued | RunState::Running => self.late.again(row.run, Instant::now()),
             // It has no report that could be revised.
             RunState::Interrupted => {}
             RunState::Ended => {
@@ -178,29 +179,30 @@ mod tests {
         "20261123-1200-late-00".parse().unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_run_that_was_under_way_is_not_looked_at_while_late_results_come() {
-        let late = Late::default();
-        late.again(run());
-        // They come just before it is to be looked at again, a second apart.
-        tokio::time::advance(UNDER_WAY - Duration::from_millis(500)).await;
-        for _ in 0..3 {
-            late.touch([run()]);
-            tokio::time::advance(Duration::from_secs(1)).await;
-            assert_eq!(late.take(Instant::now()).0, []);
-        }
-        tokio::time::advance(QUIET).await;
-        assert_eq!(late.take(Instant::now()).0, [run()]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn results_that_never_stop_coming_do_not_keep_a_revision_waiting_for_ever() {
+    #[test]
+    fn a_run_that_was_under_way_is_not_looked_at_while_late_results_come() {
         let late = Late::default();
         let began = Instant::now();
-        while late.take(Instant::now()).0.is_empty() {
-            late.touch([run()]);
-            tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(began.elapsed() <= AT_THE_LATEST + Duration::from_secs(1));
+        late.again(run(), began);
+        // They come just before it is to be looked at again, a second apart.
+        let mut now = began + UNDER_WAY - Duration::from_millis(500);
+        for _ in 0..3 {
+            late.touch([run()], now);
+            now += Duration::from_secs(1);
+            assert_eq!(late.take(now).0, []);
+        }
+        assert_eq!(late.take(now + QUIET).0, [run()]);
+    }
+
+    #[test]
+    fn results_that_never_stop_coming_do_not_keep_a_revision_waiting_for_ever() {
+        let late = Late::default();
+        let began = Instant::now();
+        let mut now = began;
+        while late.take(now).0.is_empty() {
+            late.touch([run()], now);
+            now += Duration::from_secs(1);
+            assert!(now - began <= AT_THE_LATEST + Duration::from_secs(1));
         }
     }
 }

@@ -23,7 +23,7 @@ use nepho_proto::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tonic::Code;
 use tracing::{info, warn};
@@ -333,7 +333,7 @@ impl Desk {
             .map_err(|error| warn!(%agent, %error, "results not stored"))
             .ok()?;
         if appended.stored > 0 {
-            self.late.touch(runs);
+            self.late.touch(runs, Instant::now());
         }
         for key in &appended.conflicts {
             warn!(%agent, spool = %key.spool, seq = %key.seq, "one key came with two contents");
