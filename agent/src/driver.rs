@@ -22,6 +22,7 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, PlanId, RunId, RunKey, Seq, StageName},
     journal::{Body, RecordKind},
     plan::AssignedStage,
+    recording::{TRACE_RUNS_MAX, Trace},
     time::{Mono, Nanos, RunTime},
 };
 use nepho_proto::journal;
@@ -53,6 +54,10 @@ const SIGHTINGS: usize = 1024;
 const NOTED_MAX: usize = 32;
 /// Gauges of one record: at 100 bytes each, a tenth of what a record may hold.
 const GAUGES_MAX: usize = 256;
+/// Traces of one record, with all their runs: at 16 bytes for a run and at most 1 KB for the names of a
+/// trace a quarter of what a record may hold. One trace alone stays below it.
+const TRACES_MAX: usize = 64;
+const TRACE_RUNS: usize = 2 * TRACE_RUNS_MAX;
 /// How often to look whether the host slept.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the disk may take for what is left when the agent is stopped.
@@ -553,6 +558,10 @@ impl Active {
             drafts.push(self.draft(Body::Gauges(portion.to_vec())));
             self.recorder.wrote(RecordKind::Gauges);
         }
+        for portion in portions(self.recorder.traces()) {
+            drafts.push(self.draft(Body::Traces(portion)));
+            self.recorder.wrote(RecordKind::Traces);
+        }
         let noted = std::mem::take(&mut self.noted);
         for portion in noted.chunks(NOTED_MAX) {
             drafts.push(self.draft(Body::Events(portion.to_vec())));
@@ -560,6 +569,27 @@ impl Active {
         }
         drafts
     }
+}
+
+/// Each of a size that fits into a record.
+fn portions(traces: Vec<Trace>) -> Vec<Vec<Trace>> {
+    let mut all: Vec<Vec<Trace>> = Vec::new();
+    let mut runs = 0;
+    for trace in traces {
+        let more = trace.runs.len();
+        let fits = |last: &&mut Vec<Trace>| last.len() < TRACES_MAX && runs + more <= TRACE_RUNS;
+        match all.last_mut().filter(fits) {
+            Some(last) => {
+                runs += more;
+                last.push(trace);
+            }
+            None => {
+                runs = more;
+                all.push(vec![trace]);
+            }
+        }
+    }
+    all
 }
 
 fn draft(key: &RunKey, body: Body) -> Draft {

@@ -11,7 +11,7 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, RunKey, Seq},
     journal::{RecordKind, Seal},
     plan::AssignedStage,
-    recording::{Gauge, Metric, Outcome, Recording, Series, Unit},
+    recording::{Gauge, Metric, Outcome, Recording, Series, Trace, Unit},
     time::{Interval, Nanos, RunTime},
 };
 
@@ -103,6 +103,7 @@ pub struct Recorder {
     /// The end of the certificate that each target showed last.
     certificates: BTreeMap<(usize, usize), i64>,
     gauges: Vec<Gauge>,
+    traces: Vec<Trace>,
     is_phased: bool,
     missed: BTreeMap<usize, (u64, Nanos)>,
     records: BTreeMap<RecordKind, u64>,
@@ -133,6 +134,7 @@ impl Recorder {
             points: Vec::new(),
             certificates: BTreeMap::new(),
             gauges: Vec::new(),
+            traces: Vec::new(),
             missed: BTreeMap::new(),
             records: BTreeMap::new(),
             samples: BTreeMap::new(),
@@ -207,7 +209,9 @@ impl Recorder {
     /// interval; merging is addition, so nothing is lost.
     pub fn flush(&mut self) -> Vec<Recording> {
         let mut sealed: BTreeMap<(Series, RunTime), Histogram> = BTreeMap::new();
-        for point in std::mem::take(&mut self.points) {
+        let points = std::mem::take(&mut self.points);
+        self.trace(&points);
+        for point in points {
             let from = self.interval_start(point.intended);
             // What a failed request was made of says little beside how it failed.
             let is_phased = self.is_phased && point.outcome == Outcome::Success;
@@ -242,6 +246,46 @@ impl Recorder {
         sealed.into_iter().map(recording).collect()
     }
 
+    /// How requests ended one after the other, of each target that failed between two flushes. One
+    /// that did not is told by its recordings: all of them succeeded.
+    pub fn traces(&mut self) -> Vec<Trace> {
+        std::mem::take(&mut self.traces)
+    }
+
+    fn trace(&mut self, points: &[Observation]) {
+        let mut by_target: BTreeMap<(usize, usize), Vec<&Observation>> = BTreeMap::new();
+        for point in points {
+            let target = (point.step, point.target);
+            by_target.entry(target).or_default().push(point);
+        }
+        for mut points in by_target.into_values() {
+            if points.iter().all(|one| one.outcome == Outcome::Success) {
+                continue;
+            }
+            // Answers come in an order of their own.
+            points.sort_by_key(|one| one.intended);
+            let Some(series) = points
+                .first()
+                .and_then(|one| self.series(one, Metric::ResponseTime))
+            else {
+                continue;
+            };
+            let mut trace = Trace {
+                stage: series.stage,
+                step: series.step,
+                operation: series.operation,
+                to: series.to,
+                back_end: None,
+                runs: Vec::new(),
+                truncated: 0,
+            };
+            for one in points {
+                trace.push(one.intended, one.outcome);
+            }
+            self.traces.push(trace);
+        }
+    }
+
     /// The events of requests that were due and not sent, one for each step; each once.
     pub fn misses(&mut self) -> Vec<What> {
         let what = |(step, (count, longest)): (usize, (u64, Nanos))| {
@@ -268,7 +312,7 @@ impl Recorder {
     #[must_use]
     pub fn seal(&self) -> Seal {
         debug_assert!(
-            self.points.is_empty() && self.gauges.is_empty(),
+            self.points.is_empty() && self.gauges.is_empty() && self.traces.is_empty(),
             "what was observed is written before the seal"
         );
         Seal {
@@ -363,6 +407,26 @@ mod tests {
             phases: Phases::default(),
             certificate: None,
         }
+    }
+
+    #[test]
+    fn a_trace_is_made_of_a_target_that_failed_in_the_order_of_sending() {
+        let mut recorder = recorder(0);
+        [1, 2].map(|at| recorder.observe(point(at, Outcome::Success)));
+        recorder.flush();
+        assert_eq!(recorder.traces(), [], "nothing failed");
+        let failed = Outcome::Status;
+        for (at, outcome) in [(5, failed), (3, Outcome::Success), (4, failed)] {
+            recorder.observe(point(at, outcome));
+        }
+        recorder.flush();
+        let [trace] = &recorder.traces()[..] else {
+            panic!("one target, one trace");
+        };
+        let runs: Vec<_> = trace.runs.iter().collect();
+        let runs = runs.iter().map(|one| (one.first.0, one.last.0, one.count));
+        assert_eq!(runs.collect::<Vec<_>>(), [(3, 3, 1), (4, 5, 2)]);
+        assert_eq!(recorder.traces(), [], "each is told once");
     }
 
     #[test]

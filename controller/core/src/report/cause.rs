@@ -1,6 +1,8 @@
 //! What is likely behind a verdict that is not a pass, and what to do about it. Simple rules over
 //! how requests ended and who else reached the same instance.
 
+mod pattern;
+mod slow;
 mod symptoms;
 #[cfg(test)]
 mod twins;
@@ -11,10 +13,14 @@ use std::{
 };
 
 use nepho_common::{
+    event::Subject,
     id::InstanceId,
     plan::{Plan, PlannedStage, PlannedStep, Route},
     recording::Outcome,
+    time::{Nanos, RunTime},
 };
+use pattern::{Pattern, pattern};
+use slow::Views;
 use symptoms::Scene;
 
 use super::{
@@ -46,6 +52,13 @@ impl Cause {
             priority,
         }
     }
+}
+
+/// A cause that is told by evidence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) cause: String,
+    pub(super) remedy: String,
 }
 
 /// How many offenders are named; the rest is counted.
@@ -97,13 +110,17 @@ impl Failures<'_> {
                 text
             }
         };
+        let timed = self.pattern(first).map(|found| timed(&found, first));
+        if let Some(timed) = &timed {
+            text = format!("{} {text}", timed.cause);
+        }
         text.push_str(&format!(" {}.", self.offenders(&worst)));
         text.push_str(&elsewhere.sentence(first));
         let kind = kinds.first().filter(|_| kinds.len() == 1);
         let down = worst.iter().any(|path| path.failures() == path.observed());
         Cause {
             cause: text,
-            remedy: told.map_or_else(
+            remedy: timed.or(told).map_or_else(
                 || self.remedy(kind.copied(), first, &elsewhere),
                 |told| told.remedy,
             ),
@@ -116,7 +133,7 @@ impl Failures<'_> {
     }
 
     /// What the evidence says of the path that failed most.
-    fn told(&self, first: &PathSample<'_>, target: &str) -> Option<symptoms::Told> {
+    fn told(&self, first: &PathSample<'_>, target: &str) -> Option<Told> {
         let failed = first.outcomes.iter().filter(|(one, _)| is_failure(**one));
         let (outcome, _) = failed.max_by_key(|(one, n)| (**n, Reverse(**one)))?;
         symptoms::cause(&Scene {
@@ -128,6 +145,20 @@ impl Failures<'_> {
             outcome: *outcome,
             target,
         })
+    }
+
+    /// How the failures of a path lie in time.
+    fn pattern(&self, of: &PathSample<'_>) -> Option<Pattern> {
+        let subject = Subject {
+            stage: self.stage.name.clone(),
+            step: self.step.name.clone(),
+            to: of.path.to.clone(),
+        };
+        let every = self.step.act.probe()?.every;
+        let succeeded = of.outcomes.get(&Outcome::Success).copied();
+        let counts = (of.failures(), succeeded.unwrap_or_default());
+        let runs = self.witnessed.runs_of(&of.path.agent, &subject);
+        pattern(runs, every, counts)
     }
 
     /// `local → tencent/dao-api/1 failed 10 of 10, …, and 3 more`.
@@ -234,6 +265,55 @@ impl Failures<'_> {
     }
 }
 
+/// What it means that failures lie like this in time.
+fn timed(found: &Pattern, of: &PathSample<'_>) -> Told {
+    let to = &of.path.to;
+    match found {
+        Pattern::Once(down) => Told {
+            cause: format!(
+                "{to} was down once, from {} to {}, and came back.",
+                Nanos(down.from.since(RunTime(0)).0),
+                Nanos(down.to.since(RunTime(0)).0)
+            ),
+            remedy: format!(
+                "Read the log of {to} of that time: what took it away, and for how long."
+            ),
+        },
+        Pattern::Flaps {
+            times,
+            first,
+            shortest,
+            longest,
+        } => {
+            let lasted = if shortest == longest {
+                format!("{longest}")
+            } else {
+                format!("{shortest} to {longest}")
+            };
+            Told {
+                cause: format!(
+                    "{to} flaps: it went down {times} times, for {lasted} each, and came back in between."
+                ),
+                remedy: format!(
+                    "Read the log of {to}, and of whoever starts it and watches its health, from {} on: a \
+                     crash loop, memory that runs out, or a health check that is too strict.",
+                    Nanos(first.since(RunTime(0)).0)
+                ),
+            }
+        }
+        Pattern::Scattered { longest } => Told {
+            cause: format!(
+                "Failures of {to} are scattered, never more than {longest} in a row: single requests \
+                 fail, not {to} for a time."
+            ),
+            remedy: format!(
+                "Look whether {to} is several behind one address, of which one is broken, or whether it \
+                 runs out of something under load, such as connections."
+            ),
+        },
+    }
+}
+
 #[derive(Default)]
 struct Elsewhere {
     here: String,
@@ -308,6 +388,26 @@ fn address(path: &PathSample<'_>) -> String {
         Route::Ask { check, .. } => check.address(),
         Route::NoPath => path.path.to.to_string(),
     }
+}
+
+/// What makes the slowest path slow, if the evidence tells.
+pub(super) fn slow(
+    plan: &Plan,
+    measurements: &Measurements,
+    stage: &PlannedStage,
+    step: &PlannedStep,
+    sample: &Sample<'_>,
+) -> Option<Told> {
+    let seen = sample.paths.iter().map(|one| {
+        let response = Sample::of(measurements, stage, step, [one.path]).response;
+        let by = (
+            response.quantile(1, 2),
+            Reverse((&one.path.to, &one.path.agent)),
+        );
+        (by, one.path)
+    });
+    let (_, slowest) = seen.max_by_key(|(by, _)| *by)?;
+    Views::of(plan, measurements, stage, slowest).cause(slowest)
 }
 
 /// Which paths are slowest, for a latency that is too high.

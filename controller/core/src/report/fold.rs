@@ -125,8 +125,12 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
             Body::Exhibits(found) if entry.key.agent.is_controller() => exhibits.extend(found),
             Body::Recordings(found) => rest.push((entry.key, found)),
             Body::Gauges(found) => folded.gauges.push((entry.key, found)),
-            // Nothing is judged by these yet.
-            Body::Exhibits(_) | Body::Traces(_) => {}
+            Body::Traces(found) => {
+                for trace in found {
+                    folded.story.witnessed.trace(&entry.key.agent, trace);
+                }
+            }
+            Body::Exhibits(_) => {}
             Body::Seal(seal) => coverages.seal(&entry.key, seal),
         }
     }

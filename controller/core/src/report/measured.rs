@@ -65,6 +65,10 @@ pub(super) struct OnPath {
     pub(super) response: Histogram,
     /// Service times of successes.
     pub(super) service: Histogram,
+    /// What it took to open the connections of successes that needed one.
+    pub(super) connect: Histogram,
+    /// From the sending of a success to the first byte of its answer.
+    pub(super) first_byte: Histogram,
     /// Response times of successes by time, where a quantile of them is judged.
     pub(super) slots: Slots,
     /// How late requests were sent, whatever became of them.
@@ -179,12 +183,9 @@ impl OnPath {
             Metric::ServiceTime if outcome == Outcome::Success => self.service.merge(histogram),
             Metric::SendLag => self.lag.merge(histogram),
             // Parts of the whole: for diagnosis, not for verdicts.
-            Metric::ServiceTime
-            | Metric::PoolWait
-            | Metric::Resolve
-            | Metric::Connect
-            | Metric::Handshake
-            | Metric::FirstByte => {}
+            Metric::Connect => self.connect.merge(histogram),
+            Metric::FirstByte => self.first_byte.merge(histogram),
+            Metric::ServiceTime | Metric::PoolWait | Metric::Resolve | Metric::Handshake => {}
         }
     }
 }

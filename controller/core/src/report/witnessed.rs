@@ -1,11 +1,11 @@
 //! What agents saw of failures, and what targets said of themselves. Order and repetition mean nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     event::Subject,
     id::{AgentId, Operation},
-    recording::Outcome,
+    recording::{Outcome, Trace, TraceRun},
     symptom::Symptom,
     time::RunTime,
 };
@@ -19,6 +19,8 @@ const VALUES_MAX: usize = 16;
 pub(super) struct Witnessed {
     symptoms: BTreeMap<(AgentId, Subject), BTreeMap<Outcome, (RunTime, Symptom)>>,
     facts: BTreeMap<(AgentId, Subject), BTreeMap<Operation, BTreeMap<RunTime, Operation>>>,
+    /// By first and last instant, so that they have one order; those of all records of a path.
+    runs: BTreeMap<(AgentId, Subject), BTreeSet<(RunTime, RunTime, u32, Outcome)>>,
 }
 
 impl Witnessed {
@@ -57,6 +59,35 @@ impl Witnessed {
         while values.len() > VALUES_MAX {
             values.pop_last();
         }
+    }
+
+    /// How requests ended one after the other, where some failed.
+    pub(super) fn trace(&mut self, agent: &AgentId, trace: Trace) {
+        let of = Subject {
+            stage: trace.stage,
+            step: trace.step,
+            to: trace.to,
+        };
+        let mine = self.runs.entry((agent.clone(), of)).or_default();
+        let runs = trace.runs.into_iter();
+        mine.extend(runs.map(|run| (run.first, run.last, run.count, run.outcome)));
+    }
+
+    /// The runs of equal outcomes of this target that `agent` told of, in order. Between two there
+    /// may be a time in which nothing failed and nothing was told.
+    pub(super) fn runs_of(
+        &self,
+        agent: &AgentId,
+        of: &Subject,
+    ) -> impl Iterator<Item = TraceRun> + '_ {
+        let mine = self.runs.get(&(agent.clone(), of.clone()));
+        let run = |&(first, last, count, outcome): &_| TraceRun {
+            first,
+            last,
+            count,
+            outcome,
+        };
+        mine.into_iter().flatten().map(run)
     }
 
     /// What `agent` saw of failures of this target.

@@ -16,7 +16,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::super::witnessed::Witnessed;
+use super::{super::witnessed::Witnessed, Told};
 
 /// What is asked of the rules.
 pub(super) struct Scene<'a> {
@@ -30,13 +30,6 @@ pub(super) struct Scene<'a> {
     pub(super) outcome: Outcome,
     /// Where it was sent, as the plan writes it.
     pub(super) target: &'a str,
-}
-
-/// A cause that is told by evidence.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) cause: String,
-    pub(super) remedy: String,
 }
 
 fn told(cause: impl Into<String>, remedy: impl Into<String>) -> Option<Told> {

@@ -2,7 +2,8 @@
 
 use nepho_common::{
     event::{Subject, What},
-    recording::Outcome,
+    journal::Body,
+    recording::{Outcome, Trace},
     symptom::{CertificateFault, Listener, Symptom},
     time::{Nanos, RunTime},
 };
@@ -222,4 +223,66 @@ fn a_service_that_says_that_it_is_broken_is_quoted_and_can_not_write_anything_el
         "{why}"
     );
     assert!(remedy.contains("databases"), "{remedy}");
+}
+
+/// The gateway failed like this, request by request: `x` failed.
+fn failing(like: &str) -> Finding {
+    let failed: Vec<bool> = like.bytes().map(|one| one == b'x').collect();
+    let mut plan = plan();
+    plan.stages[1].lasts = Nanos::from_secs(failed.len() as u64);
+    let of_gateway = |n: u64| failed.get(usize::try_from(n).unwrap()).copied();
+    let mut entries = journal(&plan, |ask| {
+        if ask.is("local", TARGET) && of_gateway(ask.n) == Some(true) {
+            return ended(Outcome::Status, 1);
+        }
+        good(ask)
+    });
+    let mut trace = Trace {
+        stage: "hybrid".parse().unwrap(),
+        step: "reach".parse().unwrap(),
+        operation: text("GET /health"),
+        to: TARGET.parse().unwrap(),
+        back_end: None,
+        runs: Vec::new(),
+        truncated: 0,
+    };
+    for (n, failed) in (0..).zip(&failed) {
+        let outcome = if *failed {
+            Outcome::Status
+        } else {
+            Outcome::Success
+        };
+        trace.push(RunTime(n * 1_000_000_000), outcome);
+    }
+    let mut author = Author::new(agent("local"), 99);
+    author.write(Body::Traces(vec![trace]));
+    entries.extend(author.entries);
+    find(&of(entries), "hybrid/reach/failures/local/local/gateway").clone()
+}
+
+#[test]
+fn a_service_that_flaps_is_told_from_one_of_which_single_requests_fail() {
+    let flaps = failing("....xxxx....xxxx....xxxx....xxxx");
+    let (why, remedy) = cause(&flaps);
+    let expected = "local/gateway/1 flaps: it went down 4 times, for 4s each, and came back";
+    assert!(why.starts_with(expected), "{why}");
+    assert!(remedy.contains("from 4s on: a crash loop"), "{remedy}");
+
+    let scattered = failing("x..xx.x..x.xxx..x.x..xx.x.x..x.x");
+    let (why, remedy) = cause(&scattered);
+    let expected = "Failures of local/gateway/1 are scattered, never more than 3 in a row";
+    assert!(why.starts_with(expected), "{why}");
+    assert!(remedy.contains("one is broken"), "{remedy}");
+
+    let once = failing("..........xxxxxxxxx.............");
+    let (why, _) = cause(&once);
+    let expected = "local/gateway/1 was down once, from 10s to 18s, and came back.";
+    assert!(why.starts_with(expected), "{why}");
+
+    let gone = failing("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    let (why, _) = cause(&gone);
+    assert!(
+        why.starts_with("http://127.0.1.1:9091/health answered"),
+        "{why}"
+    );
 }

@@ -11,7 +11,7 @@ use nepho_common::{
 use super::Place;
 use crate::{
     report::{
-        cause::{Cause, Failures, slowest},
+        cause::{Cause, Failures, slow, slowest},
         measured::Measurements,
         missing,
         model::Priority,
@@ -104,19 +104,18 @@ impl Place<'_> {
                 }
                 cause
             }
-            Ground::Slow | Ground::Fast => {
-                let word = if judged.ground == Ground::Slow {
-                    "slower"
-                } else {
-                    "faster"
-                };
+            Ground::Slow => {
                 let slowest = slowest(self.plan, measurements, self.stage, step, sample);
-                Cause::new(
-                    medium,
-                    format!("It is {word} than expected. {slowest}."),
-                    "Compare with the distance between the environments in the matrix: if only one \
-                     service is out of line look there, if all are, look at the network.",
-                )
+                let text = format!("It is slower than expected. {slowest}.");
+                match slow(self.plan, measurements, self.stage, step, sample) {
+                    Some(told) => Cause::new(medium, format!("{} {text}", told.cause), told.remedy),
+                    None => Cause::new(medium, text, LOOK_AT_THE_MATRIX),
+                }
+            }
+            Ground::Fast => {
+                let slowest = slowest(self.plan, measurements, self.stage, step, sample);
+                let text = format!("It is faster than expected. {slowest}.");
+                Cause::new(medium, text, LOOK_AT_THE_MATRIX)
             }
             Ground::Missing => Cause::new(
                 medium,
@@ -168,6 +167,10 @@ impl Place<'_> {
         })
     }
 }
+
+/// Where to look when nothing tells the way from the service.
+const LOOK_AT_THE_MATRIX: &str = "Compare with the distance between the environments in the matrix: if \
+     only one service is out of line look there, if all are, look at the network.";
 
 /// What has to be enough of.
 const fn figure(judge: &Judge) -> &'static str {

@@ -1,0 +1,330 @@
+//! Where the time goes of a path that is too slow: on the way, or in the service. Told by who else is
+//! slow, and by what a request was made of.
+
+use std::collections::BTreeSet;
+
+use nepho_common::{
+    id::{AgentId, EnvironmentName},
+    plan::{Plan, PlannedPath, PlannedStage, Route},
+    time::Nanos,
+};
+
+use super::{
+    super::measured::{Measurements, PathKey},
+    Told,
+};
+
+/// One path as it was seen: who asked from where, and the medians.
+#[derive(Debug)]
+struct View<'a> {
+    from: &'a EnvironmentName,
+    path: &'a PlannedPath,
+    p50: Nanos,
+    connect: Option<Nanos>,
+    first_byte: Option<Nanos>,
+}
+
+/// Everything that was asked the same in this stage.
+pub(super) struct Views<'a>(Vec<View<'a>>);
+
+impl<'a> Views<'a> {
+    /// Of all steps of the stage: distance is often judged in a step of its own.
+    pub(super) fn of(
+        plan: &'a Plan,
+        measurements: &Measurements,
+        stage: &'a PlannedStage,
+        like: &PlannedPath,
+    ) -> Self {
+        let mut all = Vec::new();
+        let mut seen: BTreeSet<(&AgentId, &_)> = BTreeSet::new();
+        for step in &stage.steps {
+            for path in step.act.to() {
+                let is_like = path.operation == like.operation && path.route != Route::NoPath;
+                let agent = plan.agents.get(&path.agent);
+                let key = PathKey::new(&stage.name, &step.name, path);
+                let (Some(agent), Some(on)) = (agent, measurements.on(&key)) else {
+                    continue;
+                };
+                let Some(p50) = on.response.quantile(1, 2).filter(|_| is_like) else {
+                    continue;
+                };
+                if seen.insert((&path.agent, &path.to)) {
+                    all.push(View {
+                        from: &agent.environment,
+                        path,
+                        p50,
+                        connect: on.connect.quantile(1, 2),
+                        first_byte: on.first_byte.quantile(1, 2),
+                    });
+                }
+            }
+        }
+        Self(all)
+    }
+
+    /// What lies behind the slowness of `path`, if that can be told.
+    pub(super) fn cause(&self, path: &PlannedPath) -> Option<Told> {
+        let mine = |view: &&View<'_>| view.path.agent == path.agent && view.path.to == path.to;
+        let slow = self.0.iter().find(mine)?;
+        // Asked from the same place, at the same place.
+        let mates = self.of_all(|view| {
+            view.path.agent == path.agent
+                && view.path.to.environment == path.to.environment
+                && view.path.to != path.to
+        });
+        match median(&mates) {
+            Some(usual) if stands_out(slow.p50, usual) => Some(self.alone(slow, usual, &mates)),
+            Some(usual) => self.together(slow, usual, &mates),
+            None => by_parts(slow),
+        }
+    }
+
+    fn of_all(&self, wanted: impl Fn(&View<'_>) -> bool) -> Vec<&View<'a>> {
+        self.0.iter().filter(|view| wanted(view)).collect()
+    }
+
+    /// It is slow and its neighbours are not: it, or the way to it alone.
+    fn alone(&self, slow: &View<'_>, usual: Nanos, mates: &[&View<'_>]) -> Told {
+        let (to, from, there) = (&slow.path.to, slow.from, &slow.path.to.environment);
+        let neighbours = format!(
+            "from {from} {} of {there} {usual} in the median",
+            takes(mates.len())
+        );
+        let elsewhere = self.of_all(|view| view.path.to == *to && view.from != from);
+        let quickest = elsewhere.iter().min_by_key(|view| view.p50);
+        let way = |quick: &&&View<'_>| stands_out(slow.p50, plus(quick.p50, usual));
+        if let Some(quick) = quickest.filter(way) {
+            return Told {
+                cause: format!(
+                    "The way from {from} to {to} is slow, not the service: {neighbours}, and from {} {to} \
+                     itself takes {}.",
+                    quick.from, quick.p50
+                ),
+                remedy: format!(
+                    "Look at what lies between {from} and {to} alone: a proxy, a firewall that looks into \
+                     its packets, or a route of its own."
+                ),
+            };
+        }
+        let as_well = quickest.map_or_else(String::new, |quick| {
+            format!(" From {} it takes {} as well.", quick.from, quick.p50)
+        });
+        Told {
+            cause: format!(
+                "{to} itself is slow: it takes {}, while {neighbours}.{as_well}{}",
+                slow.p50,
+                parts(slow)
+            ),
+            remedy: format!(
+                "Look at {to}: its log, its load, and what it waits for, such as a database or a lock."
+            ),
+        }
+    }
+
+    /// It is as slow as its neighbours: the way to all of them, or what they share.
+    fn together(&self, slow: &View<'_>, usual: Nanos, mates: &[&View<'_>]) -> Option<Told> {
+        let (from, there) = (slow.from, &slow.path.to.environment);
+        let at_home = self.of_all(|view| view.from == there && view.path.to.environment == *there);
+        let Some(home) = median(&at_home).filter(|_| from != there) else {
+            return by_parts(slow);
+        };
+        let all = mates.len() + 1;
+        Some(if stands_out(slow.p50, home) {
+            Told {
+                cause: format!(
+                    "The way between {from} and {there} is slow, not the services: all {all} that were \
+                     asked take {usual} from {from}, and {home} from within {there}.{}",
+                    parts(slow)
+                ),
+                remedy: format!(
+                    "Compare the round trip between {from} and {there} with what it should be, and look \
+                     at the link: its load, its route, and what shapes or inspects it."
+                ),
+            }
+        } else {
+            Told {
+                cause: format!(
+                    "All {all} services of {there} that were asked are slow: {usual} from {from}, and \
+                     {home} from within {there}."
+                ),
+                remedy: format!(
+                    "Look at what they share in {there}: their hosts, a proxy before them, a database."
+                ),
+            }
+        })
+    }
+}
+
+/// With nobody to compare with, only the request itself can tell.
+fn by_parts(slow: &View<'_>) -> Option<Told> {
+    let (connect, first_byte) = (slow.connect?, slow.first_byte?);
+    let (to, from) = (&slow.path.to, slow.from);
+    // A connection takes one round trip, and the service does not see it.
+    if connect.0.saturating_mul(3) >= slow.p50.0 {
+        return Some(Told {
+            cause: format!(
+                "The way from {from} to {to} is slow: opening a connection alone takes {connect} of {}.",
+                slow.p50
+            ),
+            remedy: format!(
+                "Compare the round trip between {from} and {to} with what it should be."
+            ),
+        });
+    }
+    (connect.0.saturating_mul(10) <= first_byte.0).then(|| Told {
+        cause: format!("{to} itself is slow.{}", parts(slow)),
+        remedy: format!(
+            "Look at {to}: its log, its load, and what it waits for, such as a database or a lock."
+        ),
+    })
+}
+
+/// What the request was made of, where that is known.
+fn parts(slow: &View<'_>) -> String {
+    match (slow.connect, slow.first_byte) {
+        (Some(connect), Some(first_byte)) => format!(
+            " A connection opens in {connect}; the first byte of the answer takes {first_byte}."
+        ),
+        (None | Some(_), None | Some(_)) => String::new(),
+    }
+}
+
+fn takes(others: usize) -> String {
+    match others {
+        1 => "the other service takes".to_owned(),
+        n => format!("the {n} other services take"),
+    }
+}
+
+/// More than half of it is not explained by what is usual.
+fn stands_out(slow: Nanos, usual: Nanos) -> bool {
+    slow.0 >= usual.0.saturating_mul(2)
+}
+
+const fn plus(a: Nanos, b: Nanos) -> Nanos {
+    Nanos(a.0.saturating_add(b.0))
+}
+
+/// The lower one of two in the middle.
+fn median(views: &[&View<'_>]) -> Option<Nanos> {
+    let mut all: Vec<_> = views.iter().map(|view| view.p50).collect();
+    all.sort_unstable();
+    all.get(all.len().saturating_sub(1) / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use nepho_common::{
+        plan::{Judge, Quantile},
+        recording::Outcome,
+    };
+
+    use super::*;
+    use crate::report::{
+        fixture::{Ask, ended, find, journal, of, plan},
+        model::Finding,
+    };
+
+    /// What is said of tencent from here, when answers take so many milliseconds.
+    fn said(from: &str, takes: impl Fn(&Ask<'_>) -> u64) -> Finding {
+        let mut plan = plan();
+        let judged = plan.stages[1].expectations.last_mut().unwrap();
+        judged.judge = Judge::Latency {
+            quantile: Quantile::Max,
+            max: Some(Nanos::from_millis(50)),
+            min: None,
+        };
+        let report = of(journal(&plan, |ask| ended(Outcome::Success, takes(ask))));
+        find(&report, &format!("hybrid/reach/latency.max/{from}/tencent")).clone()
+    }
+
+    fn starts(found: &Finding, with: &str) {
+        let cause = found.cause.as_deref().unwrap_or_default();
+        assert!(cause.starts_with(with), "{cause}");
+    }
+
+    fn to_tencent(ask: &Ask<'_>) -> bool {
+        ask.to.environment.as_str() == "tencent"
+    }
+
+    fn is_from(ask: &Ask<'_>, environment: &str) -> bool {
+        ask.from == environment
+    }
+
+    #[test]
+    fn a_slow_way_is_told_from_slow_services() {
+        let way = said("local", |ask| {
+            if to_tencent(ask) && is_from(ask, "local") {
+                80
+            } else {
+                15
+            }
+        });
+        starts(
+            &way,
+            "The way between local and tencent is slow, not the services: all 2 that were asked take",
+        );
+        assert!(
+            way.remedy
+                .unwrap()
+                .contains("round trip between local and tencent")
+        );
+        let services = said("local", |ask| if to_tencent(ask) { 80 } else { 15 });
+        starts(
+            &services,
+            "All 2 services of tencent that were asked are slow",
+        );
+    }
+
+    #[test]
+    fn a_slow_service_is_told_from_a_slow_way_to_it_alone() {
+        let crm = |ask: &Ask<'_>| ask.to.to_string() == "tencent/crm/1";
+        let service = said("local", |ask| if crm(ask) { 80 } else { 15 });
+        starts(&service, "tencent/crm/1 itself is slow: it takes");
+        assert!(service.cause.unwrap().contains("as well"));
+        assert!(service.remedy.unwrap().contains("its log, its load"));
+        let way = said("local", |ask| {
+            if crm(ask) && is_from(ask, "local") {
+                80
+            } else {
+                15
+            }
+        });
+        starts(
+            &way,
+            "The way from local to tencent/crm/1 is slow, not the service",
+        );
+    }
+
+    #[test]
+    fn what_nothing_tells_is_left_open() {
+        // From within, where neighbours are as slow, and nobody says what a request was made of.
+        let open = said("tencent", |ask| if to_tencent(ask) { 80 } else { 15 });
+        starts(&open, "It is slower than expected.");
+        assert!(
+            open.remedy
+                .unwrap()
+                .starts_with("Compare with the distance")
+        );
+    }
+
+    #[test]
+    fn without_neighbours_the_parts_of_a_request_tell() {
+        let plan = plan();
+        let path = &plan.stages[1].steps[0].act.to()[0];
+        let from = "local".parse().unwrap();
+        let told = |connect, first_byte| {
+            by_parts(&View {
+                from: &from,
+                path,
+                p50: Nanos::from_millis(90),
+                connect: Some(Nanos::from_millis(connect)),
+                first_byte: Some(Nanos::from_millis(first_byte)),
+            })
+            .map(|told| told.cause)
+        };
+        assert!(told(40, 45).unwrap().starts_with("The way from local to"));
+        assert!(told(1, 85).unwrap().contains("itself is slow"));
+        assert_eq!(told(20, 60), None);
+    }
+}
