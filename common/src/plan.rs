@@ -307,7 +307,15 @@ pub enum Judge {
         /// The least it may be.
         min: Option<Amount>,
     },
+    /// Every target says the same of itself.
+    Same {
+        /// Of what: one of `FACTS`.
+        fact: Operation,
+    },
 }
+
+/// What targets say of themselves, and agents note.
+pub const FACTS: [&str; 1] = ["version"];
 
 impl Judge {
     /// The word of the scenario file.
@@ -319,6 +327,7 @@ impl Judge {
             Self::Latency { .. } => "latency",
             Self::Certificate { .. } => "certificate",
             Self::Resource { .. } => "resource",
+            Self::Same { .. } => "same",
         }
     }
 }
@@ -333,6 +342,21 @@ impl Check {
             | Self::Prometheus(PrometheusCheck { url, .. }) => url.starts_with("https://"),
             Self::Tls(_) => true,
             Self::Tcp(_) | Self::Dns(_) | Self::Icmp(_) | Self::Event(_) => false,
+        }
+    }
+
+    /// Whether whoever asks this may be told which version answers.
+    #[must_use]
+    pub const fn tells_version(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            Self::Grpc(_)
+            | Self::Prometheus(_)
+            | Self::Tls(_)
+            | Self::Tcp(_)
+            | Self::Dns(_)
+            | Self::Icmp(_)
+            | Self::Event(_) => false,
         }
     }
 }

@@ -199,23 +199,29 @@ impl Draft<'_> {
         });
         let mut steps: Vec<_> = steps.collect();
         spread::spread(&mut steps);
-        let unshown = stage.expect.iter().filter(|one| match one.judge {
-            scenario::Judge::Certificate { .. } => {
-                let on = steps.iter().filter(|step| step.name == one.on);
-                !on.flat_map(asked).any(Check::shows_certificate)
-            }
-            scenario::Judge::Failures { .. }
-            | scenario::Judge::SuccessRate { .. }
-            | scenario::Judge::Latency { .. }
-            | scenario::Judge::Resource { .. } => false,
+        let unshown = stage.expect.iter().filter_map(|one| {
+            let on = steps.iter().filter(|step| step.name == one.on);
+            let mut checks = on.flat_map(asked);
+            let why = match one.judge {
+                scenario::Judge::Certificate { .. } => {
+                    (!checks.any(Check::shows_certificate)).then_some("shows one; ask over https")
+                }
+                scenario::Judge::Same { .. } => {
+                    (!checks.any(Check::tells_version)).then_some("tells of it; ask over HTTP")
+                }
+                scenario::Judge::Failures { .. }
+                | scenario::Judge::SuccessRate { .. }
+                | scenario::Judge::Latency { .. }
+                | scenario::Judge::Resource { .. } => None,
+            }?;
+            Some(format!(
+                "stage {}, step {}: `{}` is expected, but nothing that is asked there {why}",
+                stage.name,
+                one.on,
+                one.judge.as_str()
+            ))
         });
-        self.problems.extend(unshown.map(|one| {
-            format!(
-                "stage {}, step {}: `certificate` is expected, but nothing that is asked there \
-                 shows one; ask over https",
-                stage.name, one.on
-            )
-        }));
+        self.problems.extend(unshown);
         PlannedStage {
             name: stage.name.clone(),
             after: stage.after.clone(),

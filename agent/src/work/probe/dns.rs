@@ -152,14 +152,24 @@ impl DnsQuestion {
         }
         if !self.answers.is_empty() && found != self.answers {
             let what = format!(
-                "{} answers came, and not exactly the {} that were asked for",
-                found.len(),
-                self.answers.len()
+                "{} came, and {} was asked for",
+                some(&found),
+                some(&self.answers)
             );
             return wrong(Outcome::Content, what);
         }
         Ok(())
     }
+}
+
+/// Of a few all, of many how many more.
+fn some(answers: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 3;
+    let mut shown: Vec<_> = answers.iter().take(SHOWN).cloned().collect();
+    if answers.len() > SHOWN {
+        shown.push(format!("{} more", answers.len() - SHOWN));
+    }
+    shown.join(", ")
 }
 
 fn parsed(bytes: &[u8]) -> Result<Message, Failure> {

@@ -145,7 +145,8 @@ fn needed(judge: &Judge) -> u64 {
         | Judge::SuccessRate {
             confidence: None, ..
         }
-        | Judge::Certificate { .. } => 1,
+        | Judge::Certificate { .. }
+        | Judge::Same { .. } => 1,
         Judge::Resource { .. } => Watch::READINGS_MIN,
         Judge::SuccessRate {
             min,
@@ -192,6 +193,7 @@ fn text(expectation: &Expectation) -> String {
         Judge::Certificate { min } => {
             format!("certificate left ≥ {}", scenario::print_days(*min))
         }
+        Judge::Same { fact } => format!("the same {fact}"),
     };
     let judged = match expectation.during {
         Window::Stage | Window::Baseline => judged,

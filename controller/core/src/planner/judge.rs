@@ -67,6 +67,9 @@ fn judges(judge: &scenario::Judge) -> Vec<Judge> {
             max: bounds.max,
             min: bounds.min,
         }],
+        scenario::Judge::Same { fact } => vec![Judge::Same {
+            fact: Operation::try_from((*fact).to_owned()).expect("one of our own words"),
+        }],
         scenario::Judge::Latency { bounds } => {
             let latency =
                 |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };

@@ -1,6 +1,7 @@
 //! What is likely behind a verdict that is not a pass, and what to do about it. Simple rules over
 //! how requests ended and who else reached the same instance.
 
+mod answer;
 mod pattern;
 mod slow;
 mod symptoms;
@@ -139,6 +140,7 @@ impl Failures<'_> {
         symptoms::cause(&Scene {
             plan: self.plan,
             witnessed: self.witnessed,
+            measurements: self.measurements,
             stage: self.stage,
             step: self.step,
             path: first.path,

@@ -1,5 +1,6 @@
 //! One finding for each tuple of each expectation of the plan, whatever was seen.
 
+mod same;
 mod used;
 mod why;
 
@@ -158,6 +159,9 @@ impl Place<'_> {
         if sample.samples().planned == 0 {
             return self.unmeasured(tuple, Verdict::NotRun, Some(self.nothing_planned(&sample)));
         }
+        if let Judge::Same { fact } = &self.expectation.judge {
+            return self.judge_same(fact, step, tuple, &sample);
+        }
         let mut judged = verdict::judge(&self.expectation.judge, &sample);
         let spoiled = self.spoiled(&sample);
         let disturbed = self.disturbed(&sample);
@@ -214,6 +218,7 @@ impl Place<'_> {
             | Judge::SuccessRate { .. }
             | Judge::Certificate { .. }) => judge.kind().to_owned(),
             Judge::Resource { name, .. } => format!("resource.{name}"),
+            Judge::Same { fact } => format!("same.{fact}"),
         };
         let during = self.expectation.during;
         let (kind, steady) = match during {

@@ -252,7 +252,8 @@ pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
         Judge::Failures { .. }
         | Judge::SuccessRate { .. }
         | Judge::Certificate { .. }
-        | Judge::Resource { .. } => false,
+        | Judge::Resource { .. }
+        | Judge::Same { .. } => false,
     };
     let wanted = stage.expectations.iter().any(wanted);
     wanted.then(|| blocks::slot(stage.lasts)).flatten()

@@ -252,6 +252,9 @@ pub struct Expected {
     /// The least time that certificates must be valid for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_left_ns: Option<Nanos>,
+    /// What all targets must say alike of themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same: Option<String>,
 }
 
 /// What was seen.

@@ -3,6 +3,7 @@
 mod certificate;
 mod confidence;
 mod latency;
+mod same;
 mod steady;
 mod used;
 

@@ -88,6 +88,13 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
             observed: observed("a probe reads no host".to_owned(), sample),
             uncertainty: None,
         },
+        // And what targets say of themselves is with the events (`finding/same.rs`).
+        Judge::Same { .. } => Judged {
+            verdict: Verdict::Inconclusive,
+            ground: Ground::Missing,
+            observed: observed("nothing was said".to_owned(), sample),
+            uncertainty: None,
+        },
     }
 }
 

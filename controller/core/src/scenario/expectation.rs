@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::StepName,
-    plan::{Amount, Dimension, Quantile, Window},
+    plan::{Amount, Dimension, FACTS, Quantile, Window},
     recording::HOST_GAUGES,
     time::Nanos,
 };
@@ -69,6 +69,11 @@ pub enum Judge {
         /// Every reading lies within.
         bounds: Bounds<Amount>,
     },
+    /// What targets say of themselves is the same.
+    Same {
+        /// Of what: one of `FACTS`.
+        fact: &'static str,
+    },
 }
 
 impl Judge {
@@ -81,6 +86,7 @@ impl Judge {
             Self::Latency { .. } => "latency",
             Self::Certificate { .. } => "certificate",
             Self::Resource { .. } => "resource",
+            Self::Same { .. } => "same",
         }
     }
 }
@@ -197,6 +203,7 @@ struct RawJudge<'a> {
     latency: Option<&'a RawLatency>,
     certificate: Option<&'a RawCertificate>,
     resource: Option<&'a RawResource>,
+    same: Option<&'a str>,
     confidence: Option<&'a str>,
 }
 
@@ -208,6 +215,7 @@ impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
             latency: raw.latency.as_ref(),
             certificate: raw.certificate.as_ref(),
             resource: raw.resource.as_ref(),
+            same: raw.same.as_deref(),
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -219,8 +227,9 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
             failures: raw.failures.as_ref(),
             success_rate: raw.success_rate.as_ref(),
             latency: raw.latency.as_ref(),
-            // The one is the same for days, the other is read too seldom.
+            // Two are the same for days, the third is read too seldom.
             certificate: None,
+            same: None,
             resource: None,
             confidence: raw.confidence.as_deref(),
         }
@@ -232,92 +241,113 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
         None => None,
         Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),
     };
-    let RawJudge {
-        failures,
-        success_rate,
-        latency,
-        certificate,
-        resource: used,
-        ..
-    } = *raw;
-    match (failures, success_rate, latency, certificate, used) {
-        // What is missing in either was noted by the schema.
-        (Some(raw), None, None, None, None) => {
-            let max = raw.max?;
-            let enough = |confidence: &Ratio| chance_of_none(max) <= doubt(*confidence);
-            if confidence.as_ref().is_none_or(enough) {
-                return Some(Judge::Failures { max, confidence });
-            }
-            let at = at.key("failures").key("max");
-            never(
-                checker,
-                &at,
-                "so few failures",
-                "raise it: 95% takes 3, 99% takes 5",
-            );
-            None
-        }
-        (None, Some(raw), None, None, None) => {
-            let at = at.key("success-rate").key("min");
-            let min = ratio(checker, &at, raw.min.as_deref())?;
-            if confidence.is_some() && min == Ratio::WHOLE {
-                never(checker, &at, "100%", "lower it, or leave out `confidence`");
-                return None;
-            }
-            Some(Judge::SuccessRate { min, confidence })
-        }
-        (None, None, Some(_), None, None)
-        | (None, None, None, Some(_), None)
-        | (None, None, None, None, Some(_))
-            if confidence.is_some() =>
-        {
-            let message = "this has no confidence to be judged with";
-            let problem = Problem::new(Code::ComesLater, message)
-                .label("only with `failures` and `success-rate` in this version")
-                .help("leave it out: the interval of a latency is always shown");
-            checker.at_value(&at.key("confidence"), problem);
-            None
-        }
-        (None, None, Some(raw), None, None) => {
-            let at = at.key("latency");
-            let bounds = Quantile::ALL.into_iter().filter_map(|quantile| {
-                let raw = raw.bounds(quantile)?;
-                let bounds = durations(checker, &at.key(quantile.word()), raw)?;
-                Some((quantile, bounds))
-            });
-            Some(Judge::Latency {
-                bounds: bounds.collect(),
-            })
-        }
-        (None, None, None, None, Some(raw)) => resource(checker, &at.key("resource"), raw),
-        (None, None, None, Some(raw), None) => {
-            let at = at.key("certificate").key("left").key("min");
-            let min = raw.left.as_ref()?.min.as_deref();
-            days(checker, &at, min).map(|min| Judge::Certificate { min })
-        }
-        (failures, rate, latency, certificate, used) => {
-            if !checker.is_incomplete(at) {
-                let several = failures.is_some()
-                    || rate.is_some()
-                    || latency.is_some()
-                    || certificate.is_some()
-                    || used.is_some();
-                let what = if several {
-                    "this expects more than one thing"
-                } else {
-                    "this doesn't say what is expected"
-                };
-                let problem = Problem::new(Code::ExactlyOne, what)
-                    .label(
-                        "exactly one of `failures`, `success-rate`, `latency`, `certificate` and \
-                         `resource`",
-                    )
-                    .help("write one entry for each");
-                checker.at_value(&at.key("on"), problem);
-            }
-            None
-        }
+    if !says_one_thing(checker, at, raw) {
+        return None;
     }
+    let is_share = raw.failures.is_some() || raw.success_rate.is_some();
+    if confidence.is_some() && !is_share {
+        let message = "this has no confidence to be judged with";
+        let problem = Problem::new(Code::ComesLater, message)
+            .label("only with `failures` and `success-rate` in this version")
+            .help("leave it out: the interval of a latency is always shown");
+        checker.at_value(&at.key("confidence"), problem);
+        return None;
+    }
+    // What is missing in any of them was noted by the schema.
+    if let Some(raw) = raw.failures {
+        failures(checker, at, raw, confidence)
+    } else if let Some(raw) = raw.success_rate {
+        success_rate(checker, at, raw, confidence)
+    } else if let Some(raw) = raw.latency {
+        let at = at.key("latency");
+        let bounds = Quantile::ALL.into_iter().filter_map(|quantile| {
+            let raw = raw.bounds(quantile)?;
+            let bounds = durations(checker, &at.key(quantile.word()), raw)?;
+            Some((quantile, bounds))
+        });
+        Some(Judge::Latency {
+            bounds: bounds.collect(),
+        })
+    } else if let Some(raw) = raw.certificate {
+        let at = at.key("certificate").key("left").key("min");
+        let min = raw.left.as_ref()?.min.as_deref();
+        days(checker, &at, min).map(|min| Judge::Certificate { min })
+    } else if let Some(raw) = raw.resource {
+        resource(checker, &at.key("resource"), raw)
+    } else {
+        same(checker, &at.key("same"), raw.same?)
+    }
+}
+
+/// Notes that an entry expects nothing, or several things.
+fn says_one_thing(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> bool {
+    let given = [
+        raw.failures.is_some(),
+        raw.success_rate.is_some(),
+        raw.latency.is_some(),
+        raw.certificate.is_some(),
+        raw.resource.is_some(),
+        raw.same.is_some(),
+    ];
+    let given = given.into_iter().filter(|given| *given).count();
+    if given != 1 && !checker.is_incomplete(at) {
+        let what = match given {
+            0 => "this doesn't say what is expected",
+            _ => "this expects more than one thing",
+        };
+        let problem = Problem::new(Code::ExactlyOne, what)
+            .label(
+                "exactly one of `failures`, `success-rate`, `latency`, `certificate`, `resource` \
+                 and `same`",
+            )
+            .help("write one entry for each");
+        checker.at_value(&at.key("on"), problem);
+    }
+    given == 1
+}
+
+fn failures(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawCounts,
+    confidence: Option<Ratio>,
+) -> Option<Judge> {
+    let max = raw.max?;
+    let enough = |confidence: &Ratio| chance_of_none(max) <= doubt(*confidence);
+    if confidence.as_ref().is_none_or(enough) {
+        return Some(Judge::Failures { max, confidence });
+    }
+    let at = at.key("failures").key("max");
+    let help = "raise it: 95% takes 3, 99% takes 5";
+    never(checker, &at, "so few failures", help);
+    None
+}
+
+fn success_rate(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawRatios,
+    confidence: Option<Ratio>,
+) -> Option<Judge> {
+    let at = at.key("success-rate").key("min");
+    let min = ratio(checker, &at, raw.min.as_deref())?;
+    if confidence.is_some() && min == Ratio::WHOLE {
+        never(checker, &at, "100%", "lower it, or leave out `confidence`");
+        return None;
+    }
+    Some(Judge::SuccessRate { min, confidence })
+}
+
+fn same(checker: &mut Checker, at: &Pointer, text: &str) -> Option<Judge> {
+    let known = FACTS.into_iter().find(|fact| *fact == text);
+    if known.is_none() {
+        let message = format!("no target says {} of itself", quoted(text));
+        let problem = Problem::new(Code::NotOneOf, message)
+            .label("not known")
+            .meant(text, FACTS);
+        checker.at_value(at, problem);
+    }
+    known.map(|fact| Judge::Same { fact })
 }
 
 fn resource(checker: &mut Checker, at: &Pointer, raw: &RawResource) -> Option<Judge> {

@@ -641,6 +641,22 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         "certificate: {}}",
         &[Code::MissingKey],
     ),
+    // What targets say of themselves: one thing so far, and no confidence.
+    (
+        "success-rate: {min: 99%}}",
+        "same: colour}",
+        &[Code::NotOneOf],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "same: version, confidence: 95%}",
+        &[Code::ComesLater],
+    ),
+    (
+        "success-rate: {min: 99%}}",
+        "same: version, failures: {max: 0}}",
+        &[Code::ExactlyOne],
+    ),
     // A confidence that is none, and what no number of requests shows.
     (
         "{min: 99%}}",

@@ -273,7 +273,8 @@ fn fits(checker: &mut Checker, at: &Pointer, one: &Expectation, step: Option<&St
         Judge::Failures { .. }
         | Judge::SuccessRate { .. }
         | Judge::Latency { .. }
-        | Judge::Certificate { .. } => false,
+        | Judge::Certificate { .. }
+        | Judge::Same { .. } => false,
     };
     let problem = |what: String| Problem::new(Code::NotOneOf, what);
     let (key, problem) = match step {

@@ -197,7 +197,7 @@ pub(crate) struct RawSelector {
 pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Option<String>>);
 
 /// What is expected of a step. It has one of `failures`, `success-rate`, `latency`,
-/// `certificate` and `resource`.
+/// `certificate`, `resource` and `same`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
@@ -222,6 +222,10 @@ pub(crate) struct RawExpectation {
     pub(crate) certificate: Option<RawCertificate>,
     /// How much of something the hosts may use that a watch looks at.
     pub(crate) resource: Option<RawResource>,
+    /// What all targets must say alike of themselves: version, which HTTP answers tell in a header
+    /// `X-Version` or as `version` of a JSON object.
+    #[schemars(pattern("^version$"))]
+    pub(crate) same: Option<String>,
     /// With `failures` and `success-rate`: judge what can be said with this confidence (50% to
     /// 99.9999%), in place of what was observed. It takes more requests: 2,995 for 99.9% at 95%.
     #[schemars(regex(pattern = ratio::PATTERN))]

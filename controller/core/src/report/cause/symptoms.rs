@@ -16,12 +16,14 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::{super::witnessed::Witnessed, Told};
+use super::{Told, answer::wrong_answer};
+use crate::report::{measured::Measurements, witnessed::Witnessed};
 
 /// What is asked of the rules.
 pub(super) struct Scene<'a> {
     pub(super) plan: &'a Plan,
     pub(super) witnessed: &'a Witnessed,
+    pub(super) measurements: &'a Measurements,
     pub(super) stage: &'a PlannedStage,
     pub(super) step: &'a PlannedStep,
     /// The path that failed most.
@@ -40,7 +42,8 @@ fn told(cause: impl Into<String>, remedy: impl Into<String>) -> Option<Told> {
 type Rule = fn(&Scene<'_>, &Symptom) -> Option<Told>;
 
 /// In this order.
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
+    wrong_answer,
     certificate,
     held_by_another,
     wrong_port,

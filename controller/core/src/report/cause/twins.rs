@@ -3,6 +3,7 @@
 use nepho_common::{
     event::{Subject, What},
     journal::Body,
+    plan::{Act, Check, DnsCheck, DnsRecord, Route},
     recording::{Outcome, Trace},
     symptom::{CertificateFault, Listener, Symptom},
     time::{Nanos, RunTime},
@@ -284,5 +285,63 @@ fn a_service_that_flaps_is_told_from_one_of_which_single_requests_fail() {
     assert!(
         why.starts_with("http://127.0.1.1:9091/health answered"),
         "{why}"
+    );
+}
+
+/// What is said of the name server gateway when it answers wrongly, and so do the others if `both`.
+fn misnamed(both: bool) -> Finding {
+    let mut plan = plan();
+    for step in &mut plan.stages[1].steps {
+        let Act::Probe(probe) = &mut step.act else {
+            continue;
+        };
+        for path in &mut probe.to {
+            if let Route::Ask { check, .. } = &mut path.route
+                && path.to.environment.as_str() == "local"
+            {
+                *check = Check::Dns(DnsCheck {
+                    host: "127.0.1.1".to_owned(),
+                    port: 53,
+                    name: "crm.example".to_owned(),
+                    record: DnsRecord::A,
+                    answers: ["10.0.0.5".to_owned()].into(),
+                });
+            }
+        }
+    }
+    let wrong = |to: &str| to == TARGET || (both && to.starts_with("local/"));
+    let mut entries = journal(&plan, |ask| match wrong(&ask.to.to_string()) {
+        true => ended(Outcome::Content, 1),
+        false => good(ask),
+    });
+    let mut author = Author::new(agent("local"), 99);
+    let symptom = Symptom {
+        said: "10.0.0.9 came, and 10.0.0.5 was asked for".to_owned(),
+        ..Symptom::default()
+    };
+    seen(TARGET, Outcome::Content, symptom)
+        .into_iter()
+        .for_each(|what| author.say(what));
+    entries.extend(author.entries);
+    find(&of(entries), "hybrid/reach/failures/local/local/gateway").clone()
+}
+
+#[test]
+fn one_name_server_that_is_wrong_is_told_from_an_expectation_that_is() {
+    let one = misnamed(false);
+    let (why, remedy) = cause(&one);
+    let expected = "The name server local/gateway/1 answers wrongly to A crm.example: 10.0.0.9 came, and \
+                    10.0.0.5 was asked for. local/dao-api/1 answers as expected.";
+    assert!(why.starts_with(expected), "{why}");
+    assert!(
+        remedy.starts_with("Correct the record of crm.example at"),
+        "{remedy}"
+    );
+    let all = misnamed(true);
+    let (why, remedy) = cause(&all);
+    assert!(why.contains("local/dao-api/1 does so as well."), "{why}");
+    assert!(
+        remedy.contains("correct what the scenario expects"),
+        "{remedy}"
     );
 }

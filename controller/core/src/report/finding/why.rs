@@ -179,7 +179,8 @@ const fn figure(judge: &Judge) -> &'static str {
         Judge::Failures { .. }
         | Judge::SuccessRate { .. }
         | Judge::Certificate { .. }
-        | Judge::Resource { .. } => judge.kind(),
+        | Judge::Resource { .. }
+        | Judge::Same { .. } => judge.kind(),
     }
 }
 
@@ -190,7 +191,8 @@ fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
         Judge::Failures { .. }
         | Judge::SuccessRate { .. }
         | Judge::Latency { .. }
-        | Judge::Resource { .. } => Nanos(0),
+        | Judge::Resource { .. }
+        | Judge::Same { .. } => Nanos(0),
     };
     let mut soon: BTreeMap<&InstanceId, i64> = BTreeMap::new();
     for path in &sample.paths {

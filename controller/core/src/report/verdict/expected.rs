@@ -51,6 +51,11 @@ pub(crate) fn expected(judge: &Judge) -> Expected {
                 ..Expected::default()
             }
         }
+        Judge::Same { fact } => Expected {
+            text: format!("all say the same {fact}"),
+            same: Some(fact.to_string()),
+            ..Expected::default()
+        },
         Judge::Certificate { min } => Expected {
             text: format!("certificates are valid for at least {} more", long(*min)),
             min_left_ns: Some(*min),
