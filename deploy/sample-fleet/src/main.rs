@@ -13,16 +13,17 @@ use tracing::level_filters::LevelFilter;
 mod child;
 mod counts;
 mod listener;
-mod pages;
 mod proxy;
 mod service;
-mod switches;
 
 const EXAMPLES: &str = r#"Examples:
   nepho-sample-fleet service --environment local --name api-gateway --listen 127.0.0.1:4000
   nepho-sample-fleet service --environment local --name orders-db --kind mysql
   nepho-sample-fleet service --environment local --name billing --switch '{"delay_ms":200}'
+  nepho-sample-fleet service --environment local --name orders --without /version
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"status":500}'
+  curl -X POST http://127.0.0.1:4000/admin/switch -d '{"flap_ms":2000}'
+  curl -X POST http://127.0.0.1:4000/admin/switch -d '{"burn":true}'
   nepho-sample-fleet proxy --config proxy.json"#;
 
 /// The services that Nephoscope's demo and tests measure.

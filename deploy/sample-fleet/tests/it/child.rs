@@ -108,6 +108,15 @@ fn version_and_wrong_arguments_have_their_exit_codes() {
         assert_eq!(wrong.status.code(), Some(2), "{kind}");
         assert!(wrong.stdout.is_empty() && !wrong.stderr.is_empty());
     }
+    let service = ["service", "--environment", "e", "--name", "n"];
+    for (kind, page) in [("http", "/state"), ("http", "version"), ("tcp", "/version")] {
+        let wrong = binary()
+            .args(service)
+            .args(["--kind", kind, "--without", page])
+            .output()
+            .unwrap();
+        assert_eq!(wrong.status.code(), Some(2), "{kind} {page}");
+    }
     let missing = binary()
         .args(["proxy", "--config", "missing.json"])
         .output()

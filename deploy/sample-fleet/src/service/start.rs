@@ -1,24 +1,19 @@
-//! One service of the fleet: who it is, and its life from the first line to the last connection.
+//! From the arguments to the line that says where the service listens, and to its last connection.
 
-use std::{
-    io,
-    net::SocketAddr,
-    str::FromStr,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{io, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
-use http::HeaderValue;
 use serde::Serialize;
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{
-    child::{self, Blame, ChildArguments, ChildError, EndSignals},
-    counts::Counts,
-    listener::{self, locked, reset},
+use super::{
+    instance::{Identity, NotAHeader, Service},
+    missing::{Missing, MissingError},
     pages,
     switches::{SwitchError, Switches},
+};
+use crate::{
+    child::{self, Blame, ChildArguments, ChildError, EndSignals},
+    listener::{self, locked, reset},
 };
 
 #[derive(Debug, clap::Args)]
@@ -41,6 +36,9 @@ pub(crate) struct Arguments {
     /// The version that the service says it has.
     #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
     service_version: String,
+    /// A page that this version does not have yet: it answers 404. Repeatable; only for `http`.
+    #[arg(long, value_name = "PATH")]
+    without: Vec<String>,
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -81,6 +79,12 @@ pub(crate) enum ServiceError {
     },
     #[error("start with switches {json}")]
     Switch { json: String, source: SwitchError },
+    #[error("start a thread for the switch \"burn\"")]
+    Burn(#[source] io::Error),
+    #[error(transparent)]
+    Missing(#[from] MissingError),
+    #[error("--without is for --kind http: a service that never answers has no pages")]
+    Pageless,
     #[error("name and version must fit into a header: {0:?}")]
     Name(String),
 }
@@ -88,30 +92,10 @@ pub(crate) enum ServiceError {
 impl Blame for ServiceError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Child(_) | Self::Listen { .. } => 1,
-            Self::Switch { .. } | Self::Name(_) => 2,
+            Self::Child(_) | Self::Listen { .. } | Self::Burn(_) => 1,
+            Self::Switch { .. } | Self::Missing(_) | Self::Pageless | Self::Name(_) => 2,
         }
     }
-}
-
-/// What the connections of one service share.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) identity: Identity,
-    pub(crate) switches: Mutex<Switches>,
-    pub(crate) counts: Arc<Mutex<Counts>>,
-    started: Instant,
-}
-
-#[derive(Debug)]
-pub(crate) struct Identity {
-    pub(crate) environment: String,
-    pub(crate) group: String,
-    pub(crate) name: String,
-    pub(crate) instance: String,
-    pub(crate) version: String,
-    pub(crate) instance_header: HeaderValue,
-    pub(crate) version_header: HeaderValue,
 }
 
 /// The one line that the starter reads.
@@ -127,36 +111,37 @@ struct Ready<'a> {
 /// Runs the service until a signal ends it.
 pub(crate) fn run(arguments: Arguments) -> Result<(), ServiceError> {
     arguments.child.bind_to_parent()?;
-    let Arguments {
-        kind,
-        listen,
-        switch,
-        ..
-    } = arguments;
-    let switches = Switches::default().turned(switch.as_bytes());
-    let switches = match kind {
-        Kind::Http => switches,
-        Kind::Silent(_) => switches.and_then(Switches::for_silent),
+    let switches = switches(&arguments)?;
+    let Arguments { kind, listen, .. } = arguments;
+    let missing = Missing::parse(arguments.without)?;
+    match kind {
+        Kind::Silent(_) if missing.is_any() => return Err(ServiceError::Pageless),
+        Kind::Http | Kind::Silent(_) => {}
+    }
+    let names = [
+        arguments.environment,
+        arguments.group,
+        arguments.name,
+        arguments.instance,
+    ];
+    let identity = Identity::new(names, arguments.service_version)
+        .map_err(|NotAHeader(text)| ServiceError::Name(text))?;
+    let service = Arc::new(Service::new(identity, missing));
+    service.turn(switches).map_err(ServiceError::Burn)?;
+    child::event_loop()?.block_on(live(service, &kind, listen))
+}
+
+fn switches(arguments: &Arguments) -> Result<Switches, ServiceError> {
+    let json = &arguments.switch;
+    let turned = Switches::default().turned(json.as_bytes(), Duration::ZERO);
+    match arguments.kind {
+        Kind::Http => turned,
+        Kind::Silent(_) => turned.and_then(Switches::for_silent),
     }
     .map_err(|source| ServiceError::Switch {
-        json: switch,
+        json: json.clone(),
         source,
-    })?;
-    let service = Arc::new(Service {
-        identity: Identity::new(
-            [
-                arguments.environment,
-                arguments.group,
-                arguments.name,
-                arguments.instance,
-            ],
-            arguments.service_version,
-        )?,
-        switches: Mutex::new(switches),
-        counts: Arc::default(),
-        started: Instant::now(),
-    });
-    child::event_loop()?.block_on(live(service, &kind, listen))
+    })
 }
 
 async fn live(service: Arc<Service>, kind: &Kind, listen: SocketAddr) -> Result<(), ServiceError> {
@@ -182,7 +167,7 @@ async fn live(service: Arc<Service>, kind: &Kind, listen: SocketAddr) -> Result<
             .await;
         }
         Kind::Silent(_) => {
-            let resets = locked(&service.switches).resets();
+            let resets = service.switches().resets();
             listener::accept(
                 listener,
                 counts,
@@ -204,48 +189,6 @@ async fn live(service: Arc<Service>, kind: &Kind, listen: SocketAddr) -> Result<
     Ok(())
 }
 
-impl Service {
-    /// What `/state` answers.
-    pub(crate) fn state(&self) -> Value {
-        let identity = &self.identity;
-        let switches = locked(&self.switches).clone();
-        let counts = locked(&self.counts).clone();
-        let mut state = json!({
-            "schema": "nepho.sample-state/v1",
-            "service": identity.name,
-            "environment": identity.environment,
-            "group": identity.group,
-            "instance": identity.instance,
-            "version": identity.version,
-            "uptime_ms": u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "switches": switches,
-        });
-        let counts = serde_json::to_value(counts).expect("counts have string keys");
-        if let (Value::Object(state), Value::Object(counts)) = (&mut state, counts) {
-            state.extend(counts);
-        }
-        state
-    }
-}
-
-impl Identity {
-    fn new(names: [String; 4], version: String) -> Result<Self, ServiceError> {
-        let [environment, group, name, instance] = names;
-        let header = |text: String| {
-            HeaderValue::from_str(&text).map_err(|_not_a_header| ServiceError::Name(text.clone()))
-        };
-        Ok(Self {
-            instance_header: header(format!("{environment}/{name}/{instance}"))?,
-            version_header: header(version.clone())?,
-            environment,
-            group,
-            name,
-            instance,
-            version,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,14 +197,5 @@ mod tests {
     fn only_http_speaks() {
         assert_eq!("http".parse(), Ok(Kind::Http));
         assert_eq!("mysql".parse(), Ok(Kind::Silent("mysql".to_owned())));
-    }
-
-    #[test]
-    fn a_name_that_would_break_a_header_is_refused() {
-        let names = ["local", "edge", "bad\nname", "1"].map(str::to_owned);
-        assert!(matches!(
-            Identity::new(names, "1".to_owned()),
-            Err(ServiceError::Name(_))
-        ));
     }
 }
