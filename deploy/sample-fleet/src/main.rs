@@ -21,6 +21,7 @@ const EXAMPLES: &str = r#"Examples:
   nepho-sample-fleet service --environment local --name orders-db --kind mysql
   nepho-sample-fleet service --environment local --name billing --switch '{"delay_ms":200}'
   nepho-sample-fleet service --environment local --name orders --without /version
+  nepho-sample-fleet service --environment local --name payments --tls=-3 --ca-out ca.pem
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"status":500}'
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"flap_ms":2000}'
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"burn":true}'
@@ -40,7 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Role {
     /// Be one service: HTTP, or a port that accepts and stays silent.
-    Service(service::Arguments),
+    Service(Box<service::Arguments>),
     /// Be the distance between environments: forward TCP with a fixed delay per direction.
     Proxy(proxy::Arguments),
 }
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let ended = match cli.role {
-        Role::Service(arguments) => service::run(arguments).map_err(child::Failure::from_error),
+        Role::Service(arguments) => service::run(*arguments).map_err(child::Failure::from_error),
         Role::Proxy(arguments) => proxy::run(arguments).map_err(child::Failure::from_error),
     };
     match ended {

@@ -35,10 +35,6 @@ impl Missing {
             .map(Self)
     }
 
-    pub(super) fn is_any(&self) -> bool {
-        !self.0.is_empty()
-    }
-
     pub(super) fn has(&self, path: &str) -> bool {
         self.0.contains(path)
     }

@@ -1,8 +1,10 @@
 //! One service of the fleet, and the faults that are planted into it.
 //!
 //! `start` leads from the arguments to the last connection, `instance` is what its connections
-//! share, `pages` answers them, `missing` says which pages are not there yet. `switches` are the faults that can be turned while it runs: pure,
-//! but for `burn`, which has a thread.
+//! share, `pages` answers them.
+//!
+//! The faults: `missing` pages, `switches` that are turned while it runs (pure; one of them has
+//! `burn` keep a thread busy), and `tls` with a certificate that ends.
 //!
 //! Deliberately absent: what a real service would do. It has three pages that say who it is.
 
@@ -12,5 +14,6 @@ mod missing;
 mod pages;
 mod start;
 mod switches;
+mod tls;
 
 pub(crate) use start::{Arguments, run};

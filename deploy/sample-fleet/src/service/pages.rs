@@ -20,20 +20,21 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{io::AsyncWriteExt as _, sync::watch, time::timeout};
 
 use super::{
     instance::Service,
     missing::is_ours,
     switches::{Fate, KNOWN, SwitchError, Switches},
 };
-use crate::listener::{locked, reset};
+use crate::listener::{OverTcp, locked, reset};
 
 /// hyper counts the idle time of a kept connection as time to read the next head. 10 s would close
 /// pooled connections just when a probe with an interval of 10 s uses them again; slow clients are
 /// bounded by the number of connections anyway.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 const MOST_HEAD_BYTES: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -49,7 +50,7 @@ struct ResetAsked;
 /// Serves one connection to its end.
 pub(super) async fn serve(
     service: Arc<Service>,
-    stream: TcpStream,
+    stream: impl OverTcp,
     mut end: watch::Receiver<bool>,
 ) {
     let answers = Arc::new(AtomicU64::new(0));
@@ -70,10 +71,15 @@ pub(super) async fn serve(
             poll_fn(|context| connection.poll_without_shutdown(context)).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-        if error.is_user() {
-            reset(connection.into_parts().io.inner());
+    let mut stream = connection.into_parts().io.into_inner();
+    match ended {
+        // Without a goodbye, what came over TLS would look cut off. Who does not take it is gone.
+        Ok(()) => drop(timeout(GOODBYE_DEADLINE, stream.shutdown()).await),
+        Err(error) => {
+            tracing::debug!(%error, "connection ended");
+            if error.is_user() {
+                reset(stream.tcp());
+            }
         }
     }
 }

@@ -1,6 +1,12 @@
 //! From the arguments to the line that says where the service listens, and to its last connection.
 
-use std::{io, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, SystemTime, SystemTimeError, UNIX_EPOCH},
+};
 
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -10,6 +16,7 @@ use super::{
     missing::{Missing, MissingError},
     pages,
     switches::{SwitchError, Switches},
+    tls::{Handshakes, TlsArguments, TlsError},
 };
 use crate::{
     child::{self, Blame, ChildArguments, ChildError, EndSignals},
@@ -39,6 +46,8 @@ pub(crate) struct Arguments {
     /// A page that this version does not have yet: it answers 404. Repeatable; only for `http`.
     #[arg(long, value_name = "PATH")]
     without: Vec<String>,
+    #[command(flatten)]
+    tls: TlsArguments,
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -82,6 +91,12 @@ pub(crate) enum ServiceError {
     #[error("start a thread for the switch \"burn\"")]
     Burn(#[source] io::Error),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("--tls is for --kind http: a service that never answers shakes no hands")]
+    Unprotected,
+    #[error("tell the time: this machine's clock says a year before 1970")]
+    Clock(#[source] SystemTimeError),
+    #[error(transparent)]
     Missing(#[from] MissingError),
     #[error("--without is for --kind http: a service that never answers has no pages")]
     Pageless,
@@ -92,8 +107,14 @@ pub(crate) enum ServiceError {
 impl Blame for ServiceError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Child(_) | Self::Listen { .. } | Self::Burn(_) => 1,
-            Self::Switch { .. } | Self::Missing(_) | Self::Pageless | Self::Name(_) => 2,
+            Self::Child(_) | Self::Listen { .. } | Self::Burn(_) | Self::Clock(_) => 1,
+            Self::Tls(error) if error.is_wrong_argument() => 2,
+            Self::Tls(_) => 1,
+            Self::Switch { .. }
+            | Self::Unprotected
+            | Self::Missing(_)
+            | Self::Pageless
+            | Self::Name(_) => 2,
         }
     }
 }
@@ -106,18 +127,24 @@ struct Ready<'a> {
     environment: &'a str,
     instance: &'a str,
     listen: SocketAddr,
+    /// Said only by a service that speaks HTTPS.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls: bool,
+}
+
+/// How connections are served.
+enum Serving {
+    Plain,
+    Protected(Handshakes),
+    Silent,
 }
 
 /// Runs the service until a signal ends it.
 pub(crate) fn run(arguments: Arguments) -> Result<(), ServiceError> {
     arguments.child.bind_to_parent()?;
     let switches = switches(&arguments)?;
-    let Arguments { kind, listen, .. } = arguments;
+    let serving = serving(&arguments)?;
     let missing = Missing::parse(arguments.without)?;
-    match kind {
-        Kind::Silent(_) if missing.is_any() => return Err(ServiceError::Pageless),
-        Kind::Http | Kind::Silent(_) => {}
-    }
     let names = [
         arguments.environment,
         arguments.group,
@@ -128,7 +155,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), ServiceError> {
         .map_err(|NotAHeader(text)| ServiceError::Name(text))?;
     let service = Arc::new(Service::new(identity, missing));
     service.turn(switches).map_err(ServiceError::Burn)?;
-    child::event_loop()?.block_on(live(service, &kind, listen))
+    child::event_loop()?.block_on(live(service, serving, arguments.listen))
+}
+
+fn serving(arguments: &Arguments) -> Result<Serving, ServiceError> {
+    let tls = &arguments.tls;
+    match arguments.kind {
+        Kind::Silent(_) if tls.is_asked_for() => Err(ServiceError::Unprotected),
+        Kind::Silent(_) if !arguments.without.is_empty() => Err(ServiceError::Pageless),
+        Kind::Silent(_) => Ok(Serving::Silent),
+        Kind::Http => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.map_err(ServiceError::Clock)?;
+            let handshakes = tls.handshakes(arguments.listen.ip(), now)?;
+            Ok(handshakes.map_or(Serving::Plain, Serving::Protected))
+        }
+    }
 }
 
 fn switches(arguments: &Arguments) -> Result<Switches, ServiceError> {
@@ -144,7 +186,11 @@ fn switches(arguments: &Arguments) -> Result<Switches, ServiceError> {
     })
 }
 
-async fn live(service: Arc<Service>, kind: &Kind, listen: SocketAddr) -> Result<(), ServiceError> {
+async fn live(
+    service: Arc<Service>,
+    serving: Serving,
+    listen: SocketAddr,
+) -> Result<(), ServiceError> {
     let mut signals = EndSignals::listen()?;
     let failed = |source| ServiceError::Listen {
         address: listen,
@@ -157,35 +203,41 @@ async fn live(service: Arc<Service>, kind: &Kind, listen: SocketAddr) -> Result<
         environment: &service.identity.environment,
         instance: &service.identity.instance,
         listen: listener.local_addr().map_err(failed)?,
+        tls: matches!(serving, Serving::Protected(_)),
     })?;
     let counts = Arc::clone(&service.counts);
-    match kind {
-        Kind::Http => {
-            listener::accept(listener, counts, signals.asked(), |stream, end| {
-                pages::serve(Arc::clone(&service), stream, end)
-            })
-            .await;
+    let ended = signals.asked();
+    match serving {
+        Serving::Plain => {
+            let serve = |stream, end| pages::serve(Arc::clone(&service), stream, end);
+            listener::accept(listener, counts, ended, serve).await;
         }
-        Kind::Silent(_) => {
-            let resets = service.switches().resets();
-            listener::accept(
-                listener,
-                counts,
-                signals.asked(),
-                |stream, end| async move {
-                    if resets {
-                        reset(&stream);
-                    } else {
-                        listener::stay_silent(stream, end).await;
+        Serving::Protected(handshakes) => {
+            let serve = |stream, mut end| {
+                let (service, handshakes) = (Arc::clone(&service), handshakes.clone());
+                async move {
+                    if let Some(stream) = handshakes.shake(stream, &mut end).await {
+                        pages::serve(service, stream, end).await;
                     }
-                },
-            )
-            .await;
+                }
+            };
+            listener::accept(listener, counts, ended, serve).await;
+        }
+        Serving::Silent => {
+            let resets = service.switches().resets();
+            let serve = |stream, end| async move {
+                if resets {
+                    reset(&stream);
+                } else {
+                    listener::stay_silent(stream, end).await;
+                }
+            };
+            listener::accept(listener, counts, ended, serve).await;
         }
     }
     let counts = locked(&service.counts).clone();
     let (requests, connections) = (counts.requests, counts.connections.accepted);
-    tracing::info!(kind = ?kind, requests, connections, "service ended");
+    tracing::info!(requests, connections, "service ended");
     Ok(())
 }
 

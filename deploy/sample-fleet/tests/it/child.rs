@@ -94,6 +94,8 @@ fn a_service_whose_parent_is_gone_already_does_not_start() {
     assert!(ended.stdout.is_empty());
 }
 
+const SERVICE: [&str; 5] = ["service", "--environment", "e", "--name", "n"];
+
 #[test]
 fn version_and_wrong_arguments_have_their_exit_codes() {
     let version = binary().arg("--version").output().unwrap();
@@ -108,10 +110,18 @@ fn version_and_wrong_arguments_have_their_exit_codes() {
         assert_eq!(wrong.status.code(), Some(2), "{kind}");
         assert!(wrong.stdout.is_empty() && !wrong.stderr.is_empty());
     }
-    let service = ["service", "--environment", "e", "--name", "n"];
+    for wrong in [
+        ["--tls=4000", "--kind=http"],
+        ["--tls=1", "--kind=mysql"],
+        ["--ca-out", "ca.pem"],
+        ["--tls=1", "--ca=missing.pem"],
+    ] {
+        let wrong = binary().args(SERVICE).args(wrong).output().unwrap();
+        assert_eq!(wrong.status.code(), Some(2));
+    }
     for (kind, page) in [("http", "/state"), ("http", "version"), ("tcp", "/version")] {
         let wrong = binary()
-            .args(service)
+            .args(SERVICE)
             .args(["--kind", kind, "--without", page])
             .output()
             .unwrap();

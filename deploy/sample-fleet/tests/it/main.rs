@@ -4,3 +4,4 @@ mod child;
 mod proxy;
 mod running;
 mod service;
+mod tls;
