@@ -1,7 +1,8 @@
 //! `nepho-sample-fleet`: the services that demo and tests measure, and the distance between them.
 //!
 //! `service` is one service of the fleet in a process of its own, `proxy` gives a set of addresses
-//! their distance. Both say on one line of stdout where they listen, and nothing else there.
+//! their distance, `name-server` answers for names. All say on one line of stdout where they listen,
+//! and nothing else there.
 //!
 //! Deliberately absent: real databases. A service of kind `mysql` only holds the port open.
 
@@ -13,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 mod child;
 mod counts;
 mod listener;
+mod name_server;
 mod proxy;
 mod service;
 
@@ -25,7 +27,8 @@ const EXAMPLES: &str = r#"Examples:
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"status":500}'
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"flap_ms":2000}'
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"burn":true}'
-  nepho-sample-fleet proxy --config proxy.json"#;
+  nepho-sample-fleet proxy --config proxy.json
+  nepho-sample-fleet name-server --answer orders.test=127.0.0.1 --answer api.test=127.0.0.2,::1"#;
 
 /// The services that Nephoscope's demo and tests measure.
 #[derive(Debug, Parser)]
@@ -44,6 +47,8 @@ enum Role {
     Service(Box<service::Arguments>),
     /// Be the distance between environments: forward TCP with a fixed delay per direction.
     Proxy(proxy::Arguments),
+    /// Be a name server, over UDP and TCP, that knows the names it is given and no others.
+    NameServer(name_server::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,9 @@ fn main() -> ExitCode {
     let ended = match cli.role {
         Role::Service(arguments) => service::run(*arguments).map_err(child::Failure::from_error),
         Role::Proxy(arguments) => proxy::run(arguments).map_err(child::Failure::from_error),
+        Role::NameServer(arguments) => {
+            name_server::run(arguments).map_err(child::Failure::from_error)
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
