@@ -32,6 +32,16 @@ fn a_hung_request_does_not_keep_a_service_from_ending() {
     );
 }
 
+#[test]
+fn a_service_that_burns_ends_like_any_other() {
+    let mut service = Running::service(&["--switch", r#"{"burn":true}"#]);
+    let (status, took, _) = service.end(Signal::TERM);
+    assert!(
+        status.success() && took < Duration::from_secs(1),
+        "{status} after {took:?}"
+    );
+}
+
 /// A shell starts the service, prints its id and is killed. `die` is what the service is told.
 fn outlives_its_parent(die: &str) -> bool {
     let program = env!("CARGO_BIN_EXE_nepho-sample-fleet");
