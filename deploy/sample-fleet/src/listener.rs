@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
@@ -23,6 +23,17 @@ pub(crate) const MOST_CONNECTIONS: usize = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A connection on which nothing was received for so long is closed.
 const SILENT_IDLE: Duration = Duration::from_secs(60);
+
+/// A connection over TCP, whatever protects it.
+pub(crate) trait OverTcp: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl OverTcp for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
 
 /// Serves until `end`, then drains for [`GRACE`]. `serve` gets the news of the end, to hang up
 /// what only idles.

@@ -1,7 +1,8 @@
 //! `nepho-sample-fleet`: the services that demo and tests measure, and the distance between them.
 //!
 //! `service` is one service of the fleet in a process of its own, `proxy` gives a set of addresses
-//! their distance. Both say on one line of stdout where they listen, and nothing else there.
+//! their distance, `name-server` answers for names. All say on one line of stdout where they listen,
+//! and nothing else there.
 //!
 //! Deliberately absent: real databases. A service of kind `mysql` only holds the port open.
 
@@ -13,17 +14,21 @@ use tracing::level_filters::LevelFilter;
 mod child;
 mod counts;
 mod listener;
-mod pages;
+mod name_server;
 mod proxy;
 mod service;
-mod switches;
 
 const EXAMPLES: &str = r#"Examples:
   nepho-sample-fleet service --environment local --name api-gateway --listen 127.0.0.1:4000
   nepho-sample-fleet service --environment local --name orders-db --kind mysql
   nepho-sample-fleet service --environment local --name billing --switch '{"delay_ms":200}'
+  nepho-sample-fleet service --environment local --name orders --without /version
+  nepho-sample-fleet service --environment local --name payments --tls=-3 --ca-out ca.pem
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"status":500}'
-  nepho-sample-fleet proxy --config proxy.json"#;
+  curl -X POST http://127.0.0.1:4000/admin/switch -d '{"flap_ms":2000}'
+  curl -X POST http://127.0.0.1:4000/admin/switch -d '{"burn":true}'
+  nepho-sample-fleet proxy --config proxy.json
+  nepho-sample-fleet name-server --answer orders.test=127.0.0.1 --answer api.test=127.0.0.2,::1"#;
 
 /// The services that Nephoscope's demo and tests measure.
 #[derive(Debug, Parser)]
@@ -39,9 +44,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Role {
     /// Be one service: HTTP, or a port that accepts and stays silent.
-    Service(service::Arguments),
+    Service(Box<service::Arguments>),
     /// Be the distance between environments: forward TCP with a fixed delay per direction.
     Proxy(proxy::Arguments),
+    /// Be a name server, over UDP and TCP, that knows the names it is given and no others.
+    NameServer(name_server::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,8 +58,11 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let ended = match cli.role {
-        Role::Service(arguments) => service::run(arguments).map_err(child::Failure::from_error),
+        Role::Service(arguments) => service::run(*arguments).map_err(child::Failure::from_error),
         Role::Proxy(arguments) => proxy::run(arguments).map_err(child::Failure::from_error),
+        Role::NameServer(arguments) => {
+            name_server::run(arguments).map_err(child::Failure::from_error)
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,6 +32,16 @@ fn a_hung_request_does_not_keep_a_service_from_ending() {
     );
 }
 
+#[test]
+fn a_service_that_burns_ends_like_any_other() {
+    let mut service = Running::service(&["--switch", r#"{"burn":true}"#]);
+    let (status, took, _) = service.end(Signal::TERM);
+    assert!(
+        status.success() && took < Duration::from_secs(1),
+        "{status} after {took:?}"
+    );
+}
+
 /// A shell starts the service, prints its id and is killed. `die` is what the service is told.
 fn outlives_its_parent(die: &str) -> bool {
     let program = env!("CARGO_BIN_EXE_nepho-sample-fleet");
@@ -94,6 +104,8 @@ fn a_service_whose_parent_is_gone_already_does_not_start() {
     assert!(ended.stdout.is_empty());
 }
 
+const SERVICE: [&str; 5] = ["service", "--environment", "e", "--name", "n"];
+
 #[test]
 fn version_and_wrong_arguments_have_their_exit_codes() {
     let version = binary().arg("--version").output().unwrap();
@@ -107,6 +119,23 @@ fn version_and_wrong_arguments_have_their_exit_codes() {
             .unwrap();
         assert_eq!(wrong.status.code(), Some(2), "{kind}");
         assert!(wrong.stdout.is_empty() && !wrong.stderr.is_empty());
+    }
+    for wrong in [
+        ["--tls=4000", "--kind=http"],
+        ["--tls=1", "--kind=mysql"],
+        ["--ca-out", "ca.pem"],
+        ["--tls=1", "--ca=missing.pem"],
+    ] {
+        let wrong = binary().args(SERVICE).args(wrong).output().unwrap();
+        assert_eq!(wrong.status.code(), Some(2));
+    }
+    for (kind, page) in [("http", "/state"), ("http", "version"), ("tcp", "/version")] {
+        let wrong = binary()
+            .args(SERVICE)
+            .args(["--kind", kind, "--without", page])
+            .output()
+            .unwrap();
+        assert_eq!(wrong.status.code(), Some(2), "{kind} {page}");
     }
     let missing = binary()
         .args(["proxy", "--config", "missing.json"])

@@ -1,6 +1,8 @@
 //! The real binary, as the demo starts it.
 
 mod child;
+mod name_server;
 mod proxy;
 mod running;
 mod service;
+mod tls;

@@ -1,7 +1,7 @@
 //! A started `nepho-sample-fleet`, and the plainest clients of it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -102,7 +102,16 @@ pub(crate) fn request(
     path: &str,
     body: &str,
 ) -> std::io::Result<Answer> {
-    let mut stream = connect(address);
+    request_over(&mut connect(address), method, path, body)
+}
+
+/// One request, the last on this connection.
+fn request_over(
+    stream: &mut (impl Read + Write),
+    method: &str,
+    path: &str,
+    body: &str,
+) -> std::io::Result<Answer> {
     let length = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     stream.write_all(format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes())?;
@@ -117,6 +126,10 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
 
 pub(crate) fn switch(address: SocketAddr, json: &str) -> Answer {
     request(address, "POST", "/admin/switch", json).expect("an answer")
+}
+
+pub(crate) fn switch_over(stream: &mut (impl Read + Write), json: &str) -> std::io::Result<Answer> {
+    request_over(stream, "POST", "/admin/switch", json)
 }
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {

@@ -71,6 +71,69 @@ fn status_delay_and_unhealth_can_be_switched_and_reset() {
 }
 
 #[test]
+fn a_page_that_the_version_does_not_have_yet_is_not_found() {
+    let service = Running::service(&["--without", "/version", "--without", "/orders"]);
+    let at = service.address();
+    let missing = get(at, "/version");
+    assert_eq!((missing.status, get(at, "/health").status), (404, 200));
+    let unknown = get(at, "/nothing").body;
+    assert_eq!(missing.body["error"], unknown["error"]);
+    let state = get(at, "/state").body;
+    assert_eq!(state["without"], json!(["/orders", "/version"]));
+    assert_eq!(get(Running::service(&[]).address(), "/version").status, 200);
+}
+
+#[test]
+fn a_flapping_service_is_up_and_down_in_turn_and_says_so() {
+    let service = Running::service(&[]);
+    let at = service.address();
+    switch(at, r#"{"flap_ms":300}"#);
+    let (up, down) = ((200, "UP".to_owned()), (503, "DOWN".to_owned()));
+    let mut seen = Vec::new();
+    eventually("up and down twice", || {
+        let health = get(at, "/health");
+        let status = health.body["status"].as_str().unwrap().to_owned();
+        let now = (health.status, status);
+        assert!(now == up || now == down, "{now:?}");
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        seen.len() == 4
+    });
+    assert_eq!(get(at, "/state").body["switches"]["flap_ms"], 300);
+    switch(at, r#"{"flap_ms":null}"#);
+    assert_eq!(get(at, "/health").status, 200);
+}
+
+#[test]
+fn a_burning_service_computes_and_goes_on_answering() {
+    let service = Running::service(&[]);
+    let at = service.address();
+    assert_eq!(burnt(&service), None);
+    switch(at, r#"{"burn":true}"#);
+    eventually("0.2 s of computing", || {
+        assert_eq!(get(at, "/health").status, 200);
+        burnt(&service) >= Some(20)
+    });
+    assert_eq!(get(at, "/state").body["switches"]["burn"], true);
+    switch(at, r#"{"burn":true,"delay_ms":1}"#);
+    assert!(burnt(&service) >= Some(20), "another thread burns");
+    switch(at, r#"{"burn":false}"#);
+    eventually("the end of the thread", || burnt(&service).is_none());
+    assert_eq!(get(at, "/health").status, 200);
+}
+
+/// The hundredths of a second that the thread which burns has computed, if there is one.
+fn burnt(service: &Running) -> Option<u64> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", service.id())).expect("it runs");
+    threads.filter_map(Result::ok).find_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        let user_time = stat.split_once(" (burn) ")?.1.split(' ').nth(11)?;
+        Some(user_time.parse().expect("a number of ticks"))
+    })
+}
+
+#[test]
 fn an_unknown_switch_is_answered_with_the_known_ones() {
     let service = Running::service(&[]);
     let refused = switch(service.address(), r#"{"status":500,"explode":true}"#);

@@ -20,19 +20,21 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{io::AsyncWriteExt as _, sync::watch, time::timeout};
 
-use crate::{
-    listener::{locked, reset},
-    service::Service,
+use super::{
+    instance::Service,
+    missing::is_ours,
     switches::{Fate, KNOWN, SwitchError, Switches},
 };
+use crate::listener::{OverTcp, locked, reset};
 
 /// hyper counts the idle time of a kept connection as time to read the next head. 10 s would close
 /// pooled connections just when a probe with an interval of 10 s uses them again; slow clients are
 /// bounded by the number of connections anyway.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 const MOST_HEAD_BYTES: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -46,9 +48,9 @@ type Answering = Pin<Box<dyn Future<Output = Result<Answer, ResetAsked>> + Send>
 struct ResetAsked;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(
+pub(super) async fn serve(
     service: Arc<Service>,
-    stream: TcpStream,
+    stream: impl OverTcp,
     mut end: watch::Receiver<bool>,
 ) {
     let answers = Arc::new(AtomicU64::new(0));
@@ -69,10 +71,15 @@ pub(crate) async fn serve(
             poll_fn(|context| connection.poll_without_shutdown(context)).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-        if error.is_user() {
-            reset(connection.into_parts().io.inner());
+    let mut stream = connection.into_parts().io.into_inner();
+    match ended {
+        // Without a goodbye, what came over TLS would look cut off. Who does not take it is gone.
+        Ok(()) => drop(timeout(GOODBYE_DEADLINE, stream.shutdown()).await),
+        Err(error) => {
+            tracing::debug!(%error, "connection ended");
+            if error.is_user() {
+                reset(stream.tcp());
+            }
         }
     }
 }
@@ -84,7 +91,7 @@ async fn answer(
 ) -> Result<Answer, ResetAsked> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let counted = !(path == "/state" || path.starts_with("/admin/"));
+    let counted = !is_ours(path);
     let nth = if counted {
         locked(&service.counts).received(path)
     } else {
@@ -93,7 +100,7 @@ async fn answer(
     let mut answer = match read(body).await {
         Err(refused) => *refused,
         Ok(_) if counted => {
-            let (delay, fate) = locked(&service.switches).fate(path, nth);
+            let (delay, fate) = service.switches().fate(path, nth, service.uptime());
             tokio::time::sleep(delay).await;
             match fate {
                 Fate::Answer => page(&service, &head.method, path),
@@ -116,7 +123,7 @@ async fn answer(
     if counted {
         locked(&service.counts).answered(path, answer.status().as_u16());
         let given = answers.fetch_add(1, Ordering::Relaxed) + 1;
-        if locked(&service.switches).closes_after(given) {
+        if service.switches().closes_after(given) {
             answer
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -127,7 +134,7 @@ async fn answer(
 
 fn page(service: &Service, method: &Method, path: &str) -> Answer {
     let identity = &service.identity;
-    if !matches!(path, "/" | "/health" | "/version") {
+    if service.missing.has(path) || !matches!(path, "/" | "/health" | "/version") {
         return respond(
             StatusCode::NOT_FOUND,
             &json!({"error": "no such page", "path": path}),
@@ -153,7 +160,7 @@ fn administer(service: &Service, method: &Method, path: &str, body: &[u8]) -> An
         ("/state", &Method::GET) => respond(StatusCode::OK, &service.state()),
         ("/state", _) => not_allowed("GET"),
         ("/admin/switch", &Method::POST) => {
-            let turned = locked(&service.switches).turned(body);
+            let turned = service.switches().turned(body, service.uptime());
             match turned {
                 Ok(next) => switched(service, next),
                 Err(error) => unknown_switch(&error),
@@ -169,9 +176,15 @@ fn administer(service: &Service, method: &Method, path: &str, body: &[u8]) -> An
 }
 
 fn switched(service: &Service, next: Switches) -> Answer {
-    let answer = respond(StatusCode::OK, &json!({"switches": next}));
-    *locked(&service.switches) = next;
-    answer
+    let switches = json!({"switches": next});
+    match service.turn(next) {
+        Ok(()) => respond(StatusCode::OK, &switches),
+        Err(error) => {
+            tracing::warn!(%error, "no thread to burn with");
+            let why = "no switch is turned: the system gives no thread to burn with";
+            respond(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": why}))
+        }
+    }
 }
 
 fn unknown_switch(error: &SwitchError) -> Answer {
