@@ -558,7 +558,7 @@ impl Active {
             drafts.push(self.draft(Body::Gauges(portion.to_vec())));
             self.recorder.wrote(RecordKind::Gauges);
         }
-        for portion in portions(self.recorder.traces()) {
+        for portion in traces(self.recorder.traces()) {
             drafts.push(self.draft(Body::Traces(portion)));
             self.recorder.wrote(RecordKind::Traces);
         }
@@ -572,7 +572,7 @@ impl Active {
 }
 
 /// Each of a size that fits into a record.
-fn portions(traces: Vec<Trace>) -> Vec<Vec<Trace>> {
+fn traces(traces: Vec<Trace>) -> Vec<Vec<Trace>> {
     let mut all: Vec<Vec<Trace>> = Vec::new();
     let mut runs = 0;
     for trace in traces {

@@ -75,6 +75,15 @@ fn steers(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
 }
 
+/// Whether a program's name and a service's name speak of the same: one begins with the other. The
+/// kernel keeps 15 characters of a program's name.
+#[must_use]
+pub fn resembles(program: &str, service: &str) -> bool {
+    let kept: String = service.chars().take(15).collect();
+    let least = kept.len().min(program.len()) >= 3;
+    least && (program.starts_with(&kept) || kept.starts_with(program))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

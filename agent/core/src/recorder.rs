@@ -412,7 +412,9 @@ mod tests {
     #[test]
     fn a_trace_is_made_of_a_target_that_failed_in_the_order_of_sending() {
         let mut recorder = recorder(0);
-        [1, 2].map(|at| recorder.observe(point(at, Outcome::Success)));
+        for at in [1, 2] {
+            recorder.observe(point(at, Outcome::Success));
+        }
         recorder.flush();
         assert_eq!(recorder.traces(), [], "nothing failed");
         let failed = Outcome::Status;
@@ -454,6 +456,7 @@ mod tests {
         let parts = [Metric::Connect, Metric::FirstByte];
         assert_eq!(metrics(Outcome::Success), [&whole[..], &parts].concat());
         assert_eq!(metrics(Outcome::Status), whole);
+        recorder.traces();
         assert_eq!(recorder.seal().samples.len(), recordings.len());
     }
 
@@ -519,6 +522,7 @@ mod tests {
         }
         let counted: u64 = recorder.flush().iter().map(|r| r.histogram.count()).sum();
         recorder.wrote(RecordKind::Recordings);
+        recorder.traces();
         let seal = recorder.seal();
         assert_eq!(seal.samples.values().sum::<u64>(), counted);
         assert_eq!(seal.records, [(RecordKind::Recordings, 1)].into());

@@ -3,18 +3,48 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
-use nepho_common::symptom::{LISTENERS_MAX, Listener, plain};
+use nepho_common::{
+    id::ServiceName,
+    symptom::{LISTENERS_MAX, Listener, plain, resembles},
+};
 
 /// The state of a listening socket in `/proc/net/tcp` (`TCP_LISTEN` of `tcp_states.h`).
 const LISTENING: &str = "0A";
 
-/// Who listens at `ip`; `None` when it is not an address of this host.
-pub(super) async fn at(ip: IpAddr) -> Option<Vec<Listener>> {
-    let look = move || is_ours(ip).then(|| listening(ip));
+/// Who listens at the host of `asked`, where `service` was to listen; `None` when it is not an address
+/// of this host. Of more than [`LISTENERS_MAX`] those are kept that matter: who listens at the port,
+/// whose name resembles the service's, and what else the program at the port holds. So who is looked
+/// for among them and is not there is not there.
+pub(super) async fn at(asked: SocketAddr, service: ServiceName) -> Option<Vec<Listener>> {
+    let look = move || {
+        let ip = asked.ip();
+        is_ours(ip).then(|| kept(listening(ip), asked.port(), &service))
+    };
     tokio::task::spawn_blocking(look).await.ok().flatten()
+}
+
+fn kept(mut all: Vec<Listener>, asked: u16, service: &ServiceName) -> Vec<Listener> {
+    let at_port = all.iter().find(|one| one.port == asked);
+    let holder = at_port.and_then(|one| one.program.clone());
+    all.sort_by_key(|one| {
+        let looks_like = |name: &str| resembles(name, service.as_str());
+        let importance = if one.port == asked {
+            0
+        } else if one.program.as_deref().is_some_and(looks_like) {
+            1
+        } else if one.program.is_some() && one.program == holder {
+            2
+        } else {
+            3
+        };
+        (importance, one.port)
+    });
+    all.truncate(LISTENERS_MAX);
+    all.sort_by_key(|one| one.port);
+    all
 }
 
 /// Only one's own address can be bound to.
@@ -38,7 +68,7 @@ fn listening(ip: IpAddr) -> Vec<Listener> {
         port: *port,
         program: inodes.iter().find_map(|inode| owners.get(inode).cloned()),
     };
-    ports.iter().map(listener).take(LISTENERS_MAX).collect()
+    ports.iter().map(listener).collect()
 }
 
 /// `sl local_address rem_address st … inode` of a listening socket (`proc_net_tcp`).
@@ -120,26 +150,33 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let here = IpAddr::from([127, 0, 0, 1]);
-        // At most 32 are named, so a busy host may leave it out: ask for it alone.
-        let found = listening_on(here, port);
+        let found = listening_on((here, port).into()).await.unwrap();
         let own = fs::read_to_string("/proc/self/comm").unwrap();
-        assert_eq!(found, Some(own.trim().to_owned()));
+        let program = found.unwrap().program;
+        assert_eq!(program.as_deref(), Some(own.trim()));
         drop(listener);
-        assert_eq!(listening_on(here, port), None);
-        assert!(
-            at("192.0.2.1".parse().unwrap()).await.is_none(),
-            "not of this host"
-        );
+        assert_eq!(listening_on((here, port).into()).await.unwrap(), None);
+        let elsewhere: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        assert!(listening_on(elsewhere).await.is_none(), "not of this host");
     }
 
-    fn listening_on(ip: IpAddr, port: u16) -> Option<String> {
-        let text = fs::read_to_string("/proc/net/tcp").unwrap();
-        let sockets = text.lines().skip(1).filter_map(socket);
-        let inodes: BTreeSet<_> = sockets
-            .filter(|one| one.0 == ip && one.1 == port)
-            .map(|one| one.2)
-            .collect();
-        owners(&inodes).into_values().next()
+    async fn listening_on(asked: SocketAddr) -> Option<Option<Listener>> {
+        let all = at(asked, "shop".parse().unwrap()).await?;
+        Some(all.into_iter().find(|one| one.port == asked.port()))
+    }
+
+    #[test]
+    fn of_a_crowd_those_are_kept_who_matter() {
+        let one = |port, name: &str| Listener {
+            port,
+            program: Some(name.to_owned()),
+        };
+        let mut all: Vec<_> = (1_000..1_100).map(|port| one(port, "other")).collect();
+        all.extend([one(9_001, "shop"), one(9_002, "proxy"), one(9_003, "proxy")]);
+        let kept = kept(all, 9_002, &"shop".parse().unwrap());
+        assert_eq!(kept.len(), LISTENERS_MAX);
+        let last: Vec<_> = kept.iter().rev().take(3).map(|one| one.port).collect();
+        assert_eq!(last, [9_003, 9_002, 9_001]);
     }
 
     #[test]

@@ -426,7 +426,7 @@ impl Request {
                 of: self.of.clone(),
                 at,
                 outcome,
-                symptom: clue.symptom(outcome).await,
+                symptom: clue.symptom(outcome, &self.of.to.service).await,
             });
         }
         for what in news {

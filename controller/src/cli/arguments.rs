@@ -300,7 +300,7 @@ mod tests {
     fn verbs_and_options_of_later_releases_are_absent() {
         for words in [
             vec!["nepho", "compare", "a", "b"],
-            vec!["nepho", "demo", "--broken"],
+            vec!["nepho", "demo", "--full"],
             vec!["nepho", "--lang", "de", "runs"],
         ] {
             assert!(Cli::try_parse_from(&words).is_err(), "{words:?}");

@@ -12,6 +12,7 @@ use nepho_common::id::EnvironmentName;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    faults::{self, Fault},
     services::{Running, die_with_us},
     theatre::DemoError,
 };
@@ -138,17 +139,17 @@ struct ReadyRoute {
 
 /// Starts the proxies; the processes are put into `children`, whatever becomes of the rest.
 pub(super) async fn start(
-    program: &Path,
-    dir: &Path,
+    (program, dir): (&Path, &Path),
     running: &[Running],
     controller: Ports,
+    faults: &[Fault],
     children: &mut Vec<Child>,
 ) -> Result<Map, DemoError> {
     let first = children.len();
     for pair in PAIRS {
         let config = Config {
             schema: "nepho.sample-proxy/v1",
-            routes: routes(pair, running, controller),
+            routes: routes(pair, running, controller, faults),
         };
         let path = dir.join(format!("{}-{}.json", pair.a, pair.b));
         write(&path, &config)?;
@@ -176,8 +177,9 @@ pub(super) async fn start(
 }
 
 /// Half the round trip each way: every service of either, seen from the other, and the controller.
-fn routes(pair: Pair, running: &[Running], controller: Ports) -> Vec<Route> {
-    let half = f64::from(pair.round_trip_ms) / 2.0;
+fn routes(pair: Pair, running: &[Running], controller: Ports, faults: &[Fault]) -> Vec<Route> {
+    let more = faults::stretch(faults, pair.a, pair.b);
+    let half = f64::from(pair.round_trip_ms + more) / 2.0;
     let route = |name, target, check| Route {
         name,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -226,16 +228,17 @@ mod tests {
             .map(|(port, service)| Running {
                 service,
                 address: at(port),
+                tls: false,
             })
             .collect();
         let ports = Ports {
             enrolment: at(1),
             sessions: at(2),
         };
-        let counts = PAIRS.map(|pair| routes(pair, &running, ports).len());
+        let counts = PAIRS.map(|pair| routes(pair, &running, ports, &[]).len());
         assert_eq!(counts, [29 + 4 + 2, 29 + 7 + 2, 4 + 7]);
         let [first, ..] = PAIRS;
-        for route in routes(first, &running, ports) {
+        for route in routes(first, &running, ports, &[]) {
             assert_eq!(
                 (route.there_ms, route.back_ms),
                 (7.5, 7.5),

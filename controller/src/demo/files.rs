@@ -6,7 +6,9 @@ use nepho_common::id::EnvironmentName;
 
 use super::{
     distances::{Map, PAIRS, Pair},
+    faults::NAME,
     services::Running,
+    theatre::Play,
 };
 
 /// The three texts.
@@ -14,18 +16,21 @@ use super::{
 pub struct Files {
     /// `cluster-config.yaml`.
     pub fleet: String,
-    /// `three-environments.yaml`, which names it.
+    /// `three-environments.yaml`, which names it; of the broken demo `broken.yaml`.
     pub scenario: String,
     /// `ports.csv`.
     pub ports: String,
 }
 
 /// The names of the three, in that order.
-pub const NAMES: [&str; 3] = [
-    "cluster-config.yaml",
-    "three-environments.yaml",
-    "ports.csv",
-];
+#[must_use]
+pub const fn names(play: Play) -> [&'static str; 3] {
+    let scenario = match play {
+        Play::Well => "three-environments.yaml",
+        Play::Broken => "broken.yaml",
+    };
+    ["cluster-config.yaml", scenario, "ports.csv"]
+}
 
 const ENVIRONMENTS: [(&str, &str); 3] = [
     ("local", "本地 · local"),
@@ -33,10 +38,10 @@ const ENVIRONMENTS: [(&str, &str); 3] = [
     ("aliyun", "阿里云 · Alibaba Cloud"),
 ];
 
-pub(super) fn files(running: &[Running], map: &Map) -> Files {
+pub(super) fn files(running: &[Running], map: &Map, play: Play) -> Files {
     Files {
         fleet: fleet(running, map),
-        scenario: scenario(),
+        scenario: scenario(play),
         ports: ports(running, map),
     }
 }
@@ -69,14 +74,15 @@ fn fleet(running: &[Running], map: &Map) -> String {
     for one in running {
         let service = &one.service;
         let kind = if service.is_http() { "http" } else { "tcp" };
+        let scheme = if one.tls { "https://" } else { "" };
         let from: Vec<_> = seen_from(one, map)
-            .map(|(from, address)| format!("{from}: \"{address}\""))
+            .map(|(from, address)| format!("{from}: \"{scheme}{address}\""))
             .collect();
         writeln!(
             out,
             "  - name: {}\n    environment: {}\n    group: {}\n    \
              labels: {{kind: {}, reference-port: \"{}\"}}\n    {kind}: {{}}\n    \
-             address: {{inside: \"{}\", from: {{{}}}}}",
+             address: {{inside: \"{scheme}{}\", from: {{{}}}}}",
             service.name,
             service.environment,
             service.group,
@@ -118,31 +124,48 @@ fn ports(running: &[Running], map: &Map) -> String {
 /// What may come on top of a round trip: the median of a request on two busy cores is far below.
 const ROOM_MS: u16 = 10;
 
-fn scenario() -> String {
-    let mut out = String::from(
-        "# What `nepho demo` runs: local, then the clouds, then everything at once. A stage begins\n\
-         # only if the one before it passed. A TCP connection through the proxies that stand for\n\
-         # the distance completes at the proxy, so distance is judged on HTTP alone; `min` proves\n\
-         # that the distance is there.\n\
-         api: nepho/v1\n\
-         name: three-environments\n\
-         title: 三环境集群测试 · three environments\n\
-         fleet: cluster-config.yaml\n\
-         stages:\n",
-    );
-    stage(&mut out, "local", "18s", &["local"]);
-    stage(&mut out, "cloud", "20s", &["tencent", "aliyun"]);
-    stage(&mut out, "hybrid", "32s", &["local", "tencent", "aliyun"]);
+fn scenario(play: Play) -> String {
+    let mut out = String::from(match play {
+        Play::Well => {
+            "# What `nepho demo` runs: local, then the clouds, then everything at once. A stage begins\n\
+             # only if the one before it passed. A TCP connection through the proxies that stand for\n\
+             # the distance completes at the proxy, so distance is judged on HTTP alone; `min` proves\n\
+             # that the distance is there.\n\
+             api: nepho/v1\n\
+             name: three-environments\n\
+             title: 三环境集群测试 · three environments\n"
+        }
+        Play::Broken => {
+            "# What `nepho demo --broken` runs: the stages of `nepho demo` on a fleet with faults in it,\n\
+             # with what finds them: an answer of each name server, one version everywhere, and what\n\
+             # processes use. All stages run, whatever fails.\n\
+             api: nepho/v1\n\
+             name: broken\n\
+             title: 故障集群 · planted faults\n"
+        }
+    });
+    out.push_str("fleet: cluster-config.yaml\nstages:\n");
+    let stages: [(_, _, &[_]); 3] = [
+        ("local", "18s", &["local"]),
+        ("cloud", "20s", &["tencent", "aliyun"]),
+        ("hybrid", "32s", &["local", "tencent", "aliyun"]),
+    ];
+    for (name, lasts, environments) in stages {
+        stage(&mut out, name, lasts, environments, play);
+    }
     out
 }
 
-fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str]) {
+fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str], play: Play) {
     let all = environments.join(", ");
     let steps = steps(environments);
+    let is_broken = play == Play::Broken;
+    // How often a service goes down shows in when it is asked.
+    let every = if is_broken { "500ms" } else { "1s" };
     write!(
         out,
         "  - name: {name}\n    lasts: {lasts}\n    steps:\n      \
-         reach: {{probe: {{from: [{all}], to: {{environment: [{all}]}}, health: {{}}, every: 1s, \
+         reach: {{probe: {{from: [{all}], to: {{environment: [{all}]}}, health: {{}}, every: {every}, \
          timeout: 2s}}}}\n"
     )
     .unwrap_or_default();
@@ -158,6 +181,10 @@ fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str]) {
         )
         .unwrap_or_default();
     }
+    let mut expected = String::new();
+    if is_broken {
+        extra(out, &mut expected, environments);
+    }
     out.push_str("    expect:\n");
     out.push_str("      - {on: reach, failures: {max: 0}, by: [from, environment, service]}\n");
     for step in &steps {
@@ -165,13 +192,51 @@ fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str]) {
             0 => format!("max: {ROOM_MS}ms"),
             far => format!("min: {far}ms, max: {}ms", far + ROOM_MS),
         };
+        // One slow service among many is seen only where each is judged by itself.
+        let by = if is_broken && step.round_trip_ms == 0 {
+            "[from, environment, service]"
+        } else {
+            "[from, environment]"
+        };
         write!(
             out,
             "      - {{on: {name}, success-rate: {{min: 99%}}, by: [from, environment]}}\n      \
-             - {{on: {name}, latency: {{p50: {{{bounds}}}}}, by: [from, environment]}}\n",
+             - {{on: {name}, latency: {{p50: {{{bounds}}}}}, by: {by}}}\n",
             name = step.name
         )
         .unwrap_or_default();
+    }
+    out.push_str(&expected);
+}
+
+/// What only the broken demo looks at.
+fn extra(out: &mut String, expected: &mut String, environments: &[&str]) {
+    let servers = environments
+        .iter()
+        .filter(|name| ["local", "tencent"].contains(name));
+    for name in servers {
+        write!(
+            out,
+            "      names-{name}:\n        probe:\n          from: [{name}]\n          \
+             to: {{environment: [{name}], service: [name-server]}}\n          \
+             dns: {{name: {}, record: A, answers: [{}]}}\n          every: 1s\n          timeout: 2s\n",
+            NAME.0, NAME.1
+        )
+        .unwrap_or_default();
+        let by = "[from, environment, service]";
+        writeln!(
+            expected,
+            "      - {{on: names-{name}, failures: {{max: 0}}, by: {by}}}"
+        )
+        .unwrap_or_default();
+    }
+    if environments.len() > 2 {
+        out.push_str(
+            "      versions:\n        probe:\n          from: [local, tencent]\n          \
+             to: {service: [blockchain-node-1]}\n          http: {path: /version}\n          \
+             every: 1s\n          timeout: 2s\n",
+        );
+        expected.push_str("      - {on: versions, same: version, by: [service]}\n");
     }
 }
 
@@ -218,29 +283,39 @@ mod tests {
     use super::*;
     use crate::demo::reference;
 
-    fn made() -> Files {
+    fn made(play: Play) -> Files {
+        let mut services = reference::services();
+        if play == Play::Broken {
+            services.extend(reference::name_servers());
+        }
         let running: Vec<_> = (20_000..)
-            .zip(reference::services())
+            .zip(services)
             .map(|(port, service)| Running {
                 service,
                 address: SocketAddr::from(([127, 0, 0, 1], port)),
+                tls: false,
             })
             .collect();
-        files(&running, &Map::of_test(&running))
+        files(&running, &Map::of_test(&running), play)
     }
 
-    #[test]
-    fn fleet_and_scenario_hold_no_mistake_and_every_path() {
-        let made = made();
+    fn loaded(play: Play) -> scenario::Loaded {
+        let made = made(play);
         let source = |name: &str, text: String| Source {
             name: name.to_owned(),
             text,
         };
+        let [fleet, scenario, _] = names(play);
         let bundle = Bundle {
-            scenario: source(NAMES[1], made.scenario),
-            files: [(NAMES[0].to_owned(), source(NAMES[0], made.fleet))].into(),
+            scenario: source(scenario, made.scenario),
+            files: [(fleet.to_owned(), source(fleet, made.fleet))].into(),
         };
-        let loaded = scenario::load(&bundle).unwrap_or_else(|found| panic!("{found}"));
+        scenario::load(&bundle).unwrap_or_else(|found| panic!("{found}"))
+    }
+
+    #[test]
+    fn fleet_and_scenario_hold_no_mistake_and_every_path() {
+        let loaded = loaded(Play::Well);
         assert_eq!(loaded.fleet.instances.len(), 40);
         for from in loaded.fleet.environments.keys() {
             for to in loaded.fleet.instances.values() {
@@ -258,12 +333,19 @@ mod tests {
 
     #[test]
     fn the_scenario_is_for_people_too() {
-        insta::assert_snapshot!(scenario());
+        insta::assert_snapshot!(scenario(Play::Well));
+    }
+
+    #[test]
+    fn the_broken_one_asks_for_what_finds_the_faults() {
+        insta::assert_snapshot!(scenario(Play::Broken));
+        let loaded = loaded(Play::Broken);
+        assert_eq!(loaded.fleet.instances.len(), 42);
     }
 
     #[test]
     fn every_port_is_in_the_table() {
-        let ports = made().ports;
+        let ports = made(Play::Well).ports;
         assert_eq!(ports.lines().count(), 41);
         let first: Vec<_> = ports.lines().take(2).collect();
         assert_eq!(

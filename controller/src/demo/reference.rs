@@ -21,6 +21,10 @@ impl Service {
     pub(super) fn is_http(&self) -> bool {
         self.kind == "http"
     }
+
+    pub(super) fn is_name_server(&self) -> bool {
+        self.kind == "dns"
+    }
 }
 
 /// All of them, in the order of the reference.
@@ -29,6 +33,13 @@ pub(super) fn services() -> Vec<Service> {
     lines
         .map(|line| parse(line).expect("the reference is part of the program, and a test reads it"))
         .collect()
+}
+
+/// Two name servers, of which the reference has none: the broken demo asks them for an address.
+pub(super) fn name_servers() -> Vec<Service> {
+    let lines = ["local", "tencent"].map(|name| format!("{name},platform,name-server,dns,53,"));
+    let service = |line: &String| parse(line).expect("both are written here");
+    lines.iter().map(service).collect()
 }
 
 /// `environment,group,service,kind,port,note`; no field is quoted.

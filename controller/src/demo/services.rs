@@ -1,12 +1,21 @@
 //! The forty services as processes, each on a port of the system's choice.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
-use super::reference::Service;
-use crate::local::child::{Child, ChildError};
+use super::{
+    faults::{self, Fault, NAME},
+    reference::Service,
+    theatre::DemoError,
+};
+use crate::local::child::Child;
 
 /// Forty processes on two busy cores are up within a few seconds.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -16,37 +25,37 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Running {
     pub(super) service: Service,
     pub(super) address: SocketAddr,
+    /// Whether it speaks HTTPS.
+    pub(super) tls: bool,
 }
 
 /// The line in which a service says where it listens.
 #[derive(Debug, Deserialize)]
 struct Ready {
     listen: SocketAddr,
+    #[serde(default)]
+    tls: bool,
 }
 
-/// Starts all of them; the processes are put into `children`, whatever becomes of the rest.
+/// The version that all services say they have, unless one was left behind.
+const VERSION: &str = "2.4.0";
+
+/// Starts all of them; the processes are put into `children`, whatever becomes of the rest. `dir`
+/// takes a name of the program for each, so that whoever looks at processes sees services.
 pub(super) async fn start(
-    program: &Path,
+    (program, dir): (&Path, &Path),
     services: Vec<Service>,
+    faults: &[Fault],
     children: &mut Vec<Child>,
-) -> Result<Vec<Running>, ChildError> {
-    let die_with_us = die_with_us();
+) -> Result<Vec<Running>, DemoError> {
     let first = children.len();
     for service in &services {
-        let name = format!("{}/{}", service.environment, service.name);
-        let arguments = [
-            "service",
-            "--environment",
-            service.environment.as_str(),
-            "--group",
-            service.group.as_str(),
-            "--name",
-            service.name.as_str(),
-            "--kind",
-            &service.kind,
-            &die_with_us,
-        ];
-        children.push(Child::start(name, program, &arguments)?);
+        let name = faults::holder(faults, service).unwrap_or(service.name.as_str());
+        let program = named(program, &dir.join(service.environment.as_str()), name)?;
+        let known = format!("{}/{}", service.environment, service.name);
+        let arguments = arguments(service, name, faults);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        children.push(Child::start(known, &program, &arguments)?);
     }
     let started = children.get_mut(first..).unwrap_or_default();
     let lines = started
@@ -55,11 +64,51 @@ pub(super) async fn start(
     let lines = try_join_all(lines).await?;
     let running = services.into_iter().zip(lines);
     Ok(running
-        .map(|(service, Ready { listen })| Running {
+        .map(|(service, Ready { listen, tls })| Running {
             service,
             address: listen,
+            tls,
         })
         .collect())
+}
+
+/// The program under this name.
+fn named(program: &Path, dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
+    let path = dir.join(name);
+    let made = std::fs::create_dir_all(dir).and_then(|()| symlink(program, &path));
+    match made {
+        Ok(()) => Ok(path),
+        Err(source) => Err(DemoError::Write { path, source }),
+    }
+}
+
+fn arguments(service: &Service, name: &str, faults: &[Fault]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut more = faults::options(faults, service);
+    if service.is_name_server() {
+        all.push("name-server".to_owned());
+        if more.is_empty() {
+            all.extend(["--answer".to_owned(), format!("{}={}", NAME.0, NAME.1)]);
+        }
+    } else {
+        let environment = service.environment.as_str();
+        let known = [
+            ("--environment", environment),
+            ("--group", service.group.as_str()),
+            ("--name", name),
+            ("--kind", &service.kind),
+        ];
+        all.push("service".to_owned());
+        for (option, value) in known {
+            all.extend([option.to_owned(), value.to_owned()]);
+        }
+        if !more.contains(&"--service-version") {
+            more.extend(["--service-version", VERSION]);
+        }
+    }
+    all.extend(more.into_iter().map(str::to_owned));
+    all.push(die_with_us());
+    all
 }
 
 /// The option that ties a process of the sample fleet to our life.

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::{
     distances::{self, HOME, PAIRS, Ports},
+    faults::{self, FAULTS, Fault},
     files::{self, Files},
     reference, services,
 };
@@ -15,6 +16,26 @@ use crate::local::{
     private::{Place, Private, PrivateError},
     sibling::{SiblingError, Siblings},
 };
+
+/// Which demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Play {
+    /// All is well.
+    Well,
+    /// Faults are planted.
+    Broken,
+}
+
+impl Play {
+    /// What is broken in it.
+    #[must_use]
+    pub const fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::Well => &[],
+            Self::Broken => &FAULTS,
+        }
+    }
+}
 
 /// Why the demo does not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +80,11 @@ impl Theatre {
     ///
     /// # Errors
     /// [`DemoError`]; what was started until then is killed.
-    pub async fn start(siblings: &Siblings, say: impl Fn(&str)) -> Result<Self, DemoError> {
+    pub async fn start(
+        siblings: &Siblings,
+        play: Play,
+        say: impl Fn(&str),
+    ) -> Result<Self, DemoError> {
         let program = siblings.find("nepho-sample-fleet").await?;
         let dir = tempfile::Builder::new()
             .prefix("nepho-demo-")
@@ -74,10 +99,28 @@ impl Theatre {
             enrolment: private.enrolment(),
             sessions: private.sessions(),
         };
-        let running = services::start(&program, reference::services(), &mut children).await?;
+        let mut services = reference::services();
+        if play == Play::Broken {
+            services.extend(reference::name_servers());
+        }
+        let faults = play.faults();
+        let made = (program.as_path(), dir.path());
+        let running = services::start(made, services, faults, &mut children).await?;
         say(&format!("{} services are up", running.len()));
-        let map = distances::start(&program, dir.path(), &running, ports, &mut children).await?;
+        let map = distances::start(made, &running, ports, faults, &mut children).await?;
         say(&format!("distances: {}", distances()));
+        // The proxies have seen it alive: from now on it is as gone for them as for everybody.
+        let is_dead = |child: &mut Child| {
+            let mut dead = running.iter().map(|one| &one.service);
+            dead.any(|service| {
+                faults::is_dead(faults, service)
+                    && child.name() == format!("{}/{}", service.environment, service.name)
+            })
+        };
+        child::end(children.extract_if(.., is_dead).collect()).await;
+        if !faults.is_empty() {
+            say(&format!("{} faults are planted", faults.len()));
+        }
         let place = |environment: EnvironmentName| {
             // At home, and only there, the controller is reached without distance.
             let ports = map.controller(&environment).unwrap_or(ports);
@@ -93,7 +136,7 @@ impl Theatre {
             "{} agents are enrolled and connected",
             places.len()
         ));
-        let files = files::files(&running, &map);
+        let files = files::files(&running, &map, play);
         Ok(Self {
             private,
             files,

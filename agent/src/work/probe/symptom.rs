@@ -4,6 +4,7 @@
 use std::{io, net::SocketAddr};
 
 use nepho_common::{
+    id::ServiceName,
     recording::Outcome,
     symptom::{CertificateFault, Symptom, plain},
     time::Nanos,
@@ -58,9 +59,9 @@ impl Clue {
         }
     }
 
-    /// What it looked like. Looks at this host's own listeners, which takes milliseconds: after the
-    /// end of the request was stamped.
-    pub async fn symptom(self, outcome: Outcome) -> Symptom {
+    /// What it looked like. Looks at this host's own listeners for `service`, which takes milliseconds:
+    /// after the end of the request was stamped.
+    pub async fn symptom(self, outcome: Outcome, service: &ServiceName) -> Symptom {
         let Self {
             trail,
             failure,
@@ -77,7 +78,7 @@ impl Clue {
             .address
             .filter(|_| may_look && tells_of_listeners(outcome))
         {
-            Some(address) => listeners::at(address.ip()).await,
+            Some(address) => listeners::at(address, service.clone()).await,
             None => None,
         };
         Symptom {

@@ -14,13 +14,16 @@ use nepho_common::{
 /// each time says nothing.
 const VALUES_MAX: usize = 16;
 
+/// First and last instant, how many, and how they ended.
+type Run = (RunTime, RunTime, u32, Outcome);
+
 /// By agent and target.
 #[derive(Debug, Default)]
 pub(super) struct Witnessed {
     symptoms: BTreeMap<(AgentId, Subject), BTreeMap<Outcome, (RunTime, Symptom)>>,
     facts: BTreeMap<(AgentId, Subject), BTreeMap<Operation, BTreeMap<RunTime, Operation>>>,
     /// By first and last instant, so that they have one order; those of all records of a path.
-    runs: BTreeMap<(AgentId, Subject), BTreeSet<(RunTime, RunTime, u32, Outcome)>>,
+    runs: BTreeMap<(AgentId, Subject), BTreeSet<Run>>,
 }
 
 impl Witnessed {

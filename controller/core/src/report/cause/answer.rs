@@ -25,18 +25,18 @@ pub(super) fn wrong_answer(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told>
             && dns(path).is_some_and(|other| (&other.name, other.record) == (name, asked.record))
     };
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
-    for path in scene.step.act.to().iter().filter(same) {
-        let key = PathKey::new(&scene.stage.name, &scene.step.name, path);
-        let Some(on) = scene.measurements.on(&key) else {
-            continue;
-        };
-        match on
-            .outcomes
-            .keys()
-            .all(|outcome| *outcome == Outcome::Success)
-        {
-            true => right.push(path.to.to_string()),
-            false => wrong.push(path.to.to_string()),
+    for step in &scene.stage.steps {
+        for path in step.act.to().iter().filter(same) {
+            let key = PathKey::new(&scene.stage.name, &step.name, path);
+            let Some(on) = scene.measurements.on(&key) else {
+                continue;
+            };
+            let mut outcomes = on.outcomes.keys();
+            if outcomes.all(|outcome| *outcome == Outcome::Success) {
+                right.push(path.to.to_string());
+            } else {
+                wrong.push(path.to.to_string());
+            }
         }
     }
     for all in [&mut right, &mut wrong] {

@@ -86,10 +86,12 @@ impl<'a> Views<'a> {
     /// It is slow and its neighbours are not: it, or the way to it alone.
     fn alone(&self, slow: &View<'_>, usual: Nanos, mates: &[&View<'_>]) -> Told {
         let (to, from, there) = (&slow.path.to, slow.from, &slow.path.to.environment);
-        let neighbours = format!(
-            "from {from} {} of {there} {usual} in the median",
-            takes(mates.len())
-        );
+        let neighbours = match mates.len() {
+            1 => format!("the other service of {there} takes {usual} from {from}"),
+            n => {
+                format!("the {n} other services of {there} take {usual} from {from} in the median")
+            }
+        };
         let elsewhere = self.of_all(|view| view.path.to == *to && view.from != from);
         let quickest = elsewhere.iter().min_by_key(|view| view.p50);
         let way = |quick: &&&View<'_>| stands_out(slow.p50, plus(quick.p50, usual));
@@ -133,8 +135,7 @@ impl<'a> Views<'a> {
             Told {
                 cause: format!(
                     "The way between {from} and {there} is slow, not the services: all {all} that were \
-                     asked take {usual} from {from}, and {home} from within {there}.{}",
-                    parts(slow)
+                     asked take {usual} from {from}, and {home} from within {there}."
                 ),
                 remedy: format!(
                     "Compare the round trip between {from} and {there} with what it should be, and look \
@@ -186,13 +187,6 @@ fn parts(slow: &View<'_>) -> String {
             " A connection opens in {connect}; the first byte of the answer takes {first_byte}."
         ),
         (None | Some(_), None | Some(_)) => String::new(),
-    }
-}
-
-fn takes(others: usize) -> String {
-    match others {
-        1 => "the other service takes".to_owned(),
-        n => format!("the {n} other services take"),
     }
 }
 

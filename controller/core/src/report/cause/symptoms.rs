@@ -12,7 +12,7 @@ use nepho_common::{
     plan::{Plan, PlannedPath, PlannedStage, PlannedStep, Route},
     policy::{Endpoint, TargetHost},
     recording::Outcome,
-    symptom::{CertificateFault, Listener, Symptom},
+    symptom::{CertificateFault, Listener, Symptom, resembles},
     time::Nanos,
 };
 
@@ -87,25 +87,38 @@ impl Scene<'_> {
     /// The same service elsewhere: its other instances, and those that bear its name in other
     /// environments, as long as somebody measured them in this step.
     fn peers(&self) -> impl Iterator<Item = &PlannedPath> {
-        let mine = &self.path.to;
-        let is_peer =
-            move |path: &&PlannedPath| path.to.service == mine.service && path.to != *mine;
-        self.step.act.to().iter().filter(is_peer)
+        let all = self.step.act.to().iter();
+        all.filter(|path| self.is_peer(path))
     }
 
-    /// What this instance said of its version, and what its peers say.
+    /// What this instance said of its version, and what its peers said of theirs, whenever in the run
+    /// they were asked.
     fn versions(&self) -> Option<(String, BTreeMap<String, String>)> {
-        let of = |path: &PlannedPath| {
-            let said = self
-                .witnessed
-                .fact_of(&path.agent, &self.of(path), "version");
+        let of = |subject: &Subject, path: &PlannedPath| {
+            let said = self.witnessed.fact_of(&path.agent, subject, "version");
             said.map(ToString::to_string)
         };
-        let mine = of(self.path)?;
-        let peers = self
-            .peers()
-            .filter_map(|path| Some((path.to.to_string(), of(path)?)));
-        Some((mine, peers.collect()))
+        let mine = of(&self.of(self.path), self.path)?;
+        let mut peers = BTreeMap::new();
+        for stage in &self.plan.stages {
+            for step in &stage.steps {
+                for path in step.act.to().iter().filter(|path| self.is_peer(path)) {
+                    let subject = Subject {
+                        stage: stage.name.clone(),
+                        step: step.name.clone(),
+                        to: path.to.clone(),
+                    };
+                    if let Some(theirs) = of(&subject, path) {
+                        peers.insert(path.to.to_string(), theirs);
+                    }
+                }
+            }
+        }
+        Some((mine, peers))
+    }
+
+    fn is_peer(&self, path: &PlannedPath) -> bool {
+        path.to.service == self.path.to.service && path.to != self.path.to
     }
 
     const fn is_answer(&self) -> bool {
@@ -323,12 +336,4 @@ fn is_not_found(symptom: &Symptom) -> bool {
 fn program_resembles(listener: &Listener, service: &str) -> bool {
     let program = listener.program.as_deref();
     program.is_some_and(|program| resembles(program, service))
-}
-
-/// Whether a program's name and a service's name speak of the same: one begins with the other. The
-/// kernel keeps 15 characters of a program's name.
-fn resembles(program: &str, service: &str) -> bool {
-    let kept: String = service.chars().take(15).collect();
-    let least = kept.len().min(program.len()) >= 3;
-    least && (program.starts_with(&kept) || kept.starts_with(program))
 }
