@@ -9,7 +9,7 @@ use nepho_common::{
     recording::Exhibit,
     time::ClockEpoch,
 };
-use nepho_controller_core::report::{self, Report, Revisions, Unread, Verdict};
+use nepho_controller_core::report::{self, Report, Revisions, Unread, Verdict, render::Lang};
 use nepho_proto::journal::{decode, payload, version};
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -296,7 +296,7 @@ pub fn refold(records: Vec<Record>) -> Report {
 #[must_use]
 pub fn refold_as_of(revision: u32, records: Vec<Record>) -> Option<Report> {
     let (entries, unread) = read(records);
-    report::report_as_of(revision, entries, unread)
+    report::report_as_of(Lang::En, revision, entries, unread)
 }
 
 /// Records decoded, and what is wrong with those that can't be.

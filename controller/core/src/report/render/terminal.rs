@@ -8,7 +8,6 @@ use super::{
     super::model::{Code, Doubt, Finding, Matrix, Report, Verdict},
     catalogue::Say,
     escape::plain as safe,
-    figures,
     lang::Lang,
     words,
 };
@@ -153,11 +152,8 @@ impl Summary {
             safe(&finding.id),
             lang.aside(&self.say(&Say::OfPriority(finding.priority)))
         ));
-        let (expected, observed) = (
-            figures::expected(lang, finding),
-            figures::observed(lang, finding),
-        );
-        let said = self.say(&Say::ExpectedObserved(&safe(&expected), &safe(&observed)));
+        let (expected, observed) = (&finding.expected.text, &finding.observed.text);
+        let said = self.say(&Say::ExpectedObserved(&safe(expected), &safe(observed)));
         let verdict = self.say(&Say::Verdict(finding.verdict));
         self.line(format!("  {}", lang.labelled(&verdict, &said)));
         let facts = [
@@ -259,7 +255,7 @@ mod tests {
     use super::{
         super::super::{
             fixture::{eventful, good, journal, plan, unread},
-            report,
+            report, report_in,
         },
         *,
     };
@@ -272,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_run_with_something_of_everything_in_chinese() {
-        let report = report(eventful(), [unread("kind: 12 is unknown")]);
+        let report = report_in(Lang::ZhCn, eventful(), [unread("kind: 12 is unknown")]);
         insta::assert_snapshot!(render(&report, Lang::ZhCn, Colour::None));
     }
 
