@@ -9,7 +9,7 @@ use nepho_common::{
     recording::Exhibit,
     time::ClockEpoch,
 };
-use nepho_controller_core::report::{self, Report, Revisions, Unread, Verdict};
+use nepho_controller_core::report::{self, Report, Revisions, Unread, Verdict, render::Lang};
 use nepho_proto::journal::{decode, payload, version};
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -285,18 +285,21 @@ pub fn word(verdict: Verdict) -> String {
         .to_owned()
 }
 
-/// The report of these records.
+/// The report of these records, as it is stored.
 #[must_use]
 pub fn refold(records: Vec<Record>) -> Report {
     let (entries, refused) = read(records);
     report::report(entries, refused)
 }
 
-/// The report as it was in this revision; `None` when there is no such one.
+/// The latest report in this language, or as it was in a revision; `None` when there is no such one.
 #[must_use]
-pub fn refold_as_of(revision: u32, records: Vec<Record>) -> Option<Report> {
+pub fn refold_in(lang: Lang, revision: Option<u32>, records: Vec<Record>) -> Option<Report> {
     let (entries, unread) = read(records);
-    report::report_as_of(revision, entries, unread)
+    match revision {
+        None => Some(report::report_in(lang, entries, unread)),
+        Some(revision) => report::report_as_of(lang, revision, entries, unread),
+    }
 }
 
 /// Records decoded, and what is wrong with those that can't be.

@@ -8,17 +8,14 @@ use std::{
 };
 
 use nepho_common::id::RunId;
-use nepho_controller_core::report::{
-    Report,
-    render::{Lang, html, json, markdown},
-};
+use nepho_controller_core::report::render::{html, json, markdown};
 use tempfile::NamedTempFile;
 use tokio::{
     fs::File,
     io::{AsyncWriteExt as _, BufWriter},
 };
 
-use super::Failure;
+use super::{Failure, found::Found};
 use crate::{
     export::{self, JOURNAL, MANIFEST, Manifest},
     web::Client,
@@ -109,14 +106,14 @@ pub(super) const REPORTS: [&str; 3] = ["report.html", "report.md", "report.json"
 pub(super) async fn write(
     client: &Client,
     run: &RunId,
-    report: &Report,
-    lang: Lang,
+    found: &Found,
     folder: &Path,
 ) -> Result<(), Failure> {
     let [page, text, data] = REPORTS.map(|name| folder.join(name));
-    write_text(&page, &html::render(report, lang))?;
-    write_text(&text, &markdown::render(report, lang))?;
-    write_text(&data, &json::render(report))?;
+    let (told, lang) = (found.told(), found.lang());
+    write_text(&page, &html::render(told, lang))?;
+    write_text(&text, &markdown::render(told, lang))?;
+    write_text(&data, &json::render(found.data()))?;
     export(client, run, folder).await.map(drop)
 }
 

@@ -4,15 +4,13 @@
 use std::time::Duration;
 
 use nepho_common::{control::StopMode, id::RunId};
-use nepho_controller_core::report::{
-    Report,
-    render::{json, terminal::Colour},
-};
+use nepho_controller_core::report::render::{json, terminal::Colour};
 use tokio::time::sleep;
 
 use super::{
     Context, Failure, Signals,
     artifacts::{self, Folder},
+    found::Found,
     out::Format,
     progress::Progress,
     summary::SummaryArgument,
@@ -52,10 +50,10 @@ pub(crate) async fn execute(
         .out
         .say(&format!("run {run} of {}", request.bundle.scenario.name));
     let ended_by = follow(context, signals, client, &run).await?;
-    let report = client.report(&run, None).await?;
+    let found = Found::of_run(client, &run, None, context.lang).await?;
     let folder = folder.of_run(&run)?;
-    artifacts::write(client, &run, &report, context.lang, &folder).await?;
-    print(context, &report, summary)?;
+    artifacts::write(client, &run, &found, &folder).await?;
+    print(context, &found, summary)?;
     for file in artifacts::REPORTS {
         let path = folder.join(file);
         context
@@ -65,13 +63,13 @@ pub(crate) async fn execute(
     context
         .out
         .say(&format!("run directory  {}", folder.display()));
-    Ok(ended_by.unwrap_or_else(|| Exit::of_report(&report)))
+    Ok(ended_by.unwrap_or_else(|| Exit::of_report(found.data())))
 }
 
 /// Prints what a run found, in the form that was asked for.
 pub(super) fn print(
     context: &mut Context,
-    report: &Report,
+    found: &Found,
     summary: SummaryArgument,
 ) -> Result<(), Failure> {
     match context.out.format() {
@@ -81,13 +79,13 @@ pub(super) fn print(
             } else {
                 Colour::None
             };
-            match summary.render(report, context.lang, colour) {
+            match summary.render(found.told(), found.lang(), colour) {
                 Some(text) => context.out.data(&text),
                 None => Ok(()),
             }
         }
-        Format::Json => context.out.data(&json::render(report)),
-        Format::Ndjson => context.out.json(report),
+        Format::Json => context.out.data(&json::render(found.data())),
+        Format::Ndjson => context.out.json(found.data()),
     }
 }
 

@@ -10,6 +10,7 @@
 //!   language. `table`, `summary`: how lists and
 //!   results are shown. `published`: the forms of what programs read. `patience`: what is said of
 //!   something slow. [`failure`]: why a command ends badly, and its exit code.
+//! - `found`: what a run found, in English and in the reader's language.
 //! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
 //!   files, with `progress` and `signals`. `watch`: a run as others see it change. `artifacts`: what
 //!   a run leaves on disk.
@@ -34,6 +35,7 @@ mod execute;
 mod explain;
 mod export;
 pub mod failure;
+mod found;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod init;

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use nepho_common::id::RunId;
-use nepho_controller_core::report::{
-    Report,
-    render::{Lang, github, html, json, junit, markdown, terminal, terminal::Colour},
+use nepho_controller_core::report::render::{
+    Lang, github, html, json, junit, markdown, terminal, terminal::Colour,
 };
 
-use super::{Context, Failure, artifacts, execute, out, summary::SummaryArgument};
-use crate::{exit::Exit, export, scribe};
+use super::{Context, Failure, artifacts, execute, found::Found, out, summary::SummaryArgument};
+use crate::{exit::Exit, export};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,14 +71,15 @@ impl Form {
         }
     }
 
-    fn render(self, report: &Report, lang: Lang, colour: Colour) -> String {
+    fn render(self, found: &Found, colour: Colour) -> String {
+        let (told, lang) = (found.told(), found.lang());
         match self {
-            Self::Text => terminal::render(report, lang, colour),
-            Self::Html => html::render(report, lang),
-            Self::Json => json::render(report),
-            Self::Markdown => markdown::render(report, lang),
-            Self::Junit => junit::render(report, lang),
-            Self::Github => github::summary(report, lang),
+            Self::Text => terminal::render(told, lang, colour),
+            Self::Html => html::render(told, lang),
+            Self::Json => json::render(found.data()),
+            Self::Markdown => markdown::render(told, lang),
+            Self::Junit => junit::render(told, lang),
+            Self::Github => github::summary(told, lang),
         }
     }
 }
@@ -109,30 +109,29 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     if format.len() > 1 && out.is_none() {
         return Err(Failure::Usage(several));
     }
-    let report = match (run, from) {
-        (_, Some(folder)) => refold(folder, revision).await?,
-        (Some(run), None) => context.client()?.report(&run, revision).await?,
+    let lang = context.lang;
+    let found = match (run, from) {
+        (_, Some(folder)) => refold(folder, revision, lang).await?,
+        (Some(run), None) => Found::of_run(&context.client()?, &run, revision, lang).await?,
         (None, None) => return Err(Failure::Usage("name a run, or a run directory".to_owned())),
     };
     if format.contains(&Form::Github) {
-        let annotations = github::annotations(&report, context.lang);
+        let annotations = github::annotations(found.told(), lang);
         annotations.lines().for_each(|line| context.out.say(line));
     }
     match (out, format.as_slice()) {
         (Some(folder), forms) => {
             let all = [Form::Html, Form::Markdown, Form::Json];
             let forms = if forms.is_empty() { &all } else { forms };
-            write(context, &report, &folder, forms)?;
+            write(context, &found, &folder, forms)?;
         }
         (None, [form]) => {
             let colour = colour(&context.out);
-            context
-                .out
-                .data(&form.render(&report, context.lang, colour))?;
+            context.out.data(&form.render(&found, colour))?;
         }
-        (None, _) => execute::print(context, &report, summary)?,
+        (None, _) => execute::print(context, &found, summary)?,
     }
-    Ok(Exit::of_report(&report))
+    Ok(Exit::of_report(found.data()))
 }
 
 fn colour(out: &out::Out) -> Colour {
@@ -143,25 +142,21 @@ fn colour(out: &out::Out) -> Colour {
     }
 }
 
-async fn refold(folder: PathBuf, revision: Option<u32>) -> Result<Report, Failure> {
+async fn refold(folder: PathBuf, revision: Option<u32>, lang: Lang) -> Result<Found, Failure> {
     let read = tokio::task::spawn_blocking(move || export::read_run_dir(&folder));
     let (_, records) = read.await.expect("reading does not panic")?;
-    let Some(revision) = revision else {
-        return Ok(scribe::refold(records));
-    };
     let missing = || {
-        Failure::Usage(format!(
-            "the journal has no revision {revision} of the report"
-        ))
+        let which = revision.map_or_else(String::new, |number| format!(" {number}"));
+        Failure::Usage(format!("the journal has no revision{which} of the report"))
     };
-    scribe::refold_as_of(revision, records).ok_or_else(missing)
+    Found::of_records(records, revision, lang).ok_or_else(missing)
 }
 
-fn write(context: &Context, report: &Report, folder: &Path, forms: &[Form]) -> Result<(), Failure> {
+fn write(context: &Context, found: &Found, folder: &Path, forms: &[Form]) -> Result<(), Failure> {
     artifacts::make(folder)?;
     for form in forms {
         let path = folder.join(form.file());
-        artifacts::write_text(&path, &form.render(report, context.lang, Colour::None))?;
+        artifacts::write_text(&path, &form.render(found, Colour::None))?;
         context.out.say(&format!("report  {}", path.display()));
     }
     Ok(())

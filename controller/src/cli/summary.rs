@@ -2,11 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use nepho_controller_core::report::{
-    Report, Verdict,
+    Report,
     render::{Lang, terminal, terminal::Colour},
 };
-
-use super::table::table;
 
 /// How much is printed at the end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -33,47 +31,14 @@ impl SummaryArgument {
     pub(super) fn render(self, report: &Report, lang: Lang, colour: Colour) -> Option<String> {
         match self.summary {
             Summary::Compact => Some(terminal::render(report, lang, colour)),
-            Summary::Full => Some(terminal::render(report, lang, colour) + &findings(report)),
+            Summary::Full => {
+                let every = terminal::findings(report, lang);
+                let apart = if every.is_empty() { "" } else { "\n" };
+                Some(terminal::render(report, lang, colour) + apart + &every)
+            }
             Summary::None => None,
         }
     }
-}
-
-/// Every finding on a line, in the report's order.
-fn findings(report: &Report) -> String {
-    if report.findings.is_empty() {
-        return String::new();
-    }
-    let row = |verdict: Verdict, id: &str, texts: [&str; 2]| {
-        let mut row = vec![verdict.word().to_owned(), plain(id)];
-        row.extend(texts.map(plain));
-        row
-    };
-    let rows: Vec<_> = report
-        .findings
-        .iter()
-        .map(|one| {
-            row(
-                one.verdict,
-                &one.id,
-                [&one.expected.text, &one.observed.text],
-            )
-        })
-        .collect();
-    format!(
-        "\n{}",
-        table(&["VERDICT", "FINDING", "EXPECTED", "OBSERVED"], &rows)
-    )
-}
-
-/// Names and texts of a report come from scenarios and agents: nothing in them steers a terminal.
-fn plain(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let shown = text.chars().map(|c| if steers(c) { ' ' } else { c });
-    shown.collect()
 }
 
 #[cfg(test)]
@@ -92,6 +57,5 @@ mod tests {
             text(Summary::Full).unwrap(),
         );
         assert!(full.starts_with(&compact));
-        assert_eq!(plain("a\u{1b}[31m\nb"), "a [31m b");
     }
 }

@@ -10,7 +10,7 @@ use nepho_common::{
 };
 use nepho_controller_core::{
     log::{self, Line},
-    report::{Report, Verdict},
+    report::{Report, Verdict, render::Lang},
 };
 use nepho_proto::tls::agent_uri;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -280,17 +280,19 @@ impl Handle {
         Err(Failure::Over(run.clone()))
     }
 
-    /// The report, folded from what the store has now, or as it was in a revision.
+    /// The report in this language, folded from what the store has now, or as it was in a revision.
     ///
     /// # Errors
     /// [`Failure::NoSuchRun`] or [`Failure::NoSuchRevision`], or when the store fails.
-    pub async fn report(&self, run: &RunId, revision: Option<u32>) -> Result<Report, Failure> {
+    pub async fn report(
+        &self,
+        run: &RunId,
+        revision: Option<u32>,
+        lang: Lang,
+    ) -> Result<Report, Failure> {
         let (row, records) = self.records(run).await?;
-        let Some(revision) = revision else {
-            return Ok(scribe::refold(records));
-        };
         let last = row.made.map_or(0, |made| made.revision);
-        scribe::refold_as_of(revision, records)
+        scribe::refold_in(lang, revision, records)
             .ok_or(Failure::NoSuchRevision(row.run, Revisions(last)))
     }
 

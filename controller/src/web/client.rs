@@ -15,7 +15,10 @@ use nepho_common::{
     control::StopMode,
     id::{AgentId, RunId},
 };
-use nepho_controller_core::{planner::Planned, report::Report};
+use nepho_controller_core::{
+    planner::Planned,
+    report::{Report, render::Lang},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     net::UnixStream,
@@ -241,13 +244,22 @@ impl Client {
             .await
     }
 
-    /// A run's report, folded anew from its journal; the latest, or this revision of it.
+    /// A run's report in this language, folded anew from its journal; the latest, or this revision.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn report(&self, run: &RunId, revision: Option<u32>) -> Result<Report, ClientError> {
-        let asked = revision.map_or_else(String::new, |number| format!("?revision={number}"));
-        let path = format!("/v1/runs/{run}/report{asked}");
+    pub async fn report(
+        &self,
+        run: &RunId,
+        revision: Option<u32>,
+        lang: Lang,
+    ) -> Result<Report, ClientError> {
+        let revision = revision.map(|number| format!("revision={number}"));
+        // An earlier release speaks English, and knows no such key.
+        let lang = (lang != Lang::En).then(|| format!("lang={}", lang.tag()));
+        let asked: Vec<_> = [revision, lang].into_iter().flatten().collect();
+        let path = format!("/v1/runs/{run}/report?{}", asked.join("&"));
+        let path = path.trim_end_matches('?').to_owned();
         self.ask(Method::GET, &path, None).await?.whole().await
     }
 

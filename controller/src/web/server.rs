@@ -10,7 +10,10 @@ use axum::{
     routing::{get, post},
 };
 use nepho_common::id::{BadName, RunId};
-use nepho_controller_core::{planner::Planned, report::Report};
+use nepho_controller_core::{
+    planner::Planned,
+    report::{Report, render::Lang},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::net::UnixListener;
 
@@ -74,7 +77,11 @@ pub fn router(handle: Handle) -> Router {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReportQuery {
+    /// The latest without it.
     revision: Option<u32>,
+    /// Of its texts; figures and ids are the same in all.
+    #[serde(default)]
+    lang: Lang,
 }
 
 type Answer<T> = Result<Json<Document<T>>, Refusal>;
@@ -230,9 +237,9 @@ async fn report(
     extract::Path(run): extract::Path<String>,
     asked: Result<extract::Query<ReportQuery>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Report>, Refusal> {
-    let extract::Query(ReportQuery { revision }) =
+    let extract::Query(ReportQuery { revision, lang }) =
         asked.map_err(|bad| Refusal::new(Blame::BadRequest, bad.body_text()))?;
-    Ok(Json(handle.report(&run_id(&run)?, revision).await?))
+    Ok(Json(handle.report(&run_id(&run)?, revision, lang).await?))
 }
 
 #[cfg(test)]
@@ -311,7 +318,11 @@ mod tests {
         let run = "nosuch".parse().unwrap();
         for error in [
             client.run(&run).await.unwrap_err(),
-            client.report(&run, None).await.map(drop).unwrap_err(),
+            client
+                .report(&run, None, Lang::ZhCn)
+                .await
+                .map(drop)
+                .unwrap_err(),
             client.log(&run).await.map(drop).unwrap_err(),
             client.export(&run).await.map(drop).unwrap_err(),
             client.stop(&run, StopMode::Stop).await.unwrap_err(),

@@ -11,9 +11,11 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nepho_common::{
+    journal::Record,
     recording::Unit,
     time::{Nanos, RunTime},
 };
+use nepho_controller::{export::read_run_dir, scribe};
 use nepho_controller_core::report::{
     Report,
     charts::{GaugePoint, GaugeSeries},
@@ -24,7 +26,6 @@ use serde_json::{Value, json};
 use self::devtools::Browser;
 use crate::{
     fleet::{Service, scenario, write_fleet},
-    found,
     process::{skip, took},
     site::{Place, Site},
 };
@@ -43,10 +44,12 @@ fn the_page_is_whole_in_a_browser() {
         return;
     };
     let temp = tempfile::tempdir().unwrap();
-    let report = report();
+    let site = Site::start();
+    let records = run(&site);
     let mut browser = Browser::start(&program, temp.path());
     for lang in Lang::ALL {
         let page = temp.path().join(format!("{}.html", lang.tag()));
+        let report = report(lang, records.clone());
         std::fs::write(&page, html::render(&report, lang)).unwrap();
         for width in WIDTHS {
             for scheme in ["light", "dark"] {
@@ -74,9 +77,8 @@ fn the_page_is_whole_in_a_browser() {
     what_is_looked_for_would_be_seen(&mut browser, temp.path());
 }
 
-/// Of a real run, in which one service refuses, and with gauges as a watch would send them.
-fn report() -> Report {
-    let site = Site::start();
+/// A real run, in which one service refuses.
+fn run(site: &Site) -> Vec<Record> {
     let dir = site.dir();
     let (a, b) = (
         Service::start(dir, "a", "svc-a"),
@@ -99,12 +101,18 @@ fn report() -> Report {
         [("a-1", "a"), ("b-1", "b")].map(|(agent, at)| site.agent(&Place::new(agent, at)));
     site.ask(&["run", "s.yaml", "--out", "out"]).with(10);
     let page = std::fs::read_to_string(dir.join("out/report.html")).unwrap();
-    let mut report = found::report(&dir.join("out"));
+    let (_, records) = read_run_dir(&dir.join("out")).unwrap();
     assert_eq!(
         page,
-        html::render(&report, Lang::En),
+        html::render(&scribe::refold(records.clone()), Lang::En),
         "a run leaves this very page"
     );
+    records
+}
+
+/// With gauges as a watch would send them.
+fn report(lang: Lang, records: Vec<Record>) -> Report {
+    let mut report = scribe::refold_in(lang, None, records).unwrap();
     let charts = report.charts.as_mut().unwrap();
     let point = |n: i64| GaugePoint {
         at_ns: RunTime(n * 100_000_000),

@@ -30,6 +30,7 @@ mod found;
 mod identity;
 mod kept;
 mod kinds;
+mod languages;
 mod late;
 mod matrix;
 mod mistakes;

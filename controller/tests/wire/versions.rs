@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nepho_common::id::Seq;
 use nepho_controller::driver::Failure;
+use nepho_controller_core::report::render::Lang;
 use nepho_proto::session::ControllerMessage;
 use tonic::Code;
 
@@ -87,7 +88,7 @@ async fn results_of_a_run_that_nobody_began_are_kept_and_make_no_run() {
     assert_eq!(handle.runs().await.unwrap(), []);
     let run = "2026-11-23-04-50-smoke".parse().unwrap();
     assert!(matches!(
-        handle.report(&run, None).await,
+        handle.report(&run, None, Lang::En).await,
         Err(Failure::NoSuchRun(_))
     ));
     // Acknowledged is kept: the agent's spool is known to have it.

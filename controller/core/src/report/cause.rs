@@ -18,7 +18,6 @@ use nepho_common::{
     id::InstanceId,
     plan::{Plan, PlannedStage, PlannedStep, Route},
     recording::Outcome,
-    time::{Nanos, RunTime},
 };
 use pattern::{Pattern, pattern};
 use slow::Views;
@@ -27,6 +26,7 @@ use symptoms::Scene;
 use super::{
     measured::Measurements,
     model::Priority,
+    said::{Said, said},
     sample::{PathSample, Sample, is_failure},
     tuple::from,
     verdict::how,
@@ -36,20 +36,16 @@ use super::{
 /// Why, what to do, how soon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cause {
-    pub(super) cause: String,
-    pub(super) remedy: String,
+    pub(super) cause: Said,
+    pub(super) remedy: Said,
     pub(super) priority: Priority,
 }
 
 impl Cause {
-    pub(super) fn new(
-        priority: Priority,
-        cause: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) const fn new(priority: Priority, cause: Said, remedy: Said) -> Self {
         Self {
-            cause: cause.into(),
-            remedy: remedy.into(),
+            cause,
+            remedy,
             priority,
         }
     }
@@ -58,8 +54,12 @@ impl Cause {
 /// A cause that is told by evidence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Told {
-    pub(super) cause: String,
-    pub(super) remedy: String,
+    pub(super) cause: Said,
+    pub(super) remedy: Said,
+}
+
+const fn told(cause: Said, remedy: Said) -> Told {
+    Told { cause, remedy }
 }
 
 /// How many offenders are named; the rest is counted.
@@ -84,8 +84,14 @@ impl Failures<'_> {
             .collect();
         worst.sort_by_key(|path| (Reverse(path.failures()), &path.path.to, &path.path.agent));
         let Some(first) = worst.first() else {
-            let text = "No request failed, and yet too few succeeded.";
-            return Cause::new(Priority::Medium, text, "Look at the journal.");
+            return Cause::new(
+                Priority::Medium,
+                said!(
+                    "No request failed, and yet too few succeeded.",
+                    "没有请求失败，但成功的仍然太少。"
+                ),
+                said!("Look at the journal.", "请查看运行日志。"),
+            );
         };
         let kinds: BTreeSet<Outcome> = sample
             .outcomes
@@ -96,27 +102,29 @@ impl Failures<'_> {
         let elsewhere = self.elsewhere(first);
         let target = self.target(first, &worst);
         let told = self.told(first, &address(first));
-        let mut text = match (kinds.first(), &told) {
+        let text = match (kinds.first(), &told) {
             (Some(_), Some(told)) if kinds.len() == 1 => told.cause.clone(),
             (Some(&only), None) if kinds.len() == 1 => sentence(only, &target),
             (_, told) => {
                 let how = how(&sample.outcomes);
-                let mut text = format!("Requests to {target} failed in several ways{how}.");
-                if let Some(told) = told {
-                    text.push_str(&format!(
-                        " Most of those to {}: {}",
-                        first.path.to, told.cause
-                    ));
-                }
-                text
+                let several = said!(
+                    "Requests to {target} failed in several ways{how}.",
+                    "发往 {target} 的请求以多种方式失败{how}。";
+                    target, how
+                );
+                let most = told.as_ref().map_or_else(Said::default, |told| {
+                    let (to, why) = (&first.path.to, &told.cause);
+                    said!("Most of those to {to}: {why}", "其中发往 {to} 的大多是：{why}"; why)
+                });
+                Said::sentences([several, most])
             }
         };
-        let timed = self.pattern(first).map(|found| timed(&found, first));
-        if let Some(timed) = &timed {
-            text = format!("{} {text}", timed.cause);
-        }
-        text.push_str(&format!(" {}.", self.offenders(&worst)));
-        text.push_str(&elsewhere.sentence(first));
+        let timed = self.pattern(first).map(|found| found.told(&first.path.to));
+        let pattern = timed.as_ref().map(|timed| timed.cause.clone());
+        let offenders = self.offenders(&worst);
+        let offenders = said!("{offenders}.", "{offenders}。"; offenders);
+        let text = [pattern.unwrap_or_default(), text, offenders];
+        let text = Said::sentences(text.into_iter().chain([elsewhere.sentence(first)]));
         let kind = kinds.first().filter(|_| kinds.len() == 1);
         let down = worst.iter().any(|path| path.failures() == path.observed());
         Cause {
@@ -164,78 +172,87 @@ impl Failures<'_> {
     }
 
     /// `local → tencent/dao-api/1 failed 10 of 10, …, and 3 more`.
-    fn offenders(&self, worst: &[&PathSample<'_>]) -> String {
+    fn offenders(&self, worst: &[&PathSample<'_>]) -> Said {
         let one = |path: &&PathSample<'_>| {
-            format!(
-                "{} → {}: {} of {} failed",
-                from(self.plan, &path.path.agent),
-                path.path.to,
-                path.failures(),
-                path.observed()
+            let (here, to) = (from(self.plan, &path.path.agent), &path.path.to);
+            let (failed, n) = (path.failures(), path.observed());
+            said!(
+                "{here} → {to}: {failed} of {n} failed",
+                "{here} → {to}：{n} 次中失败 {failed} 次"
             )
         };
         let mut named: Vec<_> = worst.iter().take(NAMED).map(one).collect();
-        if worst.len() > NAMED {
-            named.push(format!("and {} more", worst.len() - NAMED));
-        }
-        named.join("; ")
+        named.extend(more(worst.len().saturating_sub(NAMED)));
+        Said::clauses(named)
     }
 
-    fn target(&self, first: &PathSample<'_>, worst: &[&PathSample<'_>]) -> String {
+    fn target(&self, first: &PathSample<'_>, worst: &[&PathSample<'_>]) -> Said {
         let addresses: BTreeSet<_> = worst.iter().map(|path| address(path)).collect();
+        let address = address(first);
         match addresses.len() {
-            1 => address(first),
-            n => format!("{} and {} more", address(first), n - 1),
+            1 => Said::as_is(address),
+            n => {
+                let more = n - 1;
+                said!("{address} and {more} more", "{address} 等 {n} 处")
+            }
         }
     }
 
-    fn remedy(
-        &self,
-        kind: Option<Outcome>,
-        first: &PathSample<'_>,
-        elsewhere: &Elsewhere,
-    ) -> String {
+    fn remedy(&self, kind: Option<Outcome>, first: &PathSample<'_>, elsewhere: &Elsewhere) -> Said {
         let (to, here) = (&first.path.to, from(self.plan, &first.path.agent));
         if elsewhere.is_reachable() && kind.is_some_and(is_about_the_way) {
-            return format!(
+            let there = list(&elsewhere.reached);
+            return said!(
                 "Compare the address of {to} that the fleet file declares for {here} with the one \
-                 for {}, and look at firewalls and security groups in between.",
-                list(&elsewhere.reached)
+                 for {there}, and look at firewalls and security groups in between.",
+                "请比较服务清单中 {to} 供 {here} 使用的地址与供 {there} 使用的地址，\
+                 并检查沿途的防火墙和安全组。";
+                there
             );
         }
         match kind {
-            Some(Outcome::Refused) => {
-                format!("Start {to}, or correct its address in the fleet file.")
-            }
-            Some(Outcome::Timeout) => format!(
+            Some(Outcome::Refused) => said!(
+                "Start {to}, or correct its address in the fleet file.",
+                "请启动 {to}，或更正服务清单中它的地址。"
+            ),
+            Some(Outcome::Timeout) => said!(
                 "Look whether {to} is stuck or overloaded, and whether a firewall drops packets \
-                 from {here}."
+                 from {here}.",
+                "请检查 {to} 是否卡住或过载，以及是否有防火墙丢弃来自 {here} 的数据包。"
             ),
-            Some(Outcome::Unreachable) => {
-                format!("Check routes and addresses between {here} and {to}.")
-            }
-            Some(Outcome::Resolve) => format!(
-                "Correct the host name of {to} in the fleet file, or the name servers of {here}."
+            Some(Outcome::Unreachable) => said!(
+                "Check routes and addresses between {here} and {to}.",
+                "请检查 {here} 与 {to} 之间的路由和地址。"
             ),
-            Some(Outcome::Tls) => {
-                format!("Check the certificate of {to}: its names, its dates, and who signed it.")
-            }
-            Some(Outcome::Reset) => {
-                format!("Read the log of {to} and of any proxy before it: it cuts connections.")
-            }
-            Some(Outcome::Status) => format!(
+            Some(Outcome::Resolve) => said!(
+                "Correct the host name of {to} in the fleet file, or the name servers of {here}.",
+                "请更正服务清单中 {to} 的主机名，或 {here} 的 DNS 服务器设置。"
+            ),
+            Some(Outcome::Tls) => said!(
+                "Check the certificate of {to}: its names, its dates, and who signed it.",
+                "请检查 {to} 的证书：名称、有效期和签发者。"
+            ),
+            Some(Outcome::Reset) => said!(
+                "Read the log of {to} and of any proxy before it: it cuts connections.",
+                "请查看 {to} 及其前面各级代理服务器的日志：连接是那里断开的。"
+            ),
+            Some(Outcome::Status) => said!(
                 "Read the log of {to}, and compare the path and the expected status in the fleet \
-                 file with what the service offers."
+                 file with what the service offers.",
+                "请查看 {to} 的日志，并核对服务清单中的路径和期望状态码与服务实际提供的是否一致。"
             ),
-            Some(Outcome::Content) => {
-                format!("Compare the version of {to} with the one that is expected.")
-            }
-            Some(Outcome::Protocol) => {
-                format!("Check that the port of {to} is the one that speaks this protocol.")
-            }
-            Some(Outcome::Success | Outcome::OurSide) | None => {
-                format!("Begin with the log of {to}: it has the most failures.")
-            }
+            Some(Outcome::Content) => said!(
+                "Compare the version of {to} with the one that is expected.",
+                "请核对 {to} 的版本是否为期望的版本。"
+            ),
+            Some(Outcome::Protocol) => said!(
+                "Check that the port of {to} is the one that speaks this protocol.",
+                "请确认 {to} 的这个端口使用的正是该协议。"
+            ),
+            Some(Outcome::Success | Outcome::OurSide) | None => said!(
+                "Begin with the log of {to}: it has the most failures.",
+                "请先查看 {to} 的日志：它的失败最多。"
+            ),
         }
     }
 
@@ -267,55 +284,6 @@ impl Failures<'_> {
     }
 }
 
-/// What it means that failures lie like this in time.
-fn timed(found: &Pattern, of: &PathSample<'_>) -> Told {
-    let to = &of.path.to;
-    match found {
-        Pattern::Once(down) => Told {
-            cause: format!(
-                "{to} was down once, from {} to {}, and came back.",
-                Nanos(down.from.since(RunTime(0)).0),
-                Nanos(down.to.since(RunTime(0)).0)
-            ),
-            remedy: format!(
-                "Read the log of {to} of that time: what took it away, and for how long."
-            ),
-        },
-        Pattern::Flaps {
-            times,
-            first,
-            shortest,
-            longest,
-        } => {
-            let lasted = if shortest == longest {
-                format!("{longest}")
-            } else {
-                format!("{shortest} to {longest}")
-            };
-            Told {
-                cause: format!(
-                    "{to} flaps: it went down {times} times, for {lasted} each, and came back in between."
-                ),
-                remedy: format!(
-                    "Read the log of {to}, and of whoever starts it and watches its health, from {} on: a \
-                     crash loop, memory that runs out, or a health check that is too strict.",
-                    Nanos(first.since(RunTime(0)).0)
-                ),
-            }
-        }
-        Pattern::Scattered { longest } => Told {
-            cause: format!(
-                "Failures of {to} are scattered, never more than {longest} in a row: single requests \
-                 fail, not {to} for a time."
-            ),
-            remedy: format!(
-                "Look whether {to} is several behind one address, of which one is broken, or whether it \
-                 runs out of something under load, such as connections."
-            ),
-        },
-    }
-}
-
 #[derive(Default)]
 struct Elsewhere {
     here: String,
@@ -328,29 +296,35 @@ impl Elsewhere {
         !self.reached.is_empty()
     }
 
-    fn sentence(&self, first: &PathSample<'_>) -> String {
-        let to: &InstanceId = &first.path.to;
+    fn sentence(&self, first: &PathSample<'_>) -> Said {
+        let (to, here): (&InstanceId, _) = (&first.path.to, &self.here);
         if self.is_reachable() {
-            let (there, here) = (list(&self.reached), &self.here);
+            let there = list(&self.reached);
             return if first.failures() == first.observed() {
-                format!(" {to} is reachable from {there} but not from {here}.")
+                said!(
+                    "{to} is reachable from {there} but not from {here}.",
+                    "从 {there} 可以到达 {to}，从 {here} 却不能。";
+                    there
+                )
             } else {
-                format!(" From {there} {to} never failed.")
+                said!("From {there} {to} never failed.", "从 {there} 访问 {to} 从未失败。"; there)
             };
         }
         if self.failed.is_empty() {
-            return String::new();
+            return Said::default();
         }
-        format!(" {to} fails from {} as well.", list(&self.failed))
+        let there = list(&self.failed);
+        said!("{to} fails from {there} as well.", "从 {there} 访问 {to} 同样失败。"; there)
     }
 }
 
-fn list(names: &BTreeSet<String>) -> String {
-    names
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+fn list(names: &BTreeSet<String>) -> Said {
+    Said::list(names.iter().map(Said::as_is))
+}
+
+/// How many more there are than are named.
+fn more(n: usize) -> Option<Said> {
+    (n > 0).then(|| said!("and {n} more", "另有 {n} 处"))
 }
 
 /// Failures that may lie on the way rather than in the service.
@@ -370,18 +344,52 @@ const fn is_about_the_way(outcome: Outcome) -> bool {
     }
 }
 
-fn sentence(outcome: Outcome, target: &str) -> String {
+fn sentence(outcome: Outcome, target: &Said) -> Said {
     match outcome {
-        Outcome::Refused => format!("Nothing listens at {target}."),
-        Outcome::Timeout => format!("Nothing came back in time from {target}."),
-        Outcome::Unreachable => format!("The network knows no way to {target}."),
-        Outcome::Resolve => format!("The host name of {target} could not be resolved."),
-        Outcome::Tls => format!("The TLS handshake with {target} failed."),
-        Outcome::Reset => format!("The connection to {target} was cut."),
-        Outcome::Status => format!("{target} answered with a status that was not asked for."),
-        Outcome::Content => format!("{target} answered with content that was not asked for."),
-        Outcome::Protocol => format!("What {target} answered does not follow the protocol."),
-        Outcome::Success | Outcome::OurSide => format!("Requests to {target} failed."),
+        Outcome::Refused => said!("Nothing listens at {target}.", "{target} 无人监听。"; target),
+        Outcome::Timeout => said!(
+            "Nothing came back in time from {target}.",
+            "{target} 未在时限内应答。";
+            target
+        ),
+        Outcome::Unreachable => said!(
+            "The network knows no way to {target}.",
+            "网络中没有到 {target} 的路由。";
+            target
+        ),
+        Outcome::Resolve => said!(
+            "The host name of {target} could not be resolved.",
+            "{target} 的主机名无法解析。";
+            target
+        ),
+        Outcome::Tls => said!(
+            "The TLS handshake with {target} failed.",
+            "与 {target} 的 TLS 握手失败。";
+            target
+        ),
+        Outcome::Reset => said!(
+            "The connection to {target} was cut.",
+            "与 {target} 的连接被断开。";
+            target
+        ),
+        Outcome::Status => said!(
+            "{target} answered with a status that was not asked for.",
+            "{target} 应答的状态码与期望不符。";
+            target
+        ),
+        Outcome::Content => said!(
+            "{target} answered with content that was not asked for.",
+            "{target} 应答的内容与期望不符。";
+            target
+        ),
+        Outcome::Protocol => said!(
+            "What {target} answered does not follow the protocol.",
+            "{target} 的应答不符合协议。";
+            target
+        ),
+        Outcome::Success | Outcome::OurSide => {
+            said!("Requests to {target} failed.", "发往 {target} 的请求失败。"; target)
+        }
     }
 }
 
@@ -419,23 +427,21 @@ pub(super) fn slowest(
     stage: &PlannedStage,
     step: &PlannedStep,
     sample: &Sample<'_>,
-) -> String {
-    let mut by_path: BTreeMap<(Reverse<u64>, &InstanceId), String> = BTreeMap::new();
+) -> Said {
+    let mut by_path: BTreeMap<(Reverse<u64>, &InstanceId), Said> = BTreeMap::new();
     for path in &sample.paths {
         let one = Sample::of(measurements, stage, step, [path.path]);
         if let (Some(p50), Some(max)) = (one.response.quantile(1, 2), one.response.max()) {
-            let text = format!(
-                "{} → {}: p50 {p50}, max {max}",
-                from(plan, &path.path.agent),
-                path.path.to
+            let (here, to) = (from(plan, &path.path.agent), &path.path.to);
+            let text = said!(
+                "{here} → {to}: p50 {p50}, max {max}",
+                "{here} → {to}：p50 {p50}，max {max}"
             );
             by_path.insert((Reverse(max.0), &path.path.to), text);
         }
     }
-    let more = by_path.len().saturating_sub(NAMED);
+    let rest = by_path.len().saturating_sub(NAMED);
     let mut named: Vec<_> = by_path.into_values().take(NAMED).collect();
-    if more > 0 {
-        named.push(format!("and {more} more"));
-    }
-    named.join("; ")
+    named.extend(more(rest));
+    Said::clauses(named)
 }

@@ -13,6 +13,7 @@ use nepho_common::{
 
 use super::{
     doubts::{Code, Doubts},
+    said::said,
     story::Ordered,
 };
 
@@ -88,10 +89,11 @@ fn step(
     let passed = at.minus(before) / 1_000_000;
     let by = wall.0.saturating_sub(shown.0).saturating_sub(passed);
     if by.saturating_abs() > STEP_MIN_MS + passed.saturating_mul(SLEW_PER_MILLE) / 1000 {
-        let text = format!(
-            "the wall clock of {author} was set by {} in the middle of the run; no duration was \
+        let by = seconds(by);
+        let text = said!(
+            "the wall clock of {author} was set by {by} in the middle of the run; no duration was \
              measured with it",
-            seconds(by)
+            "{author} 的系统时钟在运行途中被拨动 {by}；没有任何时长是用它测量的"
         );
         doubts.add(Code::WallClock, author, text);
     }
@@ -108,10 +110,11 @@ fn skew(
     let ahead = wall.0.saturating_sub(shown.0.saturating_add(passed));
     let unsure = i64::try_from(offset.width().half().0 / 1_000_000).unwrap_or(i64::MAX);
     if ahead.saturating_abs() > SKEW_MAX_MS.saturating_add(unsure) {
-        let text = format!(
-            "the wall clock of {agent} is {} against the controller's; set one of them before \
+        let ahead = seconds(ahead);
+        let text = said!(
+            "the wall clock of {agent} is {ahead} against the controller's; set one of them before \
              laying logs beside each other",
-            seconds(ahead)
+            "{agent} 的系统时钟与控制器相差 {ahead}；对照两边的日志之前请先校准其中之一"
         );
         doubts.add(Code::WallClock, agent, text);
     }

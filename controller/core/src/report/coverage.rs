@@ -9,6 +9,11 @@ use nepho_common::{
     recording::Series,
 };
 
+use super::{
+    render::outcome,
+    said::{Said, said},
+};
+
 /// What is stored of each stage, agent and spool, and what the seal says there should be.
 #[derive(Debug, Default)]
 pub(super) struct Coverages {
@@ -32,7 +37,7 @@ pub(super) enum Proof {
     /// The agent never said that it is complete.
     NoSeal,
     /// The seal and the store contradict each other.
-    Differs(String),
+    Differs(Said),
 }
 
 impl Coverages {
@@ -128,7 +133,10 @@ fn proof(spools: &BTreeMap<SpoolId, Coverage>) -> Proof {
                     return Proof::Differs(why);
                 }
             }
-            [_, _, ..] => return Proof::Differs(format!("{} seals", coverage.seals.len())),
+            [_, _, ..] => {
+                let n = coverage.seals.len();
+                return Proof::Differs(said!("{n} seals", "有 {n} 份封存清单"));
+            }
         }
     }
     if sealed {
@@ -139,17 +147,21 @@ fn proof(spools: &BTreeMap<SpoolId, Coverage>) -> Proof {
 }
 
 impl Coverage {
-    fn contradicts(&self, seal: &Seal) -> Option<String> {
+    fn contradicts(&self, seal: &Seal) -> Option<Said> {
         for kind in RecordKind::ALL {
             if matches!(kind, RecordKind::Exhibits | RecordKind::Seal) {
                 continue;
             }
-            let said = seal.records.get(&kind).copied().unwrap_or_default();
+            let promised = seal.records.get(&kind).copied().unwrap_or_default();
             let found = self.records.get(&kind).copied().unwrap_or_default();
             // What an agent says after its seal, for example that the stage ended, is not in it.
-            if found < said {
+            if found < promised {
                 let kind = kind_word(kind);
-                return Some(format!("{found} of {said} records of {kind} are stored"));
+                return Some(said!(
+                    "{found} of {promised} records of {kind} are stored",
+                    "应有 {promised} 条{kind}记录，实存 {found} 条";
+                    kind
+                ));
             }
         }
         let said = |series| seal.samples.get(series).copied().unwrap_or_default();
@@ -157,13 +169,13 @@ impl Coverage {
         let mut all = seal.samples.keys().chain(self.samples.keys());
         all.find(|series| said(*series) != found(*series))
             .map(|series| {
-                format!(
-                    "{} of {} values of {} ({}, {}) are stored",
-                    found(series),
-                    said(series),
-                    series.to,
-                    series.outcome.word(),
-                    series.metric.word()
+                let (found, promised, to) = (found(series), said(series), &series.to);
+                let outcome = outcome(series.outcome);
+                let metric = series.metric.word();
+                said!(
+                    "{found} of {promised} values of {to} ({outcome}, {metric}) are stored",
+                    "{to} 应有 {promised} 个值（{outcome}，{metric}），实存 {found} 个";
+                    outcome
                 )
             })
     }
@@ -201,13 +213,13 @@ fn stage_of(event: &Event) -> Option<&StageName> {
 }
 
 /// The word for people.
-pub(super) const fn kind_word(kind: RecordKind) -> &'static str {
+fn kind_word(kind: RecordKind) -> Said {
     match kind {
-        RecordKind::Events => "events",
-        RecordKind::Recordings => "recordings",
-        RecordKind::Gauges => "gauges",
-        RecordKind::Traces => "traces",
-        RecordKind::Exhibits => "exhibits",
-        RecordKind::Seal => "seals",
+        RecordKind::Events => said!("events", "事件"),
+        RecordKind::Recordings => said!("recordings", "测量"),
+        RecordKind::Gauges => said!("gauges", "读数"),
+        RecordKind::Traces => said!("traces", "跟踪"),
+        RecordKind::Exhibits => said!("exhibits", "附件"),
+        RecordKind::Seal => said!("seals", "封存清单"),
     }
 }

@@ -16,7 +16,10 @@ use nepho_common::{
     time::{ClockEpoch, Interval, Mono, Nanos, RunTime},
 };
 
-use super::story::{Ordered, Story};
+use super::{
+    said::{Said, said},
+    story::{Ordered, Story},
+};
 
 /// The controller measures clocks before it chooses a start, and gives each agent so long for it
 /// (`run::stages`, where an agent that takes longer is not started). One that slept after it was
@@ -52,7 +55,7 @@ pub(super) struct Spoilt {
     /// What was over by then, in run time, is sound.
     pub(super) until: RunTime,
     /// What happened.
-    pub(super) why: String,
+    pub(super) why: Said,
 }
 
 impl Disturbances {
@@ -115,7 +118,10 @@ impl Disturbances {
             let any = self.slept.contains_key(agent) || self.moved.contains_key(agent);
             return any.then(|| Spoilt {
                 until: RunTime(i64::MIN),
-                why: "its clock was disturbed, and nothing says when the stage began".to_owned(),
+                why: said!(
+                    "its clock was disturbed, and nothing says when the stage began",
+                    "它的时钟曾受干扰，而阶段何时开始没有记录"
+                ),
             });
         };
         let epochs = self.epochs.get(&(agent.clone(), stage.name.clone()));
@@ -137,11 +143,15 @@ impl Disturbances {
             let slept = ended.is_some_and(|(ended, _)| ended > began);
             return slept.then(|| Spoilt {
                 until: ordered.at_run,
-                why: "its clock was disturbed while the stage ran".to_owned(),
+                why: said!(
+                    "its clock was disturbed while the stage ran",
+                    "阶段进行中它的时钟曾受干扰"
+                ),
             });
         };
-        let why: BTreeSet<String> = all.into_iter().map(|one| one.why).collect();
-        let why = why.into_iter().collect::<Vec<_>>().join(", and ");
+        let why: BTreeSet<Said> = all.into_iter().map(|one| one.why).collect();
+        let and = |all: Said, one: Said| said!("{all}, and {one}", "{all}，且{one}"; all, one);
+        let why = why.into_iter().reduce(and)?;
         Some(Spoilt { until, why })
     }
 
@@ -188,7 +198,10 @@ impl On<'_> {
         let (since, to) = (self.run_time(awake), self.run_time(noticed));
         Some(Spoilt {
             until: self.before(since),
-            why: format!("its host was suspended for {long} between {since} and {to}"),
+            why: said!(
+                "its host was suspended for {long} between {since} and {to}",
+                "它的主机在 {since} 与 {to} 之间休眠了 {long}"
+            ),
         })
     }
 
@@ -200,7 +213,10 @@ impl On<'_> {
             // A release that does not say what it saw.
             return (noticed >= from).then(|| Spoilt {
                 until: begins,
-                why: format!("its clock or the controller's was disturbed before {noticed}"),
+                why: said!(
+                    "its clock or the controller's was disturbed before {noticed}",
+                    "它或控制器的时钟在 {noticed} 之前曾受干扰"
+                ),
             });
         };
         // An offset that grew is the controller's own clock that stood still.
@@ -211,8 +227,9 @@ impl On<'_> {
         let (least, most) = (Nanos(hi.unsigned_abs()), Nanos(lo.unsigned_abs()));
         Some(Spoilt {
             until: self.before(since),
-            why: format!(
-                "its clock stood still for {least} to {most} between {since} and {noticed}"
+            why: said!(
+                "its clock stood still for {least} to {most} between {since} and {noticed}",
+                "它的时钟在 {since} 与 {noticed} 之间停顿了 {least} 至 {most}"
             ),
         })
     }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Doubt, Verdict};
+use super::{
+    model::{Doubt, Verdict},
+    render::Lang,
+    said::{Said, said},
+};
 
 /// The kinds of doubt. The first ones decide the run's verdict.
 #[derive(
@@ -141,12 +145,11 @@ impl Code {
 
 /// Doubts under way: for each kind and subject how often, and one example.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Doubts(BTreeMap<(Code, String), (u64, String)>);
+pub(super) struct Doubts(BTreeMap<(Code, String), (u64, Said)>);
 
 impl Doubts {
     /// Adds one. Of several texts on one subject the smallest is shown, so that order is nothing.
-    pub(super) fn add(&mut self, code: Code, about: impl ToString, text: impl Into<String>) {
-        let text = text.into();
+    pub(super) fn add(&mut self, code: Code, about: impl ToString, text: Said) {
         let (times, example) = self
             .0
             .entry((code, about.to_string()))
@@ -163,14 +166,20 @@ impl Doubts {
         best.max().unwrap_or(Verdict::Pass)
     }
 
-    pub(super) fn list(self) -> Vec<Doubt> {
-        let doubt = |((code, about), (times, example)): ((Code, String), (u64, String))| Doubt {
-            code,
-            text: match times {
+    pub(super) fn list(self, lang: Lang) -> Vec<Doubt> {
+        let doubt = |((code, about), (times, example)): (_, (u64, Said))| {
+            let text = match times {
                 0 | 1 => example,
-                _ => format!("{example} (and {} more like it)", times - 1),
-            },
-            about,
+                _ => {
+                    let more = times - 1;
+                    said!("{example} (and {more} more like it)", "{example}（同类另有 {more} 条）"; example)
+                }
+            };
+            Doubt {
+                code,
+                text: text.into_text(lang),
+                about,
+            }
         };
         self.0.into_iter().map(doubt).collect()
     }
@@ -186,8 +195,8 @@ mod tests {
             let mut doubts = Doubts::default();
             order
                 .iter()
-                .for_each(|text| doubts.add(Code::NotPlanned, "a", *text));
-            doubts.list()
+                .for_each(|text| doubts.add(Code::NotPlanned, "a", Said::as_is(text)));
+            doubts.list(Lang::En)
         };
         let one = of(&["x", "b", "z"]);
         assert_eq!(one, of(&["b", "z", "x"]));
@@ -198,11 +207,11 @@ mod tests {
     #[test]
     fn only_some_doubts_decide() {
         let mut doubts = Doubts::default();
-        doubts.add(Code::Lost, "a", "x");
+        doubts.add(Code::Lost, "a", Said::as_is("x"));
         assert_eq!(doubts.at_best(), Verdict::Pass);
-        doubts.add(Code::Unfinished, "", "x");
+        doubts.add(Code::Unfinished, "", Said::as_is("x"));
         assert_eq!(doubts.at_best(), Verdict::Inconclusive);
-        doubts.add(Code::NoPlan, "", "x");
+        doubts.add(Code::NoPlan, "", Said::as_is("x"));
         assert_eq!(doubts.at_best(), Verdict::Error);
     }
 

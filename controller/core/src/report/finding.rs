@@ -18,8 +18,9 @@ use super::{
     fold::Folded,
     measured::Measurements,
     missing,
-    model::{Finding, Observed, Priority, Steady, Verdict},
+    model::{Expected, Finding, Observed, Priority, Steady, Uncertainty, Verdict},
     readings::Limits,
+    said::{Said, said},
     sample::Sample,
     tuple::{Tuple, from, tuples},
     verdict,
@@ -65,30 +66,55 @@ pub(super) fn findings(folded: &Folded, doubts: &mut Doubts) -> Vec<JudgedFindin
 /// Why a stage was not begun, and how soon to look into it. `None` when it was begun.
 pub(super) fn not_begun(folded: &Folded, stage: &PlannedStage) -> Option<Cause> {
     let (low, medium) = (Priority::Low, Priority::Medium);
-    let again = "Run it again.";
+    let again = said!("Run it again.", "请重新运行。");
+    let stopped = || {
+        said!(
+            "The run was stopped before the stage began.",
+            "运行在该阶段开始之前被停止。"
+        )
+    };
     Some(match folded.story.skipped.get(&stage.name) {
         Some(Skip::After(before)) => Cause::new(
             low,
-            format!("The stage was skipped, because stage {before} did not pass."),
-            format!("Mend stage {before} first, or run with --keep-going."),
+            said!(
+                "The stage was skipped, because stage {before} did not pass.",
+                "该阶段被跳过，因为阶段 {before} 没有通过。"
+            ),
+            said!(
+                "Mend stage {before} first, or run with --keep-going.",
+                "请先解决阶段 {before} 的问题，或加上 --keep-going 运行。"
+            ),
         ),
-        Some(Skip::Stopped) => {
-            Cause::new(low, "The run was stopped before the stage began.", again)
-        }
+        Some(Skip::Stopped) => Cause::new(low, stopped(), again),
         Some(Skip::NotReady(why)) => Cause::new(
             medium,
-            format!("The agents of the stage could not be made ready: {why}."),
-            "Look at the agents with nepho agents ls, then run it again.",
+            said!(
+                "The agents of the stage could not be made ready: {why}.",
+                "该阶段的探针未能就绪：“{why}”。"
+            ),
+            said!(
+                "Look at the agents with nepho agents ls, then run it again.",
+                "请用 `nepho agents ls` 查看探针，然后重新运行。"
+            ),
         ),
         None if folded.story.ordered.contains_key(&stage.name) => return None,
         // The journal may have lost the order but not the results.
         None if folded.measurements.knows(&stage.name) => return None,
         None => {
             let why = match &folded.story.ended {
-                Some((RunEnd::Completed, _)) => "The run ended without this stage.",
-                Some((RunEnd::Stopped(_), _)) => "The run was stopped before the stage began.",
-                Some((RunEnd::Failed(_), _)) => "The run broke before the stage began.",
-                None => "The journal ends before the stage began.",
+                Some((RunEnd::Completed, _)) => said!(
+                    "The run ended without this stage.",
+                    "运行结束时没有执行该阶段。"
+                ),
+                Some((RunEnd::Stopped(_), _)) => stopped(),
+                Some((RunEnd::Failed(_), _)) => said!(
+                    "The run broke before the stage began.",
+                    "运行在该阶段开始之前中断。"
+                ),
+                None => said!(
+                    "The journal ends before the stage began.",
+                    "运行日志在该阶段开始之前就结束了。"
+                ),
             };
             Cause::new(low, why, again)
         }
@@ -111,14 +137,17 @@ impl Place<'_> {
             .iter()
             .find(|step| step.name == self.expectation.on);
         let Some(step) = step else {
-            let text = format!(
-                "The plan judges step {}, but has none.",
-                self.expectation.on
-            );
+            let on = &self.expectation.on;
             let cause = Cause::new(
                 Priority::High,
-                text,
-                "This is a mistake of ours: report it.",
+                said!(
+                    "The plan judges step {on}, but has none.",
+                    "计划要判定步骤 {on}，但其中没有这个步骤。"
+                ),
+                said!(
+                    "This is a mistake of ours: report it.",
+                    "这是 Nephoscope 的错误，请报告给我们。"
+                ),
             );
             let nobody = Tuple {
                 values: Vec::new(),
@@ -177,24 +206,26 @@ impl Place<'_> {
             }
         }
         if judged.verdict == Verdict::Inconclusive && disturbed.is_some() {
-            put(&mut finding, disturbed);
+            self.put(&mut finding, disturbed);
         } else if judged.verdict == Verdict::Pass && !spoiled.is_empty() {
             judged.verdict = Verdict::Inconclusive;
-            let remedy = "Look at the journal of that agent, then run it again.";
-            put(
-                &mut finding,
-                Some(Cause::new(Priority::Medium, spoiled, remedy)),
-            );
+            self.put(&mut finding, Some(distrusted(spoiled)));
         } else {
-            put(
-                &mut finding,
-                self.cause(measurements, step, &sample, &judged),
-            );
+            let cause = self.cause(measurements, step, &sample, &judged);
+            self.put(&mut finding, cause);
         }
         finding.verdict = judged.verdict;
         finding.samples = sample.samples();
-        finding.observed = judged.observed;
-        finding.uncertainty = judged.uncertainty;
+        let lang = self.folded.lang;
+        let (text, observed) = judged.observed;
+        finding.observed = Observed {
+            text: text.into_text(lang),
+            ..observed
+        };
+        finding.uncertainty = judged.uncertainty.map(|(text, known)| Uncertainty {
+            text: text.into_text(lang),
+            ..known
+        });
         finding.agents = sample.agents();
         finding.evidence = sample.evidence();
         self.doubt(&finding, step, &sample, doubts);
@@ -226,16 +257,17 @@ impl Place<'_> {
             Window::Before(_) => (format!("before.{kind}"), Some(Steady::Before)),
             Window::After(_) => (format!("after.{kind}"), Some(Steady::After)),
         };
-        let mut expected = verdict::expected(&self.expectation.judge);
+        let (text, expected) = verdict::expected(&self.expectation.judge);
         let (from, to) = during.span(self.stage.lasts);
-        match steady {
-            Some(Steady::Before) => expected.text += &format!(" in the first {to}"),
+        let text = match steady {
+            Some(Steady::Before) => said!("{text} in the first {to}", "前 {to} 内{text}"; text),
             Some(Steady::After) => {
                 let last = Nanos(to.0.saturating_sub(from.0));
-                expected.text += &format!(" in the last {last}");
+                said!("{text} in the last {last}", "最后 {last} 内{text}"; text)
             }
-            None => {}
-        }
+            None => text,
+        };
+        let lang = self.folded.lang;
         let (stage, step) = (&self.stage.name, &self.expectation.on);
         let mut id = format!("{stage}/{step}/{kind}");
         for (_, value) in &tuple.values {
@@ -249,10 +281,13 @@ impl Place<'_> {
             kind,
             on: tuple.values.iter().cloned().collect(),
             verdict,
-            expected,
+            expected: Expected {
+                text: text.into_text(lang),
+                ..expected
+            },
             steady,
             observed: Observed {
-                text: "nothing was measured".to_owned(),
+                text: said!("nothing was measured", "没有任何测量结果").into_text(lang),
                 ..Observed::default()
             },
             uncertainty: None,
@@ -263,7 +298,7 @@ impl Place<'_> {
             priority: None,
             evidence: Vec::new(),
         };
-        put(&mut finding, cause);
+        self.put(&mut finding, cause);
         finding
     }
 
@@ -275,25 +310,40 @@ impl Place<'_> {
         doubts: &mut Doubts,
     ) {
         if let Some(path) = sample.no_path.first() {
-            let text = format!(
-                "{} of {} paths were left out, because the fleet declares no address of {} for {}",
-                sample.no_path.len(),
-                sample.no_path.len() + sample.paths.len(),
-                path.to,
-                from(self.plan, &path.agent)
+            let (none, to) = (sample.no_path.len(), &path.to);
+            let all = none + sample.paths.len();
+            let here = from(self.plan, &path.agent);
+            let text = said!(
+                "{none} of {all} paths were left out, because the fleet declares no address of {to} \
+                 for {here}",
+                "{all} 条路径中有 {none} 条未计入，因为服务清单没有为 {here} 声明 {to} 的地址"
             );
             doubts.add(Code::NoPath, &finding.id, text);
         }
         if finding.verdict == Verdict::Pass && finding.samples.missing > 0 {
             let why = missing::sentence(self.folded, self.stage, &step.name, sample);
-            let text = format!("it would pass even if all that is missing were bad. {why}");
+            let text = said!(
+                "it would pass even if all that is missing were bad. {why}",
+                "即使缺失的全部失败，它仍会通过。{why}";
+                why
+            );
             doubts.add(Code::PassedWithout, &finding.id, text);
         }
     }
+
+    fn put(&self, finding: &mut Finding, cause: Option<Cause>) {
+        let lang = self.folded.lang;
+        finding.priority = cause.as_ref().map(|cause| cause.priority);
+        finding.remedy = cause.as_ref().map(|cause| cause.remedy.of(lang).to_owned());
+        finding.cause = cause.map(|cause| cause.cause.into_text(lang));
+    }
 }
 
-fn put(finding: &mut Finding, cause: Option<Cause>) {
-    finding.priority = cause.as_ref().map(|cause| cause.priority);
-    finding.remedy = cause.as_ref().map(|cause| cause.remedy.clone());
-    finding.cause = cause.map(|cause| cause.cause);
+/// Why a pass is none: somebody's records can't be believed.
+fn distrusted(why: Said) -> Cause {
+    let remedy = said!(
+        "Look at the journal of that agent, then run it again.",
+        "请查看该探针的运行日志，然后重新运行。"
+    );
+    Cause::new(Priority::Medium, why, remedy)
 }

@@ -17,9 +17,10 @@ use nepho_common::{
 };
 
 use super::{
-    Unread,
+    Unread, chinese,
     model::{Code, Finding, Report},
-    report,
+    render::Lang,
+    report, report_in,
 };
 
 pub(super) const ENVIRONMENTS: [&str; 3] = ["local", "tencent", "aliyun"];
@@ -518,7 +519,9 @@ pub(super) fn is_late(entry: &Entry) -> bool {
 }
 
 pub(super) fn of(entries: Vec<Entry>) -> Report {
-    report(entries, Vec::new())
+    let report = report(entries.clone(), Vec::new());
+    chinese::says_the_same(&report, &report_in(Lang::ZhCn, entries, Vec::new()));
+    report
 }
 
 pub(super) fn find<'a>(report: &'a Report, id: &str) -> &'a Finding {

@@ -17,6 +17,8 @@ use super::{
     doubts::{Code, Doubts},
     measured::Measurements,
     readings::Readings,
+    render::Lang,
+    said::said,
     story::{Story, span_text},
 };
 use crate::scenario::SCENARIO;
@@ -24,6 +26,8 @@ use crate::scenario::SCENARIO;
 /// What the records of a run say, before anything is judged.
 #[derive(Debug, Default)]
 pub(super) struct Folded {
+    /// In which its report is written.
+    pub(super) lang: Lang,
     pub(super) run: Option<RunId>,
     attempt: Option<Attempt>,
     pub(super) plan: Option<Plan>,
@@ -84,7 +88,7 @@ pub(super) fn gather(
     gathered
 }
 
-pub(super) fn fold(gathered: Gathered) -> Folded {
+pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
     let Gathered {
         entries,
         unread,
@@ -95,10 +99,14 @@ pub(super) fn fold(gathered: Gathered) -> Folded {
     } = gathered;
     for Unread { key, why } in unread {
         let RecordKey { agent, spool, seq } = key;
-        let text = format!("a record could not be read: {agent} {spool}/{seq}: {why}");
+        let text = said!(
+            "a record could not be read: {agent} {spool}/{seq}: {why}",
+            "有一条记录无法读取：{agent} {spool}/{seq}，“{why}”"
+        );
         doubts.add(Code::Unreadable, "", text);
     }
     let mut folded = Folded {
+        lang,
         run,
         attempt,
         contested,
@@ -280,7 +288,10 @@ fn unique(
     }
     for key in conflicts {
         let RecordKey { agent, spool, seq } = key;
-        let text = format!("record {seq} of {agent} in spool {spool} exists with two contents");
+        let text = said!(
+            "record {seq} of {agent} in spool {spool} exists with two contents",
+            "{agent} 的缓存区 {spool} 中第 {seq} 条记录有两种内容"
+        );
         folded.doubts.add(Code::Conflict, &agent, text);
         folded.contested.insert(agent);
     }
@@ -295,13 +306,19 @@ fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Gathered) -> Vec<Ent
         *last = entry.attempt.max(*last);
     }
     let Some((run, attempt)) = starts.first_key_value() else {
-        let text = "the journal does not say that a run began";
+        let text = said!(
+            "the journal does not say that a run began",
+            "运行日志中没有运行开始的记录"
+        );
         folded.doubts.add(Code::NoStart, "", text);
         folded.run = set.values().map(|entry| entry.run.clone()).min();
         return set.into_values().collect();
     };
     if starts.len() > 1 {
-        let text = format!("the journal holds several runs; this is the report of {run}");
+        let text = said!(
+            "the journal holds several runs; this is the report of {run}",
+            "运行日志中有多次运行；这是 {run} 的报告"
+        );
         folded.doubts.add(Code::Contradiction, "", text);
     }
     folded.run = Some(run.clone());
@@ -311,10 +328,10 @@ fn of_one_run(set: BTreeMap<RecordKey, Entry>, folded: &mut Gathered) -> Vec<Ent
         if entry.run == *run && entry.attempt == *attempt {
             mine.push(entry);
         } else {
-            let agent = &entry.key.agent;
-            let text = format!(
-                "a record of {agent} belongs to run {}, try {}, and was left out",
-                entry.run, entry.attempt.0
+            let (agent, run, attempt) = (&entry.key.agent, &entry.run, entry.attempt.0);
+            let text = said!(
+                "a record of {agent} belongs to run {run}, try {attempt}, and was left out",
+                "{agent} 的一条记录属于运行 {run} 的第 {attempt} 次尝试，未计入"
             );
             folded.doubts.add(Code::OtherRun, agent, text);
         }
@@ -339,13 +356,18 @@ fn plan(exhibits: &[Exhibit], folded: &mut Folded) -> Option<Plan> {
         .iter()
         .find(|exhibit| exhibit.name.as_str() == "plan" && exhibit.digest == said.0);
     let Some(exhibit) = exhibit else {
-        let text = format!("plan {} is not in the journal", said.0.short());
+        let id = said.0.short();
+        let text = said!("plan {id} is not in the journal", "运行日志中没有计划 {id}");
         folded.doubts.add(Code::NoPlan, "", text);
         return None;
     };
     Plan::read(&exhibit.content, said)
         .map_err(|why| {
-            let text = format!("plan {} can't be read: {why}", said.0.short());
+            let id = said.0.short();
+            let text = said!(
+                "plan {id} can't be read: {why}",
+                "计划 {id} 无法读取：“{why}”"
+            );
             folded.doubts.add(Code::NoPlan, "", text);
         })
         .ok()
@@ -356,29 +378,34 @@ fn unfinished(folded: &mut Folded) {
     match &folded.story.ended {
         Some((RunEnd::Completed, _)) => {}
         Some((RunEnd::Stopped(_), _)) => {
-            doubts.add(Code::Stopped, "", "the run was stopped before its end");
+            let text = said!("the run was stopped before its end", "运行在结束之前被停止");
+            doubts.add(Code::Stopped, "", text);
         }
         Some((RunEnd::Failed(why), _)) => {
-            doubts.add(
-                Code::RunFailed,
-                "",
-                format!("the run could not go on: {why}"),
-            );
+            let text = said!("the run could not go on: {why}", "运行无法继续：“{why}”");
+            doubts.add(Code::RunFailed, "", text);
         }
         None => {
-            let text = "the journal has no end of the run: it is still under way, or was cut off";
+            let text = said!(
+                "the journal has no end of the run: it is still under way, or was cut off",
+                "运行日志中没有运行的结束：它仍在进行，或者日志被截断"
+            );
             doubts.add(Code::Unfinished, "", text);
         }
     }
     let lost = folded.story.named();
     for agent in lost {
         for span in folded.story.lost(&agent) {
-            let text = format!("{agent} was {}", span_text(&span));
+            let span = span_text(&span);
+            let text = said!("{agent} was {span}", "{agent} {span}"; span);
             folded.doubts.add(Code::Lost, &agent, text);
         }
     }
     if folded.contested.iter().any(AgentId::is_controller) {
-        let text = "the controller's own records contradict each other";
+        let text = said!(
+            "the controller's own records contradict each other",
+            "控制器自己的记录互相矛盾"
+        );
         folded.doubts.add(Code::Contradiction, "", text);
     }
 }

@@ -13,6 +13,7 @@ use nepho_common::{
 
 use super::{
     doubts::{Code, Doubts},
+    said::{Said, said},
     stats::blocks::{self, Slots},
 };
 
@@ -100,12 +101,15 @@ impl Measurements {
                 let series = &recording.series;
                 let slot = match asked.check(&key.agent, series) {
                     Ok(slot) => slot,
-                    Err((code, why)) => {
-                        let text = format!(
-                            "{} reported {}/{} to {}, and it was left out: {why}",
-                            key.agent, series.stage, series.step, series.to
+                    Err(misfit) => {
+                        let (agent, to, why) = (&key.agent, &series.to, misfit.why());
+                        let (stage, step) = (&series.stage, &series.step);
+                        let text = said!(
+                            "{agent} reported {stage}/{step} to {to}, and it was left out: {why}",
+                            "{agent} 上报了 {stage}/{step} 到 {to} 的结果，未计入：{why}";
+                            why
                         );
-                        doubts.add(code, &key.agent, text);
+                        doubts.add(misfit.code(), agent, text);
                         continue;
                     }
                 };
@@ -126,11 +130,12 @@ impl Measurements {
                 .keys()
                 .find(|path| path.is_of(&key.agent, gauge));
             let Some(path) = path.filter(|_| gauge.unit == Unit::Nanoseconds) else {
-                let text = format!(
-                    "{} told of a certificate in {}/{} that the plan does not ask for",
-                    key.agent, gauge.stage, gauge.step
+                let (agent, stage, step) = (&key.agent, &gauge.stage, &gauge.step);
+                let text = said!(
+                    "{agent} told of a certificate in {stage}/{step} that the plan does not ask for",
+                    "{agent} 在 {stage}/{step} 中上报了计划没有要求的证书"
                 );
-                doubts.add(Code::NotPlanned, &key.agent, text);
+                doubts.add(Code::NotPlanned, agent, text);
                 continue;
             };
             let on_path = all.entry(path.clone()).or_default();
@@ -223,25 +228,52 @@ impl<'a> Asked<'a> {
 
     /// The slots in which the latency is wanted of what `author` reports; if it may not report
     /// this, why.
-    pub(super) fn check(
-        &self,
-        author: &AgentId,
-        series: &Series,
-    ) -> Result<Option<Nanos>, (Code, &'static str)> {
+    pub(super) fn check(&self, author: &AgentId, series: &Series) -> Result<Option<Nanos>, Misfit> {
         if series.agent != *author {
-            return Err((Code::NotItsOwn, "it speaks for another agent"));
+            return Err(Misfit::AnotherAgent);
         }
         if Some((&series.run, series.attempt)) != self.identity {
-            return Err((Code::NotItsOwn, "it speaks of another run"));
+            return Err(Misfit::AnotherRun);
         }
         let Some(planned) = self.plan.agents.get(author) else {
-            return Err((Code::NotPlanned, "the agent has no part in the plan"));
+            return Err(Misfit::NoPart);
         };
         if planned.environment != series.from {
-            return Err((Code::NotItsOwn, "it speaks for another environment"));
+            return Err(Misfit::AnotherEnvironment);
         }
         let slot = self.paths.get(&PathKey::of(series)).copied();
-        slot.ok_or((Code::NotPlanned, "the plan does not ask that of it"))
+        slot.ok_or(Misfit::NotAsked)
+    }
+}
+
+/// Why somebody may not report something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misfit {
+    AnotherAgent,
+    AnotherRun,
+    AnotherEnvironment,
+    NoPart,
+    NotAsked,
+}
+
+impl Misfit {
+    const fn code(self) -> Code {
+        match self {
+            Self::AnotherAgent | Self::AnotherRun | Self::AnotherEnvironment => Code::NotItsOwn,
+            Self::NoPart | Self::NotAsked => Code::NotPlanned,
+        }
+    }
+
+    fn why(self) -> Said {
+        match self {
+            Self::AnotherAgent => said!("it speaks for another agent", "它替别的探针说话"),
+            Self::AnotherRun => said!("it speaks of another run", "它说的是另一次运行"),
+            Self::AnotherEnvironment => {
+                said!("it speaks for another environment", "它替别的环境说话")
+            }
+            Self::NoPart => said!("the agent has no part in the plan", "该探针不在计划之中"),
+            Self::NotAsked => said!("the plan does not ask that of it", "计划没有要求它上报"),
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use nepho_common::{
 use super::{
     coverage::Proof,
     fold::Folded,
-    model::LostSpan,
+    model::{LostSpan, Samples},
+    said::{Said, said},
     sample::{PathSample, Sample},
     story::span_text,
 };
@@ -45,8 +46,8 @@ impl Gap {
 }
 
 /// Of whom something is missing.
-pub(super) fn whose(sample: &Sample<'_>) -> Vec<String> {
-    gaps(sample).keys().map(ToString::to_string).collect()
+pub(super) fn whose(sample: &Sample<'_>) -> Said {
+    Said::both(gaps(sample).keys().map(Said::as_is))
 }
 
 /// One sentence: how many are missing, from whom, why.
@@ -55,23 +56,29 @@ pub(super) fn sentence(
     stage: &PlannedStage,
     step: &StepName,
     sample: &Sample<'_>,
-) -> String {
-    let samples = sample.samples();
+) -> Said {
     let by_agent = gaps(sample).into_iter().map(|(agent, gap)| {
         let why = reasons(folded, stage, Some(step), &agent, gap);
-        format!("{} from {agent} ({why})", gap.missing)
+        let n = gap.missing;
+        said!("{n} from {agent} ({why})", "{agent} 缺 {n} 个（{why}）"; why)
     });
-    let are = if samples.missing == 1 {
-        "request is"
+    let by_agent = Said::phrases(by_agent);
+    let Samples {
+        planned, missing, ..
+    } = sample.samples();
+    if missing == 1 {
+        said!(
+            "1 of {planned} planned request is missing: {by_agent}.",
+            "计划的 {planned} 个请求中缺失 1 个：{by_agent}。";
+            by_agent
+        )
     } else {
-        "requests are"
-    };
-    format!(
-        "{} of {} planned {are} missing: {}.",
-        samples.missing,
-        samples.planned,
-        by_agent.collect::<Vec<_>>().join(", ")
-    )
+        said!(
+            "{missing} of {planned} planned requests are missing: {by_agent}.",
+            "计划的 {planned} 个请求中缺失 {missing} 个：{by_agent}。";
+            by_agent
+        )
+    }
 }
 
 /// Why something of `agent` is missing in `stage`; in all of its steps when `step` is `None`.
@@ -81,15 +88,19 @@ pub(super) fn reasons(
     step: Option<&StepName>,
     agent: &AgentId,
     gap: Gap,
-) -> String {
+) -> Said {
     let mut why = Vec::new();
     if let Some(refused) = folded.story.refused.get(agent) {
-        why.push(format!("it refused: {refused}"));
+        why.push(said!("it refused: {refused}", "它拒绝执行：{refused}"; refused));
     } else if folded.plan.is_some() && !folded.story.joined.contains_key(agent) {
-        why.push("it never joined".to_owned());
+        why.push(said!("it never joined", "它从未接入"));
     }
     if gap.our_side > 0 {
-        why.push(format!("{} failed on the measuring side", gap.our_side));
+        let n = gap.our_side;
+        why.push(said!(
+            "{n} failed on the measuring side",
+            "{n} 个因测量端自身故障失败"
+        ));
     }
     let told = folded.story.told.get(&(agent.clone(), stage.name.clone()));
     if let Some(told) = told {
@@ -101,17 +112,17 @@ pub(super) fn reasons(
             (sum.0.saturating_add(missed.0), sum.1.max(missed.1))
         });
         if count > 0 {
-            why.push(format!(
-                "{count} were due and not sent, the latest {longest} late"
+            why.push(said!(
+                "{count} were due and not sent, the latest {longest} late",
+                "{count} 个到时未发出，最迟的晚了 {longest}"
             ));
         }
         match told.ended {
-            Some((at, StageEnd::Stopped(mode))) => {
-                let word = match mode {
-                    StopMode::Stop => "stopped",
-                    StopMode::Abort => "aborted",
-                };
-                why.push(format!("the stage was {word} at {at}"));
+            Some((at, StageEnd::Stopped(StopMode::Stop))) => {
+                why.push(said!("the stage was stopped at {at}", "阶段在 {at} 被停止"));
+            }
+            Some((at, StageEnd::Stopped(StopMode::Abort))) => {
+                why.push(said!("the stage was aborted at {at}", "阶段在 {at} 被中止"));
             }
             Some((_, StageEnd::Completed)) | None => {}
         }
@@ -128,12 +139,18 @@ pub(super) fn reasons(
     if why.is_empty() {
         let proof = folded.proofs.of(agent, &stage.name);
         why.push(match proof {
-            Proof::Complete => "the agent sealed the stage without them".to_owned(),
-            Proof::NoSeal => "its results did not arrive, and nothing says why".to_owned(),
+            Proof::Complete => said!(
+                "the agent sealed the stage without them",
+                "探针封存该阶段时就没有它们"
+            ),
+            Proof::NoSeal => said!(
+                "its results did not arrive, and nothing says why",
+                "它的结果没有到达，原因不明"
+            ),
             Proof::Differs(how) => how,
         });
     }
-    why.join("; ")
+    Said::clauses(why)
 }
 
 /// When the stage was, in run time.

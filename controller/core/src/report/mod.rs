@@ -17,6 +17,7 @@
 //! - `tuple` and `sample`: which findings the plan asks for, and the figures of each.
 //! - `verdict` and `stats`: the rules; `cause`: what is likely behind a verdict that is not a pass.
 //! - [`charts`]: what the plots are made of.
+//! - `said`: a sentence in every language; what is chosen last is which.
 //! - `finding`, `matrix`, `summary`: everything put together. `revision`: what late results change.
 //! - [`render`]: for machines, for managers, for the terminal. Total: an empty report renders.
 //!
@@ -29,6 +30,8 @@ use nepho_common::{
 
 mod cause;
 pub mod charts;
+#[cfg(test)]
+mod chinese;
 mod clocks;
 mod coverage;
 mod disturbed;
@@ -50,6 +53,7 @@ pub mod render;
 mod revision;
 #[cfg(test)]
 mod rules;
+mod said;
 mod sample;
 pub(crate) mod stats;
 mod story;
@@ -59,6 +63,7 @@ mod verdict;
 mod witnessed;
 
 pub use model::{Report, Verdict};
+use render::Lang;
 pub use revision::{Revisions, known};
 
 /// A record that could not be decoded.
@@ -70,23 +75,35 @@ pub struct Unread {
     pub why: String,
 }
 
-/// The report of one run, as everything that is known of it says: its latest revision.
+/// The report of one run, as everything that is known of it says: its latest revision. In English,
+/// as it is stored.
 #[must_use]
 pub fn report(
     entries: impl IntoIterator<Item = Entry>,
     unread: impl IntoIterator<Item = Unread>,
 ) -> Report {
-    revision::latest(fold::gather(entries, unread))
+    report_in(Lang::En, entries, unread)
+}
+
+/// The same with its texts in this language; nothing else differs.
+#[must_use]
+pub fn report_in(
+    lang: Lang,
+    entries: impl IntoIterator<Item = Entry>,
+    unread: impl IntoIterator<Item = Unread>,
+) -> Report {
+    revision::latest(fold::gather(entries, unread), lang)
 }
 
 /// The report as it was in this revision; `None` when the journal has no such one.
 #[must_use]
 pub fn report_as_of(
+    lang: Lang,
     revision: u32,
     entries: impl IntoIterator<Item = Entry>,
     unread: impl IntoIterator<Item = Unread>,
 ) -> Option<Report> {
-    revision::as_of(revision, fold::gather(entries, unread))
+    revision::as_of(revision, fold::gather(entries, unread), lang)
 }
 
 /// The gate: the verdict over the findings of one stage whose expectation gates.
@@ -96,7 +113,7 @@ pub fn report_as_of(
 /// wait for. Without a readable plan, or if the plan has no such stage, it is [`Verdict::Error`].
 #[must_use]
 pub fn judge_stage(entries: impl IntoIterator<Item = Entry>, stage: &StageName) -> Verdict {
-    let folded = fold::fold(fold::gather(entries, []));
+    let folded = fold::fold(fold::gather(entries, []), Lang::En);
     let planned = folded
         .plan
         .as_ref()

@@ -14,6 +14,7 @@ use nepho_common::{
 use super::{
     doubts::{Code, Doubts},
     model::{Evidence, Samples, Verdict},
+    said::said,
 };
 
 /// One gauge of one host in one step.
@@ -84,11 +85,12 @@ impl Readings {
                 let known = HOST_GAUGES.iter().find(|(known, _)| *known == name);
                 let fits = known.is_none_or(|(_, unit)| *unit == gauge.unit);
                 if !asked || !fits || gauge.of.is_some() {
-                    let text = format!(
-                        "{} told of {name} in {}/{}, which the plan does not ask of it",
-                        key.agent, gauge.stage, gauge.step
+                    let (agent, stage, step) = (&key.agent, &gauge.stage, &gauge.step);
+                    let text = said!(
+                        "{agent} told of {name} in {stage}/{step}, which the plan does not ask of it",
+                        "{agent} 在 {stage}/{step} 中上报了 {name}，计划没有要求它上报"
                     );
-                    doubts.add(Code::NotPlanned, &key.agent, text);
+                    doubts.add(Code::NotPlanned, agent, text);
                     continue;
                 }
                 let source = Source {

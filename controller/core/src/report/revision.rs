@@ -12,6 +12,7 @@ use nepho_common::{
 use super::{
     fold::{Gathered, fold},
     model::{Change, Report, Revision},
+    render::Lang,
     summary,
 };
 
@@ -94,19 +95,21 @@ fn keys(gathered: &Gathered) -> impl Iterator<Item = &RecordKey> {
 }
 
 /// The report of everything that there is.
-pub(super) fn latest(gathered: Gathered) -> Report {
+pub(super) fn latest(gathered: Gathered, lang: Lang) -> Report {
     let revisions = Revisions::of(&gathered.entries);
     let last = revisions.last();
     if last == 0 {
-        return summary::report(fold(gathered));
+        return summary::report(fold(gathered, lang));
     }
     let closed = revisions.late(last, &gathered).is_empty();
     let number = if closed { last } else { last.saturating_add(1) };
     let before = number.checked_sub(1).filter(|before| *before > 0);
     let late = before.map_or_else(BTreeMap::new, |before| revisions.late(before, &gathered));
-    let before =
-        before.map(|before| summary::report(fold(cut(&revisions, before, gathered.clone()))));
-    let mut report = summary::report(fold(gathered));
+    let before = before.map(|before| {
+        let known = cut(&revisions, before, gathered.clone());
+        summary::report(fold(known, lang))
+    });
+    let mut report = summary::report(fold(gathered, lang));
     let (changes, more_changes) = before
         .as_ref()
         .map_or_else(Default::default, |before| changes(before, &report));
@@ -122,10 +125,10 @@ pub(super) fn latest(gathered: Gathered) -> Report {
 }
 
 /// The report as it was in this revision.
-pub(super) fn as_of(revision: u32, gathered: Gathered) -> Option<Report> {
+pub(super) fn as_of(revision: u32, gathered: Gathered, lang: Lang) -> Option<Report> {
     let revisions = Revisions::of(&gathered.entries);
     let is_known = revisions.0.contains_key(&revision);
-    is_known.then(|| latest(cut(&revisions, revision, gathered)))
+    is_known.then(|| latest(cut(&revisions, revision, gathered), lang))
 }
 
 /// What this revision was made from, and what was said until then.
@@ -218,7 +221,7 @@ mod tests {
         super::{
             fixture::{Author, agent, eventful, is_late, of, whole},
             model::Verdict,
-            render::{Lang, json, markdown, terminal},
+            render::{json, markdown, terminal},
             report_as_of,
         },
         *,
@@ -293,13 +296,13 @@ mod tests {
     fn an_earlier_revision_is_made_again_as_it_was() {
         let mut entries = second();
         entries.extend(reported(2, &entries));
-        let again = report_as_of(1, entries.clone(), []).unwrap();
+        let again = report_as_of(Lang::En, 1, entries.clone(), []).unwrap();
         assert_eq!(json::render(&again), json::render(&of(first())));
         assert_eq!(
-            report_as_of(2, entries.clone(), []),
+            report_as_of(Lang::En, 2, entries.clone(), []),
             Some(of(entries.clone()))
         );
-        assert_eq!(report_as_of(3, entries, []), None);
+        assert_eq!(report_as_of(Lang::En, 3, entries, []), None);
     }
 
     #[test]

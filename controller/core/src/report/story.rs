@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
-    control::Host,
+    control::{Host, Refusal},
     event::{Event, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
     id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{Mono, Nanos, RunTime, WallMillis},
@@ -15,6 +15,7 @@ use super::{
     doubts::{Code, Doubts},
     model::LostSpan,
     revision::joined,
+    said::{Said, said},
     witnessed::Witnessed,
 };
 
@@ -26,7 +27,7 @@ const RANGES_SHOWN: usize = 8;
 pub(super) struct Story {
     pub(super) started: Option<Started>,
     pub(super) joined: BTreeMap<AgentId, Joined>,
-    pub(super) refused: BTreeMap<AgentId, String>,
+    pub(super) refused: BTreeMap<AgentId, Said>,
     pub(super) ordered: BTreeMap<StageName, Ordered>,
     pub(super) skipped: BTreeMap<StageName, Skip>,
     pub(super) ended: Option<(RunEnd, WallMillis)>,
@@ -93,11 +94,11 @@ impl Story {
         match event.what {
             What::RunStarted { plan, host } => {
                 if self.started.is_some() {
-                    doubts.add(
-                        Code::Contradiction,
-                        "",
+                    let text = said!(
                         "the journal tells of more than one start",
+                        "运行日志中的运行开始不止一次"
                     );
+                    doubts.add(Code::Contradiction, "", text);
                     return;
                 }
                 let wall = event.wall;
@@ -117,9 +118,11 @@ impl Story {
                 self.joined.insert(agent, joined);
             }
             What::AgentRefused { agent, why } => {
-                let text = format!("agent {agent} refused: {why}");
+                let why = refusal(&why);
+                let text =
+                    said!("agent {agent} refused: {why}", "探针 {agent} 拒绝执行：{why}"; why);
                 doubts.add(Code::Refused, &agent, text);
-                self.refused.insert(agent, why.to_string());
+                self.refused.insert(agent, why);
             }
             What::StageOrdered {
                 stage,
@@ -154,12 +157,17 @@ impl Story {
             }
             What::ClockDisturbed { agent, at, jump } => {
                 let when = jump.map_or_else(
-                    || format!("before {at}"),
-                    |jump| format!("between {} and {at}", jump.since),
+                    || said!("before {at}", "在 {at} 之前"),
+                    |jump| {
+                        let since = jump.since;
+                        said!("between {since} and {at}", "在 {since} 与 {at} 之间")
+                    },
                 );
-                let text = format!(
+                let text = said!(
                     "the clock of {agent} or of the controller was disturbed {when}: their \
-                     exchanges contradict each other"
+                     exchanges contradict each other",
+                    "{agent} 或控制器的时钟{when}曾受干扰：它们交换的时间戳互相矛盾";
+                    when
                 );
                 doubts.add(Code::Clock, agent, text);
             }
@@ -171,15 +179,20 @@ impl Story {
             } => {
                 let apart = claimed.lo.saturating_sub(measured.hi);
                 let apart = apart.max(measured.lo.saturating_sub(claimed.hi));
-                let text = format!(
+                let apart = Nanos(apart.unsigned_abs());
+                let text = said!(
                     "what the hosts of {agent} and of the controller say of their clocks is off by \
-                     at least {}: it was not believed. Look at both with chronyc tracking",
-                    Nanos(apart.unsigned_abs())
+                     at least {apart}: it was not believed. Look at both with chronyc tracking",
+                    "{agent} 与控制器的主机对各自时钟的说法至少相差 {apart}，未予采信。\
+                     请在两边用 `chronyc tracking` 检查"
                 );
                 doubts.add(Code::HostClock, agent, text);
             }
             What::ControllerReturned { at, .. } => {
-                let text = format!("the controller was away and back at {at}");
+                let text = said!(
+                    "the controller was away and back at {at}",
+                    "控制器曾中途离开，在 {at} 恢复"
+                );
                 doubts.add(Code::ControllerAway, "", text);
             }
             // Whose seal is missing is seen from the seals themselves.
@@ -188,10 +201,14 @@ impl Story {
                 self.skipped.insert(stage, why);
             }
             What::StopRequested { by, .. } => {
-                doubts.add(Code::Stopped, "", format!("{by} asked for an end"));
+                let text = said!("{by} asked for an end", "{by} 要求结束运行");
+                doubts.add(Code::Stopped, "", text);
             }
             What::RecordRefused { agent, why } => {
-                let text = format!("a record of {agent} was refused: {why}");
+                let text = said!(
+                    "a record of {agent} was refused: {why}",
+                    "{agent} 的一条记录被拒收：“{why}”"
+                );
                 doubts.add(Code::Unreadable, agent, text);
             }
             What::RunEnded { how } => self.ended = Some((how, event.wall)),
@@ -206,7 +223,10 @@ impl Story {
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
             | What::Gap { .. } => {
-                let text = "the controller wrote an event that only agents write";
+                let text = said!(
+                    "the controller wrote an event that only agents write",
+                    "控制器写了只有探针才能写的事件"
+                );
                 doubts.add(Code::NotItsOwn, AgentId::CONTROLLER, text);
             }
         }
@@ -226,9 +246,10 @@ impl Story {
                 count,
                 longest,
             } => {
-                let text = format!(
+                let text = said!(
                     "{author} did not send {count} requests of {stage}/{step} that were due; the \
-                     latest was {longest} late"
+                     latest was {longest} late",
+                    "{author} 有 {count} 个 {stage}/{step} 的请求到时未发出；最迟的晚了 {longest}"
                 );
                 doubts.add(Code::NotSent, author, text);
                 let missed = self.told(author, stage).missed.entry(step).or_default();
@@ -236,7 +257,10 @@ impl Story {
                 missed.1 = missed.1.max(longest);
             }
             What::EpochOpened { suspended, .. } => {
-                let text = format!("the clock of {author} was disturbed: {suspended} asleep");
+                let text = said!(
+                    "the clock of {author} was disturbed: {suspended} asleep",
+                    "{author} 的时钟曾受干扰：休眠了 {suspended}"
+                );
                 doubts.add(Code::Suspended, author, text);
             }
             // With the stamps of all events.
@@ -284,7 +308,10 @@ impl Story {
             | What::RecordRefused { .. }
             | What::RunEnded { .. }
             | What::Reported { .. } => {
-                let text = format!("{author} wrote an event that only the controller writes");
+                let text = said!(
+                    "{author} wrote an event that only the controller writes",
+                    "{author} 写了只有控制器才能写的事件"
+                );
                 doubts.add(Code::NotItsOwn, author, text);
             }
         }
@@ -296,15 +323,17 @@ impl Story {
             let ranges = joined(gaps.iter().copied().collect());
             let all = ranges.len();
             let shown = ranges.into_iter().take(RANGES_SHOWN);
-            let shown: Vec<_> = shown.map(|(from, to)| format!("{from} to {to}")).collect();
+            let shown = shown.map(|(from, to)| said!("{from} to {to}", "{from} 至 {to}"));
+            let shown = Said::list(shown);
             let more = match all.saturating_sub(RANGES_SHOWN) {
-                0 => String::new(),
-                more => format!(" and {more} more stretches"),
+                0 => Said::default(),
+                more => said!(" and {more} more stretches", "，以及另外 {more} 段"),
             };
-            let text = format!(
-                "the disk of {author} did not give back its records {}{more}: look for \
+            let text = said!(
+                "the disk of {author} did not give back its records {shown}{more}: look for \
                  *.quarantine in its spool",
-                shown.join(", ")
+                "{author} 的磁盘没有读回它的记录 {shown}{more}：请查看其缓存区中的 *.quarantine";
+                shown, more
             );
             doubts.add(Code::Gap, author, text);
         }
@@ -314,16 +343,19 @@ impl Story {
     pub(super) fn doubt_full(&self, doubts: &mut Doubts) {
         for ((author, stage, why), (waited, longest)) in &self.full {
             let why = match why {
-                Shortage::Disk => "the disk took nothing",
-                Shortage::Quota => "it was as large as it may be",
+                Shortage::Disk => said!("the disk took nothing", "磁盘无法写入"),
+                Shortage::Quota => said!("it was as large as it may be", "已达到大小上限"),
             };
             let long = match waited {
-                Nanos(0) => String::new(),
-                waited => format!(" for {waited}"),
+                Nanos(0) => Said::default(),
+                waited => said!(" for {waited}", "（持续 {waited}）"),
             };
-            let text = format!(
+            let text = said!(
                 "the spool of {author} was full{long}, because {why}: no value was lost, but \
-                 results of stage {stage} are divided no finer than by {longest} in places"
+                 results of stage {stage} are divided no finer than by {longest} in places",
+                "{author} 的缓存区已满{long}，因为{why}：没有丢失任何值，但阶段 {stage} 的结果\
+                 有些地方的时间粒度只有 {longest}";
+                why, long
             );
             doubts.add(Code::Coarse, format!("{author}/{stage}"), text);
         }
@@ -357,19 +389,41 @@ impl Story {
 }
 
 /// A lost span, for people.
-pub(super) fn span_text(span: &LostSpan) -> String {
-    match span.to_ns {
-        Some(to) => format!(
-            "lost from {} to {} ({}){}",
-            span.from_ns,
-            to,
-            to.since(span.from_ns),
-            if span.restarted {
-                ", and it was restarted"
-            } else {
-                ""
-            }
-        ),
-        None => format!("lost from {} on and never heard of again", span.from_ns),
+pub(super) fn span_text(span: &LostSpan) -> Said {
+    let from = span.from_ns;
+    let Some(to) = span.to_ns else {
+        return said!(
+            "lost from {from} on and never heard of again",
+            "从 {from} 起失联，再无音信"
+        );
+    };
+    let long = to.since(from);
+    if span.restarted {
+        said!(
+            "lost from {from} to {to} ({long}), and it was restarted",
+            "{from} 至 {to} 失联（{long}），期间重启过"
+        )
+    } else {
+        said!(
+            "lost from {from} to {to} ({long})",
+            "{from} 至 {to} 失联（{long}）"
+        )
     }
+}
+
+/// Why an agent refused, for people. What it says in words of its own stays as it is.
+fn refusal(why: &Refusal) -> Said {
+    let zh = match why {
+        Refusal::Busy(run) => format!("正忙于运行 {run}"),
+        Refusal::Unsupported(features) => {
+            let all: Vec<_> = features.iter().map(Feature::as_str).collect();
+            format!("该探针不支持 {}", all.join("、"))
+        }
+        Refusal::Invalid(said) => format!("任务不可接受：“{said}”"),
+        Refusal::Fenced => "该运行已由更新的控制器接管".to_owned(),
+        Refusal::Policy(said) => format!("探针的策略不允许：“{said}”"),
+        Refusal::Leaving => "该探针正在停止".to_owned(),
+        Refusal::Late(by) => format!("启动命令迟到了 {}ms", by.0 / 1_000_000),
+    };
+    Said::new(why.to_string(), zh)
 }

@@ -21,6 +21,7 @@ use super::{
         AgentReport, Conditions, Counts, Finding, Missing, Report, StageReport, StartQuality,
         Verdict,
     },
+    said::{Said, said},
     sample::Sample,
 };
 
@@ -30,7 +31,10 @@ pub(super) fn report(mut folded: Folded) -> Report {
     let judged = findings(&folded, &mut doubts);
     let findings: Vec<Finding> = judged.into_iter().map(|judged| judged.finding).collect();
     if findings.is_empty() && folded.plan.is_some() {
-        let text = "the plan expects nothing, so nothing can pass";
+        let text = said!(
+            "the plan expects nothing, so nothing can pass",
+            "计划没有任何期望，因此无从通过"
+        );
         doubts.add(Code::NothingExpected, "", text);
     }
     let counts = count(&findings);
@@ -54,7 +58,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
         findings,
         agents,
         conditions,
-        doubts: doubts.list(),
+        doubts: doubts.list(folded.lang),
         charts,
     }
 }
@@ -81,9 +85,10 @@ fn describe_stage(
     };
     let skipped = not_begun(folded, stage);
     if skipped.is_some() && folded.measurements.knows(&stage.name) {
-        let text = format!(
-            "agents reported measurements of {}, which was skipped",
-            stage.name
+        let name = &stage.name;
+        let text = said!(
+            "agents reported measurements of {name}, which was skipped",
+            "探针上报了阶段 {name} 的测量结果，而该阶段已被跳过"
         );
         doubts.add(Code::NotPlanned, &stage.name, text);
     }
@@ -123,7 +128,7 @@ fn describe_stage(
                     .collect()
             }
         },
-        skipped: skipped.map(|cause| cause.cause),
+        skipped: skipped.map(|cause| cause.cause.into_text(folded.lang)),
     }
 }
 
@@ -178,28 +183,30 @@ fn describe_agent(folded: &Folded, agent: AgentId, doubts: &mut Doubts) -> Agent
         if planned.is_none() {
             break;
         }
-        match folded.proofs.of(&agent, &stage.name) {
+        let name = &stage.name;
+        match folded.proofs.of(&agent, name) {
             Proof::Complete => sealed.push(stage.name.clone()),
             Proof::NoSeal => {
-                let text = format!(
-                    "{agent} never said that its results of {} are complete",
-                    stage.name
+                let text = said!(
+                    "{agent} never said that its results of {name} are complete",
+                    "{agent} 从未说明它在阶段 {name} 的结果已经完整"
                 );
                 doubts.add(Code::NoSeal, &agent, text);
             }
             Proof::Differs(how) => {
-                let text = format!(
-                    "what is stored of {agent} is not what it sealed in {}: {how}",
-                    stage.name
+                let text = said!(
+                    "what is stored of {agent} is not what it sealed in {name}: {how}",
+                    "存储的 {agent} 的数据与其在阶段 {name} 的封存清单不符：{how}";
+                    how
                 );
                 doubts.add(Code::SealDiffers, &agent, text);
             }
         }
         let (gap, surplus) = gap_of(folded, stage, &agent);
         if surplus > 0 {
-            let text = format!(
-                "{agent} reported more requests than planned on {surplus} paths of {}",
-                stage.name
+            let text = said!(
+                "{agent} reported more requests than planned on {surplus} paths of {name}",
+                "{agent} 在阶段 {name} 的 {surplus} 条路径上报的请求多于计划"
             );
             doubts.add(Code::TooMany, &agent, text);
         }
@@ -208,15 +215,16 @@ fn describe_agent(folded: &Folded, agent: AgentId, doubts: &mut Doubts) -> Agent
                 stage: stage.name.clone(),
                 planned: gap.planned,
                 requests: gap.missing,
-                why: reasons(folded, stage, None, &agent, gap),
+                why: reasons(folded, stage, None, &agent, gap).into_text(folded.lang),
             });
         }
     }
+    let refused = folded.story.refused.get(&agent);
     AgentReport {
         environment: environment.cloned(),
         host: joined.map(|joined| joined.host.clone()),
         features: joined.map_or(Vec::new(), |joined| joined.features.clone()),
-        refused: folded.story.refused.get(&agent).cloned(),
+        refused: refused.map(|why| why.of(folded.lang).to_owned()),
         records: folded.records.get(&agent).cloned().unwrap_or_default(),
         samples: folded.measurements.requests_of(&agent),
         lost: folded.story.lost(&agent),
@@ -262,7 +270,10 @@ fn conditions(folded: &Folded, stages: &[StageReport], doubts: &mut Doubts) -> C
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join(", ");
-        let text = format!("several versions of our programs took part: {list}");
+        let text = said!(
+            "several versions of our programs took part: {list}",
+            "参与的程序版本不一致：{list}"
+        );
         doubts.add(Code::Versions, "", text);
     }
     let error = |start: &StartQuality| {
@@ -278,7 +289,10 @@ fn conditions(folded: &Folded, stages: &[StageReport], doubts: &mut Doubts) -> C
         title: folded.plan.as_ref().map(|plan| plan.title.clone()),
         began: started.map(|started| started.wall.to_string()),
         ended: story.ended.as_ref().map(|ended| ended.1.to_string()),
-        end: story.ended.as_ref().map(|ended| end_text(&ended.0)),
+        end: story
+            .ended
+            .as_ref()
+            .map(|ended| end_text(&ended.0).into_text(folded.lang)),
         files: folded
             .plan
             .as_ref()
@@ -292,11 +306,11 @@ fn conditions(folded: &Folded, stages: &[StageReport], doubts: &mut Doubts) -> C
     }
 }
 
-fn end_text(end: &RunEnd) -> String {
+fn end_text(end: &RunEnd) -> Said {
     match end {
-        RunEnd::Completed => "completed".to_owned(),
-        RunEnd::Stopped(StopMode::Stop) => "stopped".to_owned(),
-        RunEnd::Stopped(StopMode::Abort) => "aborted".to_owned(),
-        RunEnd::Failed(why) => format!("failed: {why}"),
+        RunEnd::Completed => said!("completed", "正常完成"),
+        RunEnd::Stopped(StopMode::Stop) => said!("stopped", "被停止"),
+        RunEnd::Stopped(StopMode::Abort) => said!("aborted", "被中止"),
+        RunEnd::Failed(why) => said!("failed: {why}", "中断：“{why}”"),
     }
 }

@@ -28,6 +28,8 @@ pub(super) use self::{
 };
 use super::{
     model::{Observed, Uncertainty, Verdict},
+    render::outcome,
+    said::{Said, said},
     sample::Sample,
 };
 
@@ -36,8 +38,10 @@ use super::{
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     pub(super) ground: Ground,
-    pub(super) observed: Observed,
-    pub(super) uncertainty: Option<Uncertainty>,
+    /// In words, and in figures.
+    pub(super) observed: (Said, Observed),
+    /// In words, and in figures.
+    pub(super) uncertainty: Option<(Said, Uncertainty)>,
 }
 
 /// What a verdict rests on.
@@ -85,14 +89,17 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
         Judge::Resource { .. } => Judged {
             verdict: Verdict::Inconclusive,
             ground: Ground::Missing,
-            observed: observed("a probe reads no host".to_owned(), sample),
+            observed: (
+                said!("a probe reads no host", "探测步骤不读取主机"),
+                observed(sample),
+            ),
             uncertainty: None,
         },
         // And what targets say of themselves is with the events (`finding/same.rs`).
         Judge::Same { .. } => Judged {
             verdict: Verdict::Inconclusive,
             ground: Ground::Missing,
-            observed: observed("nothing was said".to_owned(), sample),
+            observed: (said!("nothing was said", "没有任何报告"), observed(sample)),
             uncertainty: None,
         },
     }
@@ -106,11 +113,10 @@ fn three_way(worst_passes: bool, best_passes: bool, failed: Ground) -> (Verdict,
     }
 }
 
-fn observed(text: String, sample: &Sample<'_>) -> Observed {
+fn observed(sample: &Sample<'_>) -> Observed {
     let (succeeded, failed) = (sample.successes(), sample.failures());
     let outcomes = sample.outcomes.iter();
     Observed {
-        text,
         outcomes: outcomes
             .map(|(outcome, n)| (outcome.word().to_owned(), *n))
             .collect(),
@@ -126,17 +132,19 @@ fn share_ppm(part: u64, whole: u64) -> Option<u32> {
 }
 
 /// ` (timeout 3, refused 1)`, most frequent first; nothing when all succeeded.
-pub(super) fn how(outcomes: &BTreeMap<Outcome, u64>) -> String {
+pub(super) fn how(outcomes: &BTreeMap<Outcome, u64>) -> Said {
     let mut bad: Vec<_> = outcomes
         .iter()
         .filter(|(outcome, n)| **outcome != Outcome::Success && **n > 0)
         .collect();
     if bad.is_empty() {
-        return String::new();
+        return Said::default();
     }
     bad.sort_by_key(|(outcome, n)| (std::cmp::Reverse(**n), **outcome));
-    let words = bad
-        .iter()
-        .map(|(outcome, n)| format!("{} {n}", outcome.word()));
-    format!(" ({})", words.collect::<Vec<_>>().join(", "))
+    let words = bad.into_iter().map(|(&one, n)| {
+        let word = outcome(one);
+        said!("{word} {n}", "{word} {n}"; word)
+    });
+    let words = Said::list(words);
+    said!(" ({words})", "（{words}）"; words)
 }

@@ -6,8 +6,11 @@ use nepho_common::{
     symptom::Symptom,
 };
 
-use super::{Told, symptoms::Scene};
-use crate::report::measured::PathKey;
+use super::{Told, symptoms::Scene, told};
+use crate::report::{
+    measured::PathKey,
+    said::{Said, said},
+};
 
 /// One server has another record than the others, or all of them have another than is expected.
 pub(super) fn wrong_answer(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
@@ -16,9 +19,10 @@ pub(super) fn wrong_answer(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told>
         return None;
     }
     let (to, name, record) = (&scene.path.to, &asked.name, asked.record.word());
-    let said = format!(
-        "The name server {to} answers wrongly to {record} {name}: {}.",
-        symptom.said
+    let words = &symptom.said;
+    let wrongly = said!(
+        "The name server {to} answers wrongly to {record} {name}: {words}.",
+        "域名服务器 {to} 对 {record} {name} 的应答有误：“{words}”。"
     );
     let same = |path: &&PlannedPath| {
         path.to != *to
@@ -43,28 +47,32 @@ pub(super) fn wrong_answer(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told>
         all.sort();
         all.dedup();
     }
-    Some(match (right.first(), wrong.first()) {
-        (Some(other), _) => Told {
-            cause: format!("{said} {other} answers as expected."),
-            remedy: format!(
+    let (also, remedy) = match (right.first(), wrong.first()) {
+        (Some(other), _) => (
+            said!("{other} answers as expected.", "{other} 的应答符合期望。"),
+            said!(
                 "Correct the record of {name} at {to}, or empty its cache: compare its serial number with \
-                 that of {other}."
+                 that of {other}.",
+                "请更正 {to} 上 {name} 的记录，或清空它的缓存：与 {other} 比较序列号。"
             ),
-        },
-        (None, Some(other)) => Told {
-            cause: format!("{said} {other} does so as well."),
-            remedy: format!(
+        ),
+        (None, Some(other)) => (
+            said!("{other} does so as well.", "{other} 的应答也是如此。"),
+            said!(
                 "Look who changed the record of {name}; if the change is right, correct what the scenario \
-                 expects."
+                 expects.",
+                "请查明谁更改了 {name} 的记录；如果更改正确，请修改场景中的期望。"
             ),
-        },
-        (None, None) => Told {
-            cause: said,
-            remedy: format!(
-                "Correct the record of {name} at {to}, or what the scenario expects of it."
+        ),
+        (None, None) => (
+            Said::default(),
+            said!(
+                "Correct the record of {name} at {to}, or what the scenario expects of it.",
+                "请更正 {to} 上 {name} 的记录，或修改场景中的期望。"
             ),
-        },
-    })
+        ),
+    };
+    Some(told(Said::sentences([wrongly, also]), remedy))
 }
 
 fn dns(path: &PlannedPath) -> Option<&DnsCheck> {

@@ -1,9 +1,13 @@
 //! When requests failed, one after the other: all the time, once, again and again, or scattered.
 
 use nepho_common::{
+    id::InstanceId,
     recording::{Outcome, TraceRun},
     time::{Nanos, RunTime},
 };
+
+use super::{Told, told};
+use crate::report::said::{Said, said};
 
 /// A service that goes down and comes back makes fewer and longer runs of equal outcomes than chance
 /// does. Chance makes so few once in a hundred times: the quantile of the normal distribution at 1 %
@@ -41,6 +45,73 @@ pub(super) enum Pattern {
     },
     /// Here one and there one, with no more in a row than chance would have.
     Scattered { longest: u64 },
+}
+
+impl Pattern {
+    /// What it means that failures of this lie so in time.
+    pub(super) fn told(&self, to: &InstanceId) -> Told {
+        match self {
+            Self::Once(down) => {
+                let (from, back) = (into_run(down.from), into_run(down.to));
+                told(
+                    said!(
+                        "{to} was down once, from {from} to {back}, and came back.",
+                        "{to} 中断过一次，从 {from} 到 {back}，之后恢复。"
+                    ),
+                    said!(
+                        "Read the log of {to} of that time: what took it away, and for how long.",
+                        "请查看 {to} 在这段时间的日志：是什么使它中断，中断了多久。"
+                    ),
+                )
+            }
+            Self::Flaps {
+                times,
+                first,
+                shortest,
+                longest,
+            } => {
+                let lasted = if shortest == longest {
+                    Said::as_is(longest)
+                } else {
+                    said!("{shortest} to {longest}", "{shortest} 至 {longest}")
+                };
+                let first = into_run(*first);
+                told(
+                    said!(
+                        "{to} flaps: it went down {times} times, for {lasted} each, and came back in \
+                         between.",
+                        "{to} 时好时坏：中断了 {times} 次，每次 {lasted}，其间恢复。";
+                        lasted
+                    ),
+                    said!(
+                        "Read the log of {to}, and of whoever starts it and watches its health, from \
+                         {first} on: a crash loop, memory that runs out, or a health check that is too \
+                         strict.",
+                        "请从 {first} 起查看 {to} 的日志，以及启动它、检查它健康状况的程序的日志：\
+                         是反复崩溃、内存耗尽，还是健康检查过严。"
+                    ),
+                )
+            }
+            Self::Scattered { longest } => told(
+                said!(
+                    "Failures of {to} are scattered, never more than {longest} in a row: single requests \
+                     fail, not {to} for a time.",
+                    "{to} 的失败是零散的，连续失败不超过 {longest} 次：失败的是个别请求，\
+                     而不是 {to} 中断了一段时间。"
+                ),
+                said!(
+                    "Look whether {to} is several behind one address, of which one is broken, or whether \
+                     it runs out of something under load, such as connections.",
+                    "请检查 {to} 的地址后面是否有多个实例而其中一个有故障，\
+                     或者它在负载下是否耗尽了某种资源，例如连接。"
+                ),
+            ),
+        }
+    }
+}
+
+fn into_run(at: RunTime) -> Nanos {
+    at.since(RunTime(0))
 }
 
 /// What the runs of a path say, of which so many requests failed and succeeded. `None` when there is

@@ -10,8 +10,11 @@ use nepho_common::{
 };
 
 use super::{
-    super::measured::{Measurements, PathKey},
-    Told,
+    super::{
+        measured::{Measurements, PathKey},
+        said::{Said, said},
+    },
+    Told, told,
 };
 
 /// One path as it was seen: who asked from where, and the medians.
@@ -87,40 +90,50 @@ impl<'a> Views<'a> {
     fn alone(&self, slow: &View<'_>, usual: Nanos, mates: &[&View<'_>]) -> Told {
         let (to, from, there) = (&slow.path.to, slow.from, &slow.path.to.environment);
         let neighbours = match mates.len() {
-            1 => format!("the other service of {there} takes {usual} from {from}"),
-            n => {
-                format!("the {n} other services of {there} take {usual} from {from} in the median")
-            }
+            1 => said!(
+                "from {from} the other service of {there} takes {usual} in the median",
+                "从 {from} 访问 {there} 的另一个服务，中位数为 {usual}"
+            ),
+            n => said!(
+                "from {from} the {n} other services of {there} take {usual} in the median",
+                "从 {from} 访问 {there} 的另外 {n} 个服务，中位数为 {usual}"
+            ),
         };
         let elsewhere = self.of_all(|view| view.path.to == *to && view.from != from);
         let quickest = elsewhere.iter().min_by_key(|view| view.p50);
-        let way = |quick: &&&View<'_>| stands_out(slow.p50, plus(quick.p50, usual));
-        if let Some(quick) = quickest.filter(way) {
-            return Told {
-                cause: format!(
-                    "The way from {from} to {to} is slow, not the service: {neighbours}, and from {} {to} \
-                     itself takes {}.",
-                    quick.from, quick.p50
+        let quickest = quickest.map(|view| (view.from, view.p50));
+        let way = |quick: &(_, Nanos)| stands_out(slow.p50, plus(quick.1, usual));
+        if let Some((quick, takes)) = quickest.filter(way) {
+            return told(
+                said!(
+                    "The way from {from} to {to} is slow, not the service: {neighbours}, and from \
+                     {quick} {to} itself takes {takes}.",
+                    "慢的是从 {from} 到 {to} 的路径，而不是服务：{neighbours}；而从 {quick} 访问 \
+                     {to} 本身只需 {takes}。";
+                    neighbours
                 ),
-                remedy: format!(
+                said!(
                     "Look at what lies between {from} and {to} alone: a proxy, a firewall that looks into \
-                     its packets, or a route of its own."
+                     its packets, or a route of its own.",
+                    "请检查只位于 {from} 与 {to} 之间的环节：代理服务器、深度检测数据包的防火墙，\
+                     或单独的路由。"
                 ),
-            };
+            );
         }
-        let as_well = quickest.map_or_else(String::new, |quick| {
-            format!(" From {} it takes {} as well.", quick.from, quick.p50)
+        let takes = slow.p50;
+        let itself = said!(
+            "{to} itself is slow: it takes {takes}, while {neighbours}.",
+            "{to} 自身慢：需要 {takes}，而{neighbours}。";
+            neighbours
+        );
+        let as_well = quickest.map(|(quick, takes)| {
+            said!(
+                "From {quick} it takes {takes} as well.",
+                "从 {quick} 访问也需要 {takes}。"
+            )
         });
-        Told {
-            cause: format!(
-                "{to} itself is slow: it takes {}, while {neighbours}.{as_well}{}",
-                slow.p50,
-                parts(slow)
-            ),
-            remedy: format!(
-                "Look at {to}: its log, its load, and what it waits for, such as a database or a lock."
-            ),
-        }
+        let text = [Some(itself), as_well, parts(slow)];
+        told(Said::sentences(text.into_iter().flatten()), look_at(slow))
     }
 
     /// It is as slow as its neighbours: the way to all of them, or what they share.
@@ -132,26 +145,34 @@ impl<'a> Views<'a> {
         };
         let all = mates.len() + 1;
         Some(if stands_out(slow.p50, home) {
-            Told {
-                cause: format!(
-                    "The way between {from} and {there} is slow, not the services: all {all} that were \
-                     asked take {usual} from {from}, and {home} from within {there}."
-                ),
-                remedy: format!(
+            let way = said!(
+                "The way between {from} and {there} is slow, not the services: all {all} that were \
+                 asked take {usual} from {from}, and {home} from within {there}.",
+                "慢的是 {from} 与 {there} 之间的路径，而不是服务：从 {from} 访问被测的全部 {all} 个\
+                 服务需要 {usual}，从 {there} 内部只需 {home}。"
+            );
+            told(
+                way,
+                said!(
                     "Compare the round trip between {from} and {there} with what it should be, and look \
-                     at the link: its load, its route, and what shapes or inspects it."
+                     at the link: its load, its route, and what shapes or inspects it.",
+                    "请比较 {from} 与 {there} 之间的往返时间与应有的值，并检查链路：负载、路由，\
+                     以及限速或检测流量的设备。"
                 ),
-            }
+            )
         } else {
-            Told {
-                cause: format!(
+            told(
+                said!(
                     "All {all} services of {there} that were asked are slow: {usual} from {from}, and \
-                     {home} from within {there}."
+                     {home} from within {there}.",
+                    "被测的 {there} 的全部 {all} 个服务都慢：从 {from} 访问需要 {usual}，从 {there} 内部\
+                     需要 {home}。"
                 ),
-                remedy: format!(
-                    "Look at what they share in {there}: their hosts, a proxy before them, a database."
+                said!(
+                    "Look at what they share in {there}: their hosts, a proxy before them, a database.",
+                    "请检查它们在 {there} 共用的东西：主机、前面的代理服务器、数据库。"
                 ),
-            }
+            )
         })
     }
 }
@@ -162,32 +183,41 @@ fn by_parts(slow: &View<'_>) -> Option<Told> {
     let (to, from) = (&slow.path.to, slow.from);
     // A connection takes one round trip, and the service does not see it.
     if connect.0.saturating_mul(3) >= slow.p50.0 {
-        return Some(Told {
-            cause: format!(
-                "The way from {from} to {to} is slow: opening a connection alone takes {connect} of {}.",
-                slow.p50
+        let takes = slow.p50;
+        return Some(told(
+            said!(
+                "The way from {from} to {to} is slow: opening a connection alone takes {connect} of \
+                 {takes}.",
+                "从 {from} 到 {to} 的路径慢：在 {takes} 中，仅建立连接就用了 {connect}。"
             ),
-            remedy: format!(
-                "Compare the round trip between {from} and {to} with what it should be."
+            said!(
+                "Compare the round trip between {from} and {to} with what it should be.",
+                "请比较 {from} 与 {to} 之间的往返时间与应有的值。"
             ),
-        });
+        ));
     }
-    (connect.0.saturating_mul(10) <= first_byte.0).then(|| Told {
-        cause: format!("{to} itself is slow.{}", parts(slow)),
-        remedy: format!(
-            "Look at {to}: its log, its load, and what it waits for, such as a database or a lock."
-        ),
+    (connect.0.saturating_mul(10) <= first_byte.0).then(|| {
+        let itself = said!("{to} itself is slow.", "{to} 自身慢。");
+        let text = [Some(itself), parts(slow)];
+        told(Said::sentences(text.into_iter().flatten()), look_at(slow))
     })
 }
 
 /// What the request was made of, where that is known.
-fn parts(slow: &View<'_>) -> String {
-    match (slow.connect, slow.first_byte) {
-        (Some(connect), Some(first_byte)) => format!(
-            " A connection opens in {connect}; the first byte of the answer takes {first_byte}."
-        ),
-        (None | Some(_), None | Some(_)) => String::new(),
-    }
+fn parts(slow: &View<'_>) -> Option<Said> {
+    let (connect, first_byte) = (slow.connect?, slow.first_byte?);
+    Some(said!(
+        "A connection opens in {connect}; the first byte of the answer takes {first_byte}.",
+        "建立连接需要 {connect}；应答的第一个字节需要 {first_byte}。"
+    ))
+}
+
+fn look_at(slow: &View<'_>) -> Said {
+    let to = &slow.path.to;
+    said!(
+        "Look at {to}: its log, its load, and what it waits for, such as a database or a lock.",
+        "请检查 {to}：它的日志、负载，以及它在等待什么，例如数据库或锁。"
+    )
 }
 
 /// More than half of it is not explained by what is usual.
@@ -217,6 +247,7 @@ mod tests {
     use crate::report::{
         fixture::{Ask, ended, find, journal, of, plan},
         model::Finding,
+        render::Lang,
     };
 
     /// What is said of tencent from here, when answers take so many milliseconds.
@@ -315,7 +346,7 @@ mod tests {
                 connect: Some(Nanos::from_millis(connect)),
                 first_byte: Some(Nanos::from_millis(first_byte)),
             })
-            .map(|told| told.cause)
+            .map(|told| told.cause.into_text(Lang::En))
         };
         assert!(told(40, 45).unwrap().starts_with("The way from local to"));
         assert!(told(1, 85).unwrap().contains("itself is slow"));

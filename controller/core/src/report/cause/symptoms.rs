@@ -17,7 +17,11 @@ use nepho_common::{
 };
 
 use super::{Told, answer::wrong_answer};
-use crate::report::{measured::Measurements, witnessed::Witnessed};
+use crate::report::{
+    measured::Measurements,
+    said::{Said, said},
+    witnessed::Witnessed,
+};
 
 /// What is asked of the rules.
 pub(super) struct Scene<'a> {
@@ -34,8 +38,7 @@ pub(super) struct Scene<'a> {
     pub(super) target: &'a str,
 }
 
-fn told(cause: impl Into<String>, remedy: impl Into<String>) -> Option<Told> {
-    let (cause, remedy) = (cause.into(), remedy.into());
+const fn told(cause: Said, remedy: Said) -> Option<Told> {
     Some(Told { cause, remedy })
 }
 
@@ -138,41 +141,67 @@ impl Scene<'_> {
 fn certificate(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     let (to, target) = (&scene.path.to, scene.target);
     match symptom.certificate? {
-        CertificateFault::Expired(ago) => told(
-            format!("The certificate of {target} ended {} ago.", long(ago)),
-            format!("Renew the certificate of {to}, and find out why it was not renewed in time."),
-        ),
-        CertificateFault::NotYet(until) => told(
-            format!(
-                "The certificate of {target} is not valid yet: it begins in {}.",
-                long(until)
-            ),
-            format!(
-                "Compare the clocks of {to} and of the agent's host; if both are right, {to} has the wrong certificate."
-            ),
-        ),
+        CertificateFault::Expired(ago) => {
+            let ago = long(ago);
+            told(
+                said!(
+                    "The certificate of {target} ended {ago} ago.",
+                    "{target} 的证书已过期 {ago}。";
+                    ago
+                ),
+                said!(
+                    "Renew the certificate of {to}, and find out why it was not renewed in time.",
+                    "请更新 {to} 的证书，并查明为何没有及时更新。"
+                ),
+            )
+        }
+        CertificateFault::NotYet(until) => {
+            let until = long(until);
+            told(
+                said!(
+                    "The certificate of {target} is not valid yet: it begins in {until}.",
+                    "{target} 的证书尚未生效：还要 {until}。";
+                    until
+                ),
+                said!(
+                    "Compare the clocks of {to} and of the agent's host; if both are right, {to} \
+                     has the wrong certificate.",
+                    "请比较 {to} 与探针所在主机的时钟；如果都正确，就是 {to} 用错了证书。"
+                ),
+            )
+        }
         CertificateFault::Name => told(
-            format!("The certificate of {target} names other hosts than this one."),
-            format!(
-                "Let {to} show a certificate for the name by which it is asked, or correct that name in the fleet file."
+            said!(
+                "The certificate of {target} names other hosts than this one.",
+                "{target} 的证书上写的是其他主机的名称。"
+            ),
+            said!(
+                "Let {to} show a certificate for the name by which it is asked, or correct that \
+                 name in the fleet file.",
+                "请让 {to} 使用与访问名称一致的证书，或更正服务清单中的名称。"
             ),
         ),
         CertificateFault::Issuer => told(
-            format!("Nobody whom the agent's host trusts has signed the certificate of {target}."),
-            format!(
-                "Let {to} show its whole chain, or add its authority to the certificates that the agent's host trusts."
+            said!(
+                "Nobody whom the agent's host trusts has signed the certificate of {target}.",
+                "{target} 的证书不是由探针所在主机信任的机构签发的。"
+            ),
+            said!(
+                "Let {to} show its whole chain, or add its authority to the certificates that the \
+                 agent's host trusts.",
+                "请让 {to} 出示完整的证书链，或在探针所在主机上信任其签发机构。"
             ),
         ),
     }
 }
 
 /// Days, where hours would have to be counted.
-fn long(span: Nanos) -> String {
+fn long(span: Nanos) -> Said {
     let days = span.0 / (86_400 * 1_000_000_000);
     if days < 2 {
-        span.to_string()
+        Said::as_is(span)
     } else {
-        format!("{days} days")
+        said!("{days} days", "{days} 天")
     }
 }
 
@@ -201,18 +230,23 @@ fn held_by_another(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     if usual {
         return None;
     }
-    let to = &scene.path.to;
-    let elsewhere = own.map_or_else(String::new, |one| {
-        format!(" {service} itself listens on port {}.", one.port)
+    let (to, port) = (&scene.path.to, address.port());
+    let held = said!(
+        "Port {port} is held by another program, {holder}, which is not {service}.",
+        "端口 {port} 被另一个程序 {holder} 占用，它不是 {service}。"
+    );
+    let elsewhere = own.map_or_else(Said::default, |one| {
+        let other = one.port;
+        said!(
+            "{service} itself listens on port {other}.",
+            "{service} 自己监听在端口 {other} 上。"
+        )
     });
     told(
-        format!(
-            "Port {} is held by another program, {holder}, which is not {service}.{elsewhere}",
-            address.port()
-        ),
-        format!(
-            "Stop {holder} or give it another port, then start {to} on port {}.",
-            address.port()
+        Said::sentences([held, elsewhere]),
+        said!(
+            "Stop {holder} or give it another port, then start {to} on port {port}.",
+            "请停止 {holder} 或给它换一个端口，再让 {to} 使用端口 {port} 启动。"
         ),
     )
 }
@@ -226,16 +260,18 @@ fn wrong_port(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     let own = listeners
         .iter()
         .find(|one| !claimed.contains(&one.port) && program_resembles(one, service))?;
-    let (to, port) = (&scene.path.to, own.port);
+    let (to, port, target) = (&scene.path.to, own.port, scene.target);
+    let (declared, program) = (address.port(), own.program.as_deref().unwrap_or(service));
     told(
-        format!(
-            "Nothing listens at {}, but {} does at the same address on port {port}: the port is wrong.",
-            scene.target,
-            own.program.as_deref().unwrap_or(service)
+        said!(
+            "Nothing listens at {target}, but {program} does at the same address on port {port}: \
+             the port is wrong.",
+            "{target} 无人监听，但 {program} 在同一地址的端口 {port} 上监听：端口写错了。"
         ),
-        format!(
-            "Correct the port of {to} in the fleet file to {port}, or let it listen on port {}.",
-            address.port()
+        said!(
+            "Correct the port of {to} in the fleet file to {port}, or let it listen on port \
+             {declared}.",
+            "请把服务清单中 {to} 的端口改为 {port}，或让它监听端口 {declared}。"
         ),
     )
 }
@@ -243,13 +279,18 @@ fn wrong_port(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
 /// Nobody listens there, and the host shows nobody who could be meant.
 fn stopped(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     refused_among(scene, symptom)?;
-    let to = &scene.path.to;
+    let (to, target) = (&scene.path.to, scene.target);
+    let service = &to.service;
     told(
-        format!(
-            "Nothing listens at {}, and no program there looks like {}: it is not running.",
-            scene.target, to.service
+        said!(
+            "Nothing listens at {target}, and no program there looks like {service}: it is not \
+             running.",
+            "{target} 无人监听，那里也没有像 {service} 的程序：它没有运行。"
         ),
-        format!("Start {to}, and read its log for why it ended."),
+        said!(
+            "Start {to}, and read its log for why it ended.",
+            "请启动 {to}，并从它的日志中查明为何退出。"
+        ),
     )
 }
 
@@ -267,13 +308,18 @@ fn old_version(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     }
     let (mine, peers) = scene.versions()?;
     let (peer, theirs) = peers.iter().find(|(_, theirs)| **theirs != mine)?;
-    let to = &scene.path.to;
+    let (to, target, status) = (&scene.path.to, scene.target, symptom.status?);
+    let asked = &scene.path.operation;
     told(
-        format!(
-            "{} answered {} to {}: {to} runs version {mine}, while {peer} runs {theirs}.",
-            scene.target, symptom.status?, scene.path.operation
+        said!(
+            "{target} answered {status} to {asked}: {to} runs version {mine}, while {peer} runs \
+             {theirs}.",
+            "{target} 对 {asked} 应答 {status}：{to} 运行的版本是 {mine}，而 {peer} 是 {theirs}。"
         ),
-        format!("Bring {to} to version {theirs}, or ask for what version {mine} offers."),
+        said!(
+            "Bring {to} to version {theirs}, or ask for what version {mine} offers.",
+            "请把 {to} 换成版本 {theirs}，或改为请求版本 {mine} 提供的内容。"
+        ),
     )
 }
 
@@ -287,22 +333,32 @@ fn wrong_path(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     let other = scene
         .peers()
         .find(|path| path.operation != scene.path.operation);
-    let why = match (&same, other) {
-        (Some((mine, _)), Some(path)) => format!(
-            " It runs the same version as elsewhere, {mine}; {} is asked {}.",
-            path.to, path.operation
-        ),
-        (Some((mine, _)), None) => format!(" It runs the same version as elsewhere, {mine}."),
-        (None, Some(path)) => format!(" {} is asked {}.", path.to, path.operation),
-        (None, None) => String::new(),
+    let version = same.map(|(mine, _)| {
+        said!(
+            "It runs the same version as elsewhere, {mine}",
+            "它运行的版本与别处相同，为 {mine}"
+        )
+    });
+    let elsewhere = other.map(|path| {
+        let (peer, asked) = (&path.to, &path.operation);
+        said!("{peer} is asked {asked}", "对 {peer} 请求的是 {asked}")
+    });
+    let why = Said::clauses([version, elsewhere].into_iter().flatten());
+    let why = if why.is_empty() {
+        why
+    } else {
+        said!("{why}.", "{why}。"; why)
     };
+    let (target, status, asked) = (scene.target, symptom.status?, &scene.path.operation);
+    let unknown = said!(
+        "{target} does not know this path: it answered {status} to {asked}.",
+        "{target} 没有这个路径：它对 {asked} 应答 {status}。"
+    );
     told(
-        format!(
-            "{} does not know this path: it answered {} to {}.{why}",
-            scene.target, symptom.status?, scene.path.operation
-        ),
-        format!(
-            "Compare the path that the fleet file declares for {to} with what the service offers."
+        Said::sentences([unknown, why]),
+        said!(
+            "Compare the path that the fleet file declares for {to} with what the service offers.",
+            "请核对服务清单中 {to} 的路径与服务实际提供的是否一致。"
         ),
     )
 }
@@ -310,19 +366,21 @@ fn wrong_path(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
 /// It says itself that it is broken.
 fn broken_inside(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     let status = symptom.status.filter(|status| *status >= 500)?;
-    let to = &scene.path.to;
-    let said = if symptom.said.is_empty() {
-        String::new()
-    } else {
-        format!(" It said: \"{}\".", symptom.said)
+    let (to, target) = (&scene.path.to, scene.target);
+    let fails = said!(
+        "{target} answered {status}: the service itself fails.",
+        "{target} 应答 {status}：服务自身出错。"
+    );
+    let said = match symptom.said.as_str() {
+        "" => Said::default(),
+        words => said!("It said: \"{words}\".", "它的说法是：“{words}”。"),
     };
     told(
-        format!(
-            "{} answered {status}: the service itself fails.{said}",
-            scene.target
-        ),
-        format!(
-            "Read the log of {to}, and look at what it depends on: its databases and its configuration."
+        Said::sentences([fails, said]),
+        said!(
+            "Read the log of {to}, and look at what it depends on: its databases and its \
+             configuration.",
+            "请查看 {to} 的日志，并检查它的依赖：数据库和配置。"
         ),
     )
 }

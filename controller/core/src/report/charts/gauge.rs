@@ -14,6 +14,7 @@ use super::{
     super::{
         doubts::{Code, Doubts},
         fold::Folded,
+        said::said,
     },
     GaugePoint, GaugeSeries, stretch,
 };
@@ -39,11 +40,14 @@ pub(super) fn series(folded: &Folded, plan: &Plan, doubts: &mut Doubts) -> (Vec<
     for (key, gauges) in &folded.gauges {
         for gauge in gauges {
             if !may_say(plan, &key.agent, gauge) {
-                let text = format!(
-                    "{} reported {} of {}/{}, and it was left out: the plan does not ask that of it",
-                    key.agent, gauge.name, gauge.stage, gauge.step
+                let (agent, name) = (&key.agent, &gauge.name);
+                let (stage, step) = (&gauge.stage, &gauge.step);
+                let text = said!(
+                    "{agent} reported {name} of {stage}/{step}, and it was left out: the plan does \
+                     not ask that of it",
+                    "{agent} 上报了 {stage}/{step} 的 {name}，未计入：计划没有要求它上报"
                 );
-                doubts.add(Code::NotPlanned, &key.agent, text);
+                doubts.add(Code::NotPlanned, agent, text);
                 continue;
             }
             let of = (

@@ -11,10 +11,11 @@ use nepho_common::{
     plan::PlannedStep,
 };
 
-use super::{Place, put};
+use super::{Place, distrusted};
 use crate::report::{
     cause::Cause,
     model::{Finding, Observed, Priority, Verdict},
+    said::{Said, said},
     sample::Sample,
     tuple::Tuple,
 };
@@ -24,7 +25,7 @@ const NAMED: usize = 5;
 
 /// Who said what, and who said nothing.
 #[derive(Debug, Default)]
-struct Said<'a> {
+struct Heard<'a> {
     by_value: BTreeMap<&'a Operation, BTreeSet<&'a InstanceId>>,
     silent: BTreeSet<&'a InstanceId>,
 }
@@ -54,15 +55,12 @@ impl Place<'_> {
             Verdict::Inconclusive if said.by_value.is_empty() || !said.silent.is_empty() => {
                 Some(said.unsaid(fact))
             }
-            Verdict::Inconclusive => {
-                let remedy = "Look at the journal of that agent, then run it again.";
-                Some(Cause::new(Priority::Medium, spoiled, remedy))
-            }
+            Verdict::Inconclusive => Some(distrusted(spoiled)),
             Verdict::Pass | Verdict::NotRun | Verdict::Error => None,
         };
-        put(&mut finding, cause);
+        self.put(&mut finding, cause);
         finding.observed = Observed {
-            text: said.text(fact),
+            text: said.text(fact).into_text(self.folded.lang),
             ..Observed::default()
         };
         finding.samples = sample.samples();
@@ -72,8 +70,8 @@ impl Place<'_> {
     }
 
     /// What was said last counts; two agents that heard different things of one target make two.
-    fn said<'a>(&'a self, fact: &Operation, step: &PlannedStep, sample: &Sample<'a>) -> Said<'a> {
-        let mut said = Said::default();
+    fn said<'a>(&'a self, fact: &Operation, step: &PlannedStep, sample: &Sample<'a>) -> Heard<'a> {
+        let mut said = Heard::default();
         for one in &sample.paths {
             let to = &one.path.to;
             let of = Subject {
@@ -98,7 +96,7 @@ impl Place<'_> {
     }
 }
 
-impl Said<'_> {
+impl Heard<'_> {
     /// The value that most say first; of two that as many say, the greater one.
     fn ordered(&self) -> Vec<(&Operation, &BTreeSet<&InstanceId>)> {
         let mut all: Vec<_> = self
@@ -110,19 +108,21 @@ impl Said<'_> {
         all
     }
 
-    fn text(&self, fact: &Operation) -> String {
+    fn text(&self, fact: &Operation) -> Said {
         let all = self.ordered();
-        let silent = match self.silent.len() {
-            0 => String::new(),
-            n => format!("; {n} said nothing of it"),
-        };
         if all.is_empty() {
-            return format!("nobody said a {fact}");
+            return said!("nobody said a {fact}", "没有谁报告 {fact}");
         }
-        let one =
-            |(value, by): &(&Operation, &BTreeSet<&InstanceId>)| format!("{value} ({})", by.len());
-        let all: Vec<_> = all.iter().map(one).collect();
-        format!("{fact} {}{silent}", all.join(", "))
+        let all = Said::list(all.into_iter().map(|(value, by)| {
+            let n = by.len();
+            said!("{value} ({n})", "{value}（{n}）")
+        }));
+        let all = said!("{fact} {all}", "{fact} {all}"; all);
+        let silent = match self.silent.len() {
+            0 => Said::default(),
+            n => said!("{n} said nothing of it", "{n} 个没有报告"),
+        };
+        Said::clauses([all, silent])
     }
 
     fn differs(&self, fact: &Operation) -> Cause {
@@ -130,40 +130,44 @@ impl Said<'_> {
         let Some(((most, by), others)) = all.split_first() else {
             return self.unsaid(fact);
         };
-        let one = |(value, by): &(&Operation, &BTreeSet<&InstanceId>)| {
-            format!("{} says {value}", names(by))
-        };
-        let others: Vec<_> = others.iter().map(one).collect();
-        let first = all.get(1).map_or_else(String::new, |(_, by)| names(by));
+        let others = Said::clauses(others.iter().map(|(value, by)| {
+            let who = names(by);
+            said!("{who} says {value}", "{who} 报告 {value}"; who)
+        }));
+        let first = all.get(1).map_or_else(Said::default, |(_, by)| names(by));
+        let by = names(by);
         Cause::new(
             Priority::Medium,
-            format!(
-                "Not all say the same {fact}: {}, while {} says {most}.",
-                others.join("; "),
-                names(by)
+            said!(
+                "Not all say the same {fact}: {others}, while {by} says {most}.",
+                "报告的 {fact} 不一致：{others}，而 {by} 报告 {most}。";
+                others, by
             ),
-            format!(
-                "Bring {first} to {fact} {most}, or find out why it was left behind or went ahead."
+            said!(
+                "Bring {first} to {fact} {most}, or find out why it was left behind or went ahead.",
+                "请把 {first} 换成 {fact} {most}，或查明它为何落后或超前。";
+                first
             ),
         )
     }
 
     fn unsaid(&self, fact: &Operation) -> Cause {
+        let silent = names(&self.silent);
         Cause::new(
             Priority::Medium,
-            format!("Of {} no {fact} was heard.", names(&self.silent)),
-            format!(
+            said!("Of {silent} no {fact} was heard.", "没有得到 {silent} 的 {fact}。"; silent),
+            said!(
                 "Look whether it answers at all; a service says its {fact} in a header X-Version, or as \
-                 `version` of a JSON object."
+                 `version` of a JSON object.",
+                "请检查它是否有应答；服务在 X-Version 头或 JSON 对象的 `version` 中报告 {fact}。"
             ),
         )
     }
 }
 
-fn names(all: &BTreeSet<&InstanceId>) -> String {
-    let mut named: Vec<_> = all.iter().take(NAMED).map(ToString::to_string).collect();
-    if all.len() > NAMED {
-        named.push(format!("{} more", all.len() - NAMED));
-    }
-    named.join(", ")
+fn names(all: &BTreeSet<&InstanceId>) -> Said {
+    let named = all.iter().take(NAMED).map(Said::as_is);
+    let more = all.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| said!("{more} more", "另外 {more} 个"));
+    Said::list(named.chain(more))
 }

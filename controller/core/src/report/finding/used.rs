@@ -5,12 +5,13 @@ use nepho_common::{
     plan::{PlannedStep, Watch},
 };
 
-use super::{Place, put};
+use super::{Place, distrusted};
 use crate::report::{
     cause::Cause,
     coverage::Proof,
     model::{Finding, Observed, Priority, Verdict},
     readings::{Limits, Used},
+    said::{Said, said},
     tuple::{Tuple, hosts},
 };
 
@@ -51,19 +52,21 @@ impl Place<'_> {
         let spoiled = self.spoiled_by(agents.iter().copied());
         if used.verdict == Verdict::Pass && !spoiled.is_empty() {
             finding.verdict = Verdict::Inconclusive;
-            let remedy = "Look at the journal of that agent, then run it again.";
-            put(
-                &mut finding,
-                Some(Cause::new(Priority::Medium, spoiled.join(" "), remedy)),
-            );
+            self.put(&mut finding, Some(distrusted(Said::sentences(spoiled))));
         } else {
-            put(&mut finding, why(limits, &used));
+            self.put(&mut finding, why(limits, &used));
         }
         if let (Some(least), Some(most)) = (used.least, used.most) {
             let (name, n) = (limits.name, used.samples.observed);
-            let (readings, hosts) = (counted(n, "reading"), counted(agents.len() as u64, "host"));
+            let readings = counted(n, said!("reading", "个读数"));
+            let hosts = counted(agents.len() as u64, said!("host", "台主机"));
+            let text = said!(
+                "{name} from {least} to {most} in {readings} of {hosts}",
+                "{hosts}的 {readings}中，{name} 为 {least} 至 {most}";
+                readings, hosts
+            );
             finding.observed = Observed {
-                text: format!("{name} from {least} to {most} in {readings} of {hosts}"),
+                text: text.into_text(self.folded.lang),
                 least: Some(least),
                 most: Some(most),
                 ..Observed::default()
@@ -76,16 +79,21 @@ impl Place<'_> {
     }
 
     /// Of whom records can't be believed.
-    pub(super) fn spoiled_by<'b>(&self, agents: impl Iterator<Item = &'b AgentId>) -> Vec<String> {
+    pub(super) fn spoiled_by<'b>(&self, agents: impl Iterator<Item = &'b AgentId>) -> Vec<Said> {
         let mut why = Vec::new();
         for agent in agents {
             if self.folded.contested.contains(agent) {
-                why.push(format!("One record of {agent} exists with two contents."));
+                why.push(said!(
+                    "One record of {agent} exists with two contents.",
+                    "{agent} 的一条记录有两种内容。"
+                ));
             }
             match self.folded.proofs.of(agent, &self.stage.name) {
                 Proof::Differs(how) => {
-                    why.push(format!(
-                        "What is stored of {agent} is not what it sealed: {how}."
+                    why.push(said!(
+                        "What is stored of {agent} is not what it sealed: {how}.",
+                        "存储的 {agent} 的数据与其封存清单不符：{how}。";
+                        how
                     ));
                 }
                 Proof::Complete | Proof::NoSeal => {}
@@ -100,27 +108,46 @@ fn why(limits: Limits<'_>, used: &Used<'_>) -> Option<Cause> {
     if let Some((agent, at, amount)) = used.worst {
         return Some(Cause::new(
             Priority::Medium,
-            format!("{name} of the host of {agent} was {amount}, {at} into the run."),
-            "Look what else runs on that host, and give it more room or less to do.",
+            said!(
+                "{name} of the host of {agent} was {amount}, {at} into the run.",
+                "运行到 {at} 时，{agent} 所在主机的 {name} 为 {amount}。"
+            ),
+            said!(
+                "Look what else runs on that host, and give it more room or less to do.",
+                "请查看该主机上还运行着什么，增加资源或减少负载。"
+            ),
         ));
     }
     let (first, told) = used.short.first()?;
-    let more = match used.short.len() - 1 {
-        0 => String::new(),
-        more => format!(", and so did {}", counted(more as u64, "other")),
+    let times = counted(*told, said!("time", "次"));
+    let seldom = said!(
+        "The host of {first} told {name} {times}, too seldom to judge by",
+        "{first} 所在主机只报告了 {times} {name}，不足以判定";
+        times
+    );
+    let others = used.short.len() as u64 - 1;
+    let text = if others == 0 {
+        said!("{seldom}.", "{seldom}。"; seldom)
+    } else {
+        let others = counted(others, said!("other", "台主机"));
+        said!("{seldom}, and so did {others}.", "{seldom}；另有 {others}也是如此。"; seldom, others)
     };
     Some(Cause::new(
         Priority::Medium,
-        format!(
-            "The host of {first} told {name} {}, too seldom to judge by{more}.",
-            counted(*told, "time")
+        text,
+        said!(
+            "Look whether that agent was there all the time and whether its kernel tells this at \
+             all; else let the stage last longer.",
+            "请检查该探针是否一直在线、其内核是否提供这项读数；否则请延长该阶段。"
         ),
-        "Look whether that agent was there all the time and whether its kernel tells this at all; \
-         else let the stage last longer.",
     ))
 }
 
-fn counted(n: u64, what: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} {what}{plural}")
+/// With its number; in English with the `s` of several.
+fn counted(n: u64, what: Said) -> Said {
+    if n == 1 {
+        said!("1 {what}", "1 {what}"; what)
+    } else {
+        said!("{n} {what}s", "{n} {what}"; what)
+    }
 }

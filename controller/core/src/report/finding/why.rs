@@ -1,6 +1,6 @@
 //! Why a finding is not a pass, and what to do about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::{AgentId, InstanceId},
@@ -15,6 +15,7 @@ use crate::{
         measured::Measurements,
         missing,
         model::Priority,
+        said::{Said, said},
         sample::Sample,
         tuple::from,
         verdict::{self, Ground, Judged, ends_before},
@@ -25,37 +26,44 @@ use crate::{
 impl Place<'_> {
     pub(super) fn nothing_planned(&self, sample: &Sample<'_>) -> Cause {
         let Some(first) = sample.no_path.first() else {
-            let text = "The plan holds no request for it.";
-            return Cause::new(Priority::Low, text, "Let the stage last longer.");
+            return Cause::new(
+                Priority::Low,
+                said!(
+                    "The plan holds no request for it.",
+                    "计划中没有与此有关的请求。"
+                ),
+                said!("Let the stage last longer.", "请延长该阶段。"),
+            );
         };
-        let mut here: Vec<_> = sample
-            .no_path
-            .iter()
-            .map(|path| from(self.plan, &path.agent))
-            .collect();
-        here.sort();
-        here.dedup();
-        let here = here.join(", ");
+        let here = sample.no_path.iter();
+        let here: BTreeSet<_> = here.map(|path| from(self.plan, &path.agent)).collect();
+        let (here, to) = (Said::list(here.iter().map(Said::as_is)), &first.to);
         Cause::new(
             Priority::Low,
-            format!(
-                "No path from {here}: the fleet declares no address of {} for it.",
-                first.to
+            said!(
+                "No path from {here}: the fleet declares no address of {to} for it.",
+                "从 {here} 没有路径：服务清单没有为它声明 {to} 的地址。";
+                here
             ),
-            format!("Declare an address for {here} in the fleet file, if there is one."),
+            said!(
+                "Declare an address for {here} in the fleet file, if there is one.",
+                "如果有可用的地址，请在服务清单中为 {here} 声明。";
+                here
+            ),
         )
     }
 
     /// What takes away the right to a pass: somebody's records can't be believed.
-    pub(super) fn spoiled(&self, sample: &Sample<'_>) -> String {
+    pub(super) fn spoiled(&self, sample: &Sample<'_>) -> Said {
         let mut why = self.spoiled_by(sample.agents().iter());
         if let Some(path) = sample.surplus().next() {
             let (agent, to) = (&path.path.agent, &path.path.to);
-            why.push(format!(
-                "{agent} reported more requests to {to} than were planned."
+            why.push(said!(
+                "{agent} reported more requests to {to} than were planned.",
+                "{agent} 上报的发往 {to} 的请求多于计划。"
             ));
         }
-        why.join(" ")
+        Said::sentences(why)
     }
 
     /// Whose clock stood still while the stage ran: what it saw from then on is nothing to judge by.
@@ -67,15 +75,19 @@ impl Place<'_> {
         };
         let found: Vec<_> = sample.agents().iter().filter_map(of).collect();
         let (first, _) = found.first()?;
-        let remedy = format!(
+        let remedy = said!(
             "Keep the host of {first} from sleeping or being paused while it measures, then run it \
-             again."
+             again.",
+            "请避免 {first} 所在主机在测量期间休眠或被暂停，然后重新运行。"
         );
-        let why = found.iter().map(|(agent, why)| format!("{agent}: {why}."));
-        let text = format!(
-            "What was measured can't be judged by. {}",
-            why.collect::<Vec<_>>().join(" ")
+        let why = found
+            .iter()
+            .map(|(agent, why)| said!("{agent}: {why}.", "{agent}：{why}。"; why));
+        let text = said!(
+            "What was measured can't be judged by.",
+            "测得的数据不能作为判定依据。"
         );
+        let text = Said::sentences([text].into_iter().chain(why));
         Some(Cause::new(Priority::Medium, text, remedy))
     }
 
@@ -100,77 +112,108 @@ impl Place<'_> {
                 }
                 .cause(sample);
                 if judged.ground == Ground::NothingSucceeded {
-                    cause.cause = format!("No request succeeded. {}", cause.cause);
+                    let nothing = said!("No request succeeded.", "没有请求成功。");
+                    cause.cause = Said::sentences([nothing, cause.cause]);
                 }
                 cause
             }
             Ground::Slow => {
                 let slowest = slowest(self.plan, measurements, self.stage, step, sample);
-                let text = format!("It is slower than expected. {slowest}.");
+                let text = said!("It is slower than expected. {slowest}.", "比期望慢。{slowest}。"; slowest);
                 match slow(self.plan, measurements, self.stage, step, sample) {
-                    Some(told) => Cause::new(medium, format!("{} {text}", told.cause), told.remedy),
-                    None => Cause::new(medium, text, LOOK_AT_THE_MATRIX),
+                    Some(told) => {
+                        Cause::new(medium, Said::sentences([told.cause, text]), told.remedy)
+                    }
+                    None => Cause::new(medium, text, look_at_the_matrix()),
                 }
             }
             Ground::Fast => {
                 let slowest = slowest(self.plan, measurements, self.stage, step, sample);
-                let text = format!("It is faster than expected. {slowest}.");
-                Cause::new(medium, text, LOOK_AT_THE_MATRIX)
+                let text = said!("It is faster than expected. {slowest}.", "比期望快。{slowest}。"; slowest);
+                Cause::new(medium, text, look_at_the_matrix())
             }
-            Ground::Missing => Cause::new(
-                medium,
-                missing::sentence(folded, self.stage, &step.name, sample),
-                format!(
-                    "Find out what became of {}, then run it again.",
-                    missing::whose(sample).join(" and ")
-                ),
-            ),
-            Ground::TooFew { had, needed } => Cause::new(
-                medium,
-                format!(
-                    "{had} successes say too little: {} is judged from {needed} on.",
-                    figure(&self.expectation.judge)
-                ),
-                longer(self.expectation.during, step, sample, needed),
-            ),
-            Ground::Unsure { enough } => Cause::new(
-                medium,
-                format!(
-                    "{}: that shows neither that it is as expected nor that it is not.",
-                    judged.observed.text
-                ),
-                match enough {
-                    Some(enough) => longer(self.expectation.during, step, sample, enough),
-                    None => "It lies too close to the bound: move the bound, or judge what was \
-                             observed, without `confidence`."
-                        .to_owned(),
-                },
-            ),
+            Ground::Missing => {
+                let whose = missing::whose(sample);
+                Cause::new(
+                    medium,
+                    missing::sentence(folded, self.stage, &step.name, sample),
+                    said!(
+                        "Find out what became of {whose}, then run it again.",
+                        "请查明 {whose} 出了什么问题，然后重新运行。";
+                        whose
+                    ),
+                )
+            }
+            Ground::TooFew { had, needed } => {
+                let figure = figure(&self.expectation.judge);
+                Cause::new(
+                    medium,
+                    said!(
+                        "{had} successes say too little: {figure} is judged from {needed} on.",
+                        "成功 {had} 次太少：{figure} 需要 {needed} 次以上才能判定。"
+                    ),
+                    longer(self.expectation.during, step, sample, needed),
+                )
+            }
+            Ground::Unsure { enough } => {
+                let (seen, _) = &judged.observed;
+                Cause::new(
+                    medium,
+                    said!(
+                        "{seen}: that shows neither that it is as expected nor that it is not.",
+                        "{seen}：既不能证明符合期望，也不能证明不符合。";
+                        seen
+                    ),
+                    match enough {
+                        Some(enough) => longer(self.expectation.during, step, sample, enough),
+                        None => said!(
+                            "It lies too close to the bound: move the bound, or judge what was \
+                             observed, without `confidence`.",
+                            "它离界限太近：请调整界限，或去掉 `confidence`，直接按实测值判定。"
+                        ),
+                    },
+                )
+            }
             Ground::Ending => ending(&self.expectation.judge, sample),
             Ground::NoCertificate => unseen(sample),
             Ground::LateSender { lag } => Cause::new(
                 medium,
-                format!(
+                said!(
                     "The measuring side was late: p99 of its send lag is {lag}. From the actual \
-                     sending on, the answers came in time."
+                     sending on, the answers came in time.",
+                    "测量端发送迟了：发送延迟的 p99 为 {lag}。从实际发出算起，应答是及时的。"
                 ),
-                "Give the agent's host more room, then run it again.",
+                more_room(),
             ),
             Ground::LagHidesMin { lag } => Cause::new(
                 medium,
-                format!(
+                said!(
                     "The measuring side was late: p99 of its send lag is {lag}, which makes \
-                     answers look slower than they are."
+                     answers look slower than they are.",
+                    "测量端发送迟了：发送延迟的 p99 为 {lag}，这使应答看起来比实际慢。"
                 ),
-                "Give the agent's host more room, then run it again.",
+                more_room(),
             ),
         })
     }
 }
 
 /// Where to look when nothing tells the way from the service.
-const LOOK_AT_THE_MATRIX: &str = "Compare with the distance between the environments in the matrix: if \
-     only one service is out of line look there, if all are, look at the network.";
+fn look_at_the_matrix() -> Said {
+    said!(
+        "Compare with the distance between the environments in the matrix: if only one service is \
+         out of line look there, if all are, look at the network.",
+        "请与矩阵中各环境之间的距离比较：如果只有一个服务异常，就检查该服务；\
+         如果全部异常，就检查网络。"
+    )
+}
+
+fn more_room() -> Said {
+    said!(
+        "Give the agent's host more room, then run it again.",
+        "请为探针所在主机增加资源，然后重新运行。"
+    )
+}
 
 /// What has to be enough of.
 const fn figure(judge: &Judge) -> &'static str {
@@ -205,23 +248,24 @@ fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
     soon.sort_by_key(|(to, left)| (*left, *to));
     let ended = soon.first().is_some_and(|(_, left)| *left < 0);
     let more = soon.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!(", and {more} more end too soon")
-    } else {
-        String::new()
-    };
     let told = soon.iter().take(NAMED);
-    let told: Vec<_> = told
-        .map(|(to, left)| format!("that of {to} {}", verdict::ending(*left)))
-        .collect();
+    let told = told.map(|(to, left)| {
+        let ending = verdict::ending(*left);
+        said!("that of {to} {ending}", "{to} 的{ending}"; ending)
+    });
+    let more = (more > 0).then(|| said!("and {more} more end too soon", "另有 {more} 个到期过早"));
+    let told = Said::phrases(told.chain(more));
     Cause::new(
         if ended {
             Priority::High
         } else {
             Priority::Medium
         },
-        format!("Certificates end: {}{more}.", told.join(", ")),
-        "Renew them, and look why that was not done in time.",
+        said!("Certificates end: {told}.", "证书到期：{told}。"; told),
+        said!(
+            "Renew them, and look why that was not done in time.",
+            "请更新证书，并查明为何没有及时更新。"
+        ),
     )
 }
 
@@ -234,19 +278,33 @@ fn unseen(sample: &Sample<'_>) -> Cause {
     let Some(first) = paths.next() else {
         return Cause::new(
             Priority::Medium,
-            "Nothing that is asked here shows a certificate.",
-            "Judge certificates of a step that asks over HTTPS.",
+            said!(
+                "Nothing that is asked here shows a certificate.",
+                "这里请求的对象都不出示证书。"
+            ),
+            said!(
+                "Judge certificates of a step that asks over HTTPS.",
+                "请在使用 HTTPS 的步骤上判定证书。"
+            ),
         );
     };
     let (agent, to) = (&first.path.agent, &first.path.to);
-    let more = match paths.count() {
-        0 => String::new(),
-        more => format!(", nor on {more} more paths"),
-    };
     Cause::new(
         Priority::Medium,
-        format!("{agent} saw no certificate of {to}{more}."),
-        "Look whether it answers at all; what fails before the handshake shows none.",
+        match paths.count() {
+            0 => said!(
+                "{agent} saw no certificate of {to}.",
+                "{agent} 没有看到 {to} 的证书。"
+            ),
+            more => said!(
+                "{agent} saw no certificate of {to}, nor on {more} more paths.",
+                "{agent} 没有看到 {to} 的证书，另有 {more} 条路径也没有。"
+            ),
+        },
+        said!(
+            "Look whether it answers at all; what fails before the handshake shows none.",
+            "请检查它是否有应答；在握手之前就失败的请求看不到证书。"
+        ),
     )
 }
 
@@ -254,18 +312,25 @@ fn unseen(sample: &Sample<'_>) -> Cause {
 const NAMED: usize = 5;
 
 /// What would give so many samples.
-fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> String {
+fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> Said {
     let every = step.act.probe().map_or(Nanos(0), |probe| probe.every);
     let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
     let lasts = Nanos(rounds.saturating_mul(every.0));
     if lasts > LASTS.1 {
-        return format!(
+        return said!(
             "It would take {lasts}, longer than a stage may last: ask more often, more targets or \
-             from more agents, or expect less."
+             from more agents, or expect less.",
+            "这需要 {lasts}，超过了阶段的最长时限：请提高频率、增加目标或探针，或放宽期望。"
         );
     }
     if during.is_part() {
-        return format!("Let `over` be {lasts} at least, or ask more often.");
+        return said!(
+            "Let `over` be {lasts} at least, or ask more often.",
+            "请把 `over` 设为 {lasts} 以上，或提高请求频率。"
+        );
     }
-    format!("Let the stage last {lasts} at least, or ask more often.")
+    said!(
+        "Let the stage last {lasts} at least, or ask more often.",
+        "请让该阶段持续 {lasts} 以上，或提高请求频率。"
+    )
 }

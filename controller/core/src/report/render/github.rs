@@ -4,7 +4,6 @@ use super::{
     super::model::{Finding, Report, Verdict},
     catalogue::Say,
     escape::plain,
-    figures,
     lang::Lang,
     markdown, words,
 };
@@ -71,13 +70,10 @@ pub fn annotations(report: &Report, lang: Lang) -> String {
 }
 
 fn message(finding: &Finding, alike: usize, lang: Lang) -> String {
-    let (expected, observed) = (
-        figures::expected(lang, finding),
-        figures::observed(lang, finding),
-    );
+    let (expected, observed) = (&finding.expected.text, &finding.observed.text);
     let mut said = vec![lang.labelled(
         &lang.say(&Say::Verdict(finding.verdict)),
-        &lang.say(&Say::ExpectedObserved(&expected, &observed)),
+        &lang.say(&Say::ExpectedObserved(expected, observed)),
     )];
     said.extend(finding.cause.clone());
     said.extend(finding.remedy.clone());

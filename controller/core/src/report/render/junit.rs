@@ -4,7 +4,6 @@ use super::{
     super::model::{Finding, Report, StageReport, Verdict},
     catalogue::Say,
     escape::html as safe,
-    figures,
     lang::Lang,
     words,
 };
@@ -91,12 +90,9 @@ fn case(out: &mut String, finding: &Finding, lang: Lang) {
         Verdict::Inconclusive | Verdict::Error => "error",
         Verdict::NotRun => "skipped",
     };
-    let (expected, observed) = (
-        figures::expected(lang, finding),
-        figures::observed(lang, finding),
-    );
+    let (expected, observed) = (&finding.expected.text, &finding.observed.text);
     let verdict = lang.say(&Say::Verdict(finding.verdict));
-    let said = lang.say(&Say::ExpectedObserved(&expected, &observed));
+    let said = lang.say(&Say::ExpectedObserved(expected, observed));
     let message = safe(&lang.labelled(&verdict, &said));
     let reasons = [(Say::Cause, &finding.cause), (Say::Remedy, &finding.remedy)];
     let reasons = reasons.into_iter().filter_map(|(what, text)| {

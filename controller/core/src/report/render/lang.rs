@@ -1,12 +1,16 @@
 //! The language of what people read. JSON, ids, names and what a target said are never translated.
 
+use serde::Deserialize;
+
 /// A language that reports can be written in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum Lang {
     /// English.
     #[default]
+    #[serde(rename = "en")]
     En,
     /// Chinese as it is written in mainland China.
+    #[serde(rename = "zh-CN")]
     ZhCn,
 }
 
@@ -59,6 +63,7 @@ mod tests {
         }
         for lang in Lang::ALL {
             assert_eq!(Lang::of_locale(lang.tag()), Some(lang));
+            assert_eq!(serde_json::from_value(lang.tag().into()).ok(), Some(lang));
         }
     }
 }

@@ -7,7 +7,6 @@ use super::{
     super::model::{Change, Finding, Report},
     catalogue::Say,
     escape::markdown as safe,
-    figures,
     lang::Lang,
     words,
 };
@@ -152,16 +151,13 @@ impl Page {
         ));
         self.line("");
         let verdict = self.say(&Say::Verdict(finding.verdict));
-        let (expected, observed) = (
-            figures::expected(lang, finding),
-            figures::observed(lang, finding),
-        );
-        let said = self.say(&Say::ExpectedObserved(&expected, &observed));
+        let (expected, observed) = (&finding.expected.text, &finding.observed.text);
+        let said = self.say(&Say::ExpectedObserved(expected, observed));
         let verdict = format!("**{verdict}**");
         let said = lang.labelled(&verdict, &lang.sentence(&safe(&said)));
         self.line(format!("- {said}"));
-        if let Some(uncertainty) = figures::uncertainty(lang, finding) {
-            self.fact(&Say::Uncertainty, &lang.sentence(&safe(&uncertainty)));
+        if let Some(uncertainty) = &finding.uncertainty {
+            self.fact(&Say::Uncertainty, &lang.sentence(&safe(&uncertainty.text)));
         }
         if let Some(cause) = &finding.cause {
             self.fact(&Say::Cause, &safe(cause));
@@ -236,7 +232,7 @@ mod tests {
     use super::{
         super::super::{
             fixture::{eventful, good, journal, plan, unread},
-            report,
+            report, report_in,
         },
         *,
     };
@@ -249,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_run_with_something_of_everything_in_chinese() {
-        let report = report(eventful(), [unread("kind: 12 is unknown")]);
+        let report = report_in(Lang::ZhCn, eventful(), [unread("kind: 12 is unknown")]);
         insta::assert_snapshot!(render(&report, Lang::ZhCn));
     }
 

@@ -8,11 +8,10 @@
 //! - [`terminal`]: the short summary at the end of a run.
 //! - [`Lang`]: in which language; `catalogue`: everything that is said in words of ours.
 //! - `svg`: charts.
-//! - `escape`: foreign text made harmless; `words` and `figures`: what several renderers say alike.
+//! - `escape`: foreign text made harmless; `words`: what several renderers say alike.
 
 mod catalogue;
 mod escape;
-mod figures;
 pub mod github;
 #[cfg(test)]
 mod hostile;
@@ -26,3 +25,4 @@ pub mod terminal;
 mod words;
 
 pub use lang::Lang;
+pub(super) use words::outcome;

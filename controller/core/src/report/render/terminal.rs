@@ -1,14 +1,14 @@
 //! The short summary at the end of a run: what failed in full, what passed in one line.
 
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use unicode_width::UnicodeWidthStr as _;
-
+use self::table::aligned;
 use super::{
     super::model::{Code, Doubt, Finding, Matrix, Report, Verdict},
     catalogue::Say,
     escape::plain as safe,
-    figures,
     lang::Lang,
     words,
 };
@@ -48,6 +48,22 @@ pub fn render(report: &Report, lang: Lang, colour: Colour) -> String {
     }
     out.remarks(report);
     out.text
+}
+
+/// Every finding on a line, in the report's order.
+#[must_use]
+pub fn findings(report: &Report, lang: Lang) -> String {
+    let head = [Say::VerdictHead, Say::Finding, Say::Expected, Say::Observed];
+    let mut rows = vec![head.map(|one| lang.say(&one).to_uppercase()).to_vec()];
+    rows.extend(report.findings.iter().map(|one| {
+        let verdict = lang.say(&Say::Verdict(one.verdict));
+        let texts = [&one.id, &one.expected.text, &one.observed.text].map(|text| safe(text));
+        std::iter::once(verdict).chain(texts).collect()
+    }));
+    if report.findings.is_empty() {
+        return String::new();
+    }
+    aligned(&rows).map(|line| line + "\n").collect()
 }
 
 /// The matrices that say most: those of one pair say little beside one of many.
@@ -153,11 +169,8 @@ impl Summary {
             safe(&finding.id),
             lang.aside(&self.say(&Say::OfPriority(finding.priority)))
         ));
-        let (expected, observed) = (
-            figures::expected(lang, finding),
-            figures::observed(lang, finding),
-        );
-        let said = self.say(&Say::ExpectedObserved(&safe(&expected), &safe(&observed)));
+        let (expected, observed) = (&finding.expected.text, &finding.observed.text);
+        let said = self.say(&Say::ExpectedObserved(&safe(expected), &safe(observed)));
         let verdict = self.say(&Say::Verdict(finding.verdict));
         self.line(format!("  {}", lang.labelled(&verdict, &said)));
         let facts = [
@@ -196,22 +209,8 @@ impl Summary {
             row.extend(to.iter().map(cell));
             rows.push(row);
         }
-        let widest = |column: usize| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.width())
-                .max()
-        };
-        let widths: Vec<_> = (0..=to.len())
-            .map(|column| widest(column).unwrap_or(0))
-            .collect();
-        for row in &rows {
-            let cells = row.iter().zip(&widths);
-            let padded = cells.map(|(cell, width)| {
-                format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
-            });
-            let line = padded.collect::<Vec<_>>().join("  ");
-            self.line(format!("  {}", line.trim_end()));
+        for line in aligned(&rows) {
+            self.line(format!("  {line}"));
         }
     }
 
@@ -259,7 +258,7 @@ mod tests {
     use super::{
         super::super::{
             fixture::{eventful, good, journal, plan, unread},
-            report,
+            report, report_in,
         },
         *,
     };
@@ -272,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_run_with_something_of_everything_in_chinese() {
-        let report = report(eventful(), [unread("kind: 12 is unknown")]);
+        let report = report_in(Lang::ZhCn, eventful(), [unread("kind: 12 is unknown")]);
         insta::assert_snapshot!(render(&report, Lang::ZhCn, Colour::None));
     }
 
@@ -283,6 +282,17 @@ mod tests {
         plan.stages.truncate(1);
         let report = report(journal(&plan, good), Vec::new());
         insta::assert_snapshot!(render(&report, Lang::En, Colour::None));
+    }
+
+    #[test]
+    fn every_finding_on_a_line_in_each_language() {
+        let told = |lang| {
+            let told = findings(&report_in(lang, eventful(), []), lang);
+            assert_eq!(told.lines().count(), 32, "a head, and each finding");
+            told.lines().take(5).collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(Lang::ALL.map(told).join("\n\n"));
+        assert_eq!(findings(&report([], []), Lang::En), "");
     }
 
     #[test]

@@ -5,18 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     control::Host,
     id::AgentId,
+    recording::Outcome,
     time::{Nanos, RunTime},
 };
 
 use super::{
-    super::model::{
-        AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LostSpan, Report,
-        StartQuality, Verdict,
+    super::{
+        model::{
+            AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LostSpan, Report,
+            StartQuality, Verdict,
+        },
+        said::Said,
     },
     catalogue::Say,
-    figures,
     lang::Lang,
 };
+
+/// How a request ended, in every language.
+pub(in crate::report) fn outcome(outcome: Outcome) -> Said {
+    let word = |lang: Lang| lang.say(&Say::Outcome(outcome));
+    Said::new(word(Lang::En), word(Lang::ZhCn))
+}
 
 /// `PASS`, with the mark that goes before it.
 pub(super) const fn mark(verdict: Verdict) -> &'static str {
@@ -320,7 +329,7 @@ pub(super) fn expectations(report: &Report) -> Vec<Vec<&Finding>> {
 /// What was seen of one expectation, in a few words.
 pub(super) fn seen(lang: Lang, findings: &[&Finding]) -> String {
     match findings {
-        [only] => figures::observed(lang, only),
+        [only] => only.observed.text.clone(),
         several => lang.say(&Say::SeveralFindings(several.len())),
     }
 }

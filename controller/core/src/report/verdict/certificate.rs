@@ -5,6 +5,7 @@ use nepho_common::time::Nanos;
 use super::{Ground, Judged, how, observed};
 use crate::report::{
     model::{Observed, Verdict},
+    said::{Said, said},
     sample::Sample,
 };
 
@@ -25,16 +26,23 @@ pub(super) fn judge(min: Nanos, sample: &Sample<'_>) -> Judged {
         (Verdict::Pass, Ground::Met)
     };
     let text = match least {
-        None => format!("no certificate was seen{}", how(&sample.outcomes)),
-        Some(left) => format!("the first to end {}", ending(left)),
+        None => {
+            let how = how(&sample.outcomes);
+            said!("no certificate was seen{how}", "没有看到证书{how}"; how)
+        }
+        Some(left) => {
+            let ending = ending(left);
+            said!("the first to end {ending}", "最早到期的{ending}"; ending)
+        }
+    };
+    let figures = Observed {
+        certificate_left_ns: least,
+        ..observed(sample)
     };
     Judged {
         verdict,
         ground,
-        observed: Observed {
-            certificate_left_ns: least,
-            ..observed(text, sample)
-        },
+        observed: (text, figures),
         uncertainty: None,
     }
 }
@@ -45,23 +53,22 @@ pub(crate) fn ends_before(left: i64, min: Nanos) -> bool {
 }
 
 /// `ends in 5 days`, `ended 3 hours ago`.
-pub(crate) fn ending(left: i64) -> String {
+pub(crate) fn ending(left: i64) -> Said {
     let span = long(Nanos(left.unsigned_abs()));
     if left < 0 {
-        format!("ended {span} ago")
+        said!("ended {span} ago", "已过期 {span}"; span)
     } else {
-        format!("ends in {span}")
+        said!("ends in {span}", "将在 {span}后到期"; span)
     }
 }
 
 /// Whole days or hours, rounded down: what is left of a certificate is never said to be more.
-pub(super) fn long(span: Nanos) -> String {
+pub(super) fn long(span: Nanos) -> Said {
     let hours = span.0 / Nanos::from_secs(3_600).0;
-    let (number, unit) = if hours < 48 {
-        (hours, "hour")
-    } else {
-        (hours / 24, "day")
-    };
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{plural}")
+    let days = hours / 24;
+    match hours {
+        1 => said!("1 hour", "1 小时"),
+        0..48 => said!("{hours} hours", "{hours} 小时"),
+        48.. => said!("{days} days", "{days} 天"),
+    }
 }

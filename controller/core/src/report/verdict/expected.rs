@@ -1,71 +1,102 @@
 //! What is expected, for people.
 
+use std::fmt::Display;
+
 use nepho_common::plan::{Judge, Ratio};
 
 use super::certificate::long;
-use crate::report::model::Expected;
+use crate::report::{
+    model::Expected,
+    said::{Said, said},
+};
 
-/// What a judge asks for.
-pub(crate) fn expected(judge: &Judge) -> Expected {
+/// What a judge asks for, in words and in figures.
+pub(crate) fn expected(judge: &Judge) -> (Said, Expected) {
     match judge {
-        Judge::Failures { max, confidence } => Expected {
-            text: match max {
-                0 => format!("no failure{}", with(*confidence)),
-                1 => format!("at most 1 failure{}", with(*confidence)),
-                max => format!("at most {max} failures{}", with(*confidence)),
-            },
-            max_failures: Some(*max),
-            confidence_ppm: confidence.map(|confidence| confidence.0),
-            ..Expected::default()
-        },
-        Judge::SuccessRate { min, confidence } => Expected {
-            text: format!("at least {min} succeed{}", with(*confidence)),
-            min_success_ppm: Some(min.0),
-            confidence_ppm: confidence.map(|confidence| confidence.0),
-            ..Expected::default()
-        },
+        Judge::Failures { max, confidence } => {
+            let with = with(*confidence);
+            let text = match max {
+                0 => said!("no failure{with}", "不允许失败{with}"; with),
+                1 => said!("at most 1 failure{with}", "最多失败 1 次{with}"; with),
+                max => said!("at most {max} failures{with}", "最多失败 {max} 次{with}"; with),
+            };
+            let figures = Expected {
+                max_failures: Some(*max),
+                confidence_ppm: confidence.map(|confidence| confidence.0),
+                ..Expected::default()
+            };
+            (text, figures)
+        }
+        Judge::SuccessRate { min, confidence } => {
+            let with = with(*confidence);
+            let figures = Expected {
+                min_success_ppm: Some(min.0),
+                confidence_ppm: confidence.map(|confidence| confidence.0),
+                ..Expected::default()
+            };
+            (
+                said!("at least {min} succeed{with}", "成功率不低于 {min}{with}"; with),
+                figures,
+            )
+        }
         Judge::Latency { quantile, max, min } => {
-            let bounds = [
-                min.map(|min| format!("at least {min}")),
-                max.map(|max| format!("at most {max}")),
-            ];
-            let bounds: Vec<_> = bounds.into_iter().flatten().collect();
-            Expected {
-                text: format!("{} {}", quantile.word(), bounds.join(" and ")),
+            let figures = Expected {
                 quantile: Some(*quantile),
                 max_ns: *max,
                 min_ns: *min,
                 ..Expected::default()
-            }
+            };
+            (bounds(quantile.word(), *min, *max), figures)
         }
         Judge::Resource { name, max, min } => {
-            let bounds = [
-                min.map(|min| format!("at least {min}")),
-                max.map(|max| format!("at most {max}")),
-            ];
-            let bounds: Vec<_> = bounds.into_iter().flatten().collect();
-            Expected {
-                text: format!("{name} {}", bounds.join(" and ")),
+            let figures = Expected {
                 most: *max,
                 least: *min,
                 ..Expected::default()
-            }
+            };
+            (bounds(name, *min, *max), figures)
         }
-        Judge::Same { fact } => Expected {
-            text: format!("all say the same {fact}"),
-            same: Some(fact.to_string()),
-            ..Expected::default()
-        },
-        Judge::Certificate { min } => Expected {
-            text: format!("certificates are valid for at least {} more", long(*min)),
-            min_left_ns: Some(*min),
-            ..Expected::default()
-        },
+        Judge::Same { fact } => {
+            let figures = Expected {
+                same: Some(fact.to_string()),
+                ..Expected::default()
+            };
+            (
+                said!("all say the same {fact}", "全部报告相同的 {fact}"),
+                figures,
+            )
+        }
+        Judge::Certificate { min } => {
+            let long = long(*min);
+            let text = said!(
+                "certificates are valid for at least {long} more",
+                "证书的剩余有效期不少于 {long}";
+                long
+            );
+            let figures = Expected {
+                min_left_ns: Some(*min),
+                ..Expected::default()
+            };
+            (text, figures)
+        }
     }
 }
 
-fn with(confidence: Option<Ratio>) -> String {
-    confidence.map_or_else(String::new, |confidence| {
-        format!(", with {confidence} confidence")
+/// `p99 at least 1ms and at most 2ms`.
+fn bounds(of: impl Display, min: Option<impl Display>, max: Option<impl Display>) -> Said {
+    match (min, max) {
+        (Some(min), Some(max)) => said!(
+            "{of} at least {min} and at most {max}",
+            "{of} 不低于 {min} 且不超过 {max}"
+        ),
+        (Some(min), None) => said!("{of} at least {min}", "{of} 不低于 {min}"),
+        (None, Some(max)) => said!("{of} at most {max}", "{of} 不超过 {max}"),
+        (None, None) => said!("{of} ", "{of}"),
+    }
+}
+
+fn with(confidence: Option<Ratio>) -> Said {
+    confidence.map_or_else(Said::default, |confidence| {
+        said!(", with {confidence} confidence", "（置信度 {confidence}）")
     })
 }

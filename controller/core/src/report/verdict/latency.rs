@@ -7,6 +7,7 @@ use nepho_common::{histogram::Histogram, plan::Quantile, time::Nanos};
 use super::{Ground, Judged, how, observed, three_way};
 use crate::report::{
     model::{Observed, Uncertainty, Verdict},
+    said::{Said, said},
     sample::Sample,
     stats::{self, blocks::ByBlocks},
 };
@@ -117,17 +118,22 @@ impl Latency {
         }
     }
 
-    fn observed(&self, sample: &Sample<'_>) -> Observed {
+    fn observed(&self, sample: &Sample<'_>) -> (Said, Observed) {
         let (num, den) = self.quantile.fraction();
         let word = self.quantile.word();
         let (had, failed) = (sample.response.count(), sample.failures());
         let to_show = self.quantile.samples_to_show();
         let Some(found) = sample.response.quantile(num, den) else {
-            return observed(format!("no success{}", how(&sample.outcomes)), sample);
+            let how = how(&sample.outcomes);
+            let text = said!("no success{how}", "没有成功的请求{how}"; how);
+            return (text, observed(sample));
         };
         if had < to_show {
-            let text = format!("{had} successes; {word} is shown from {to_show} on");
-            return observed(text, sample);
+            let text = said!(
+                "{had} successes; {word} is shown from {to_show} on",
+                "成功 {had} 次；{word} 需 {to_show} 次以上才给出"
+            );
+            return (text, observed(sample));
         }
         let with_failures = Bounds::of(
             &sample.response,
@@ -136,21 +142,32 @@ impl Latency {
             Case::MissingAreSlow,
         )
         .high;
-        let mut text = format!("{word} {found} over {had} successes");
-        if failed > 0 {
-            let counted = with_failures.map_or("infinite".to_owned(), |at| at.to_string());
-            text.push_str(&format!(
-                "; {counted} if the {failed} failures count as infinite"
-            ));
-        }
-        Observed {
+        let text = said!(
+            "{word} {found} over {had} successes",
+            "{word} 为 {found}（{had} 次成功）"
+        );
+        let counted = (failed > 0).then(|| match with_failures {
+            Some(at) => said!(
+                "{at} if the {failed} failures count as infinite",
+                "若把 {failed} 次失败计为无穷大，则为 {at}"
+            ),
+            None => said!(
+                "infinite if the {failed} failures count as infinite",
+                "若把 {failed} 次失败计为无穷大，则为无穷大"
+            ),
+        });
+        let figures = Observed {
             latency_ns: Some(found),
             latency_with_failures_ns: with_failures,
-            ..observed(text, sample)
-        }
+            ..observed(sample)
+        };
+        (
+            Said::clauses([Some(text), counted].into_iter().flatten()),
+            figures,
+        )
     }
 
-    fn uncertainty(&self, sample: &Sample<'_>) -> Option<Uncertainty> {
+    fn uncertainty(&self, sample: &Sample<'_>) -> Option<(Said, Uncertainty)> {
         let response = &sample.response;
         match self.quantile {
             // The largest value seen is a fact of what was seen.
@@ -170,23 +187,28 @@ impl Latency {
             .slot
             .and_then(|slot| sample.slots.interval(slot, quantile));
         if let Some(ByBlocks { low, high, block }) = by_blocks {
-            return Some(Uncertainty {
-                text: format!("95% interval {low} to {high}, by blocks of {block}"),
-                method: "block-bootstrap".to_owned(),
-                low_ns: Some(low),
-                high_ns: Some(high),
-                ..Uncertainty::default()
-            });
+            let text = said!(
+                "95% interval {low} to {high}, by blocks of {block}",
+                "95% 区间 {low} 至 {high}（按 {block} 的时间块估计）"
+            );
+            return Some((text, interval("block-bootstrap", low, high)));
         }
         let (lower, upper) = stats::quantile_ranks(response.count(), quantile)?;
         let (low, high) = (response.at_rank(lower)?.0, response.at_rank(upper)?.1);
-        Some(Uncertainty {
-            text: format!("95% interval {low} to {high}, assumes independence"),
-            method: "order-statistic".to_owned(),
-            low_ns: Some(low),
-            high_ns: Some(high),
-            ..Uncertainty::default()
-        })
+        let text = said!(
+            "95% interval {low} to {high}, assumes independence",
+            "95% 区间 {low} 至 {high}（假定样本相互独立）"
+        );
+        Some((text, interval("order-statistic", low, high)))
+    }
+}
+
+fn interval(method: &str, low: Nanos, high: Nanos) -> Uncertainty {
+    Uncertainty {
+        method: method.to_owned(),
+        low_ns: Some(low),
+        high_ns: Some(high),
+        ..Uncertainty::default()
     }
 }
 

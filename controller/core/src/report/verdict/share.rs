@@ -5,6 +5,7 @@ use nepho_common::plan::Ratio;
 use super::{Ground, Judged, how, observed, share_ppm, three_way};
 use crate::report::{
     model::{Uncertainty, Verdict},
+    said::{Said, said},
     sample::Sample,
     stats::{
         share::{clopper_pearson_ppm, samples_for, samples_like, shows_at_least, shows_less},
@@ -15,7 +16,8 @@ use crate::report::{
 pub(super) fn failures(max: u64, confidence: Option<Ratio>, sample: &Sample<'_>) -> Judged {
     let (failed, missing) = (sample.failures(), sample.samples().missing);
     let n = sample.successes().saturating_add(failed);
-    let text = format!("{failed} of {n} failed{}", how(&sample.outcomes));
+    let how = how(&sample.outcomes);
+    let text = said!("{failed} of {n} failed{how}", "{n} 次中失败 {failed} 次{how}"; how);
     let (verdict, ground) = if let Some(confidence) = confidence {
         // So many of all that were planned, as a share.
         let all = n.saturating_add(missing);
@@ -30,13 +32,13 @@ pub(super) fn failures(max: u64, confidence: Option<Ratio>, sample: &Sample<'_>)
         three_way(worst, failed <= max, Ground::Failures)
     };
     let uncertainty = match confidence {
-        None => wilson_ppm(failed, n).map(|interval| share("failures", interval)),
-        Some(confidence) => bounds("failures", failed, n, confidence),
+        None => wilson_ppm(failed, n).map(|interval| share(Of::Failures, interval)),
+        Some(confidence) => bounds(Of::Failures, failed, n, confidence),
     };
     Judged {
         verdict,
         ground,
-        observed: observed(text, sample),
+        observed: (text, observed(sample)),
         uncertainty,
     }
 }
@@ -54,21 +56,21 @@ pub(super) fn success_rate(min: Ratio, confidence: Option<Ratio>, sample: &Sampl
         three_way(enough(succeeded), best, Ground::Failures)
     };
     let uncertainty = match confidence {
-        None => wilson_ppm(succeeded, n).map(|interval| share("successes", interval)),
-        Some(confidence) => bounds("successes", succeeded, n, confidence),
+        None => wilson_ppm(succeeded, n).map(|interval| share(Of::Successes, interval)),
+        Some(confidence) => bounds(Of::Successes, succeeded, n, confidence),
     };
+    let how = how(&sample.outcomes);
     let text = match share_ppm(succeeded, n) {
-        None => format!("nothing was observed{}", how(&sample.outcomes)),
-        Some(ppm) => format!(
-            "{} of {n} succeeded{}",
-            Ratio(ppm / 100 * 100),
-            how(&sample.outcomes)
-        ),
+        None => said!("nothing was observed{how}", "没有测得任何结果{how}"; how),
+        Some(ppm) => {
+            let share = Ratio(ppm / 100 * 100);
+            said!("{share} of {n} succeeded{how}", "{n} 次中成功 {share}{how}"; how)
+        }
     };
     Judged {
         verdict,
         ground,
-        observed: observed(text, sample),
+        observed: (text, observed(sample)),
         uncertainty,
     }
 }
@@ -100,39 +102,60 @@ fn confident(share: (u64, u64), confidence: Ratio, sample: &Sample<'_>) -> (Verd
     }
 }
 
-fn share(of: &str, (low, high): (u32, u32)) -> Uncertainty {
-    // Two decimals for people, rounded outwards.
-    let (shown_low, shown_high) = (low / 100 * 100, high.div_ceil(100) * 100);
-    Uncertainty {
-        text: format!(
-            "95% interval of the share of {of}: {} to {}",
-            Ratio(shown_low),
-            Ratio(shown_high)
+/// Whose share it is.
+#[derive(Clone, Copy)]
+enum Of {
+    Failures,
+    Successes,
+}
+
+fn share(of: Of, (low, high): (u32, u32)) -> (Said, Uncertainty) {
+    let (least, most) = shown(low, high);
+    let text = match of {
+        Of::Failures => said!(
+            "95% interval of the share of failures: {least} to {most}",
+            "失败率的 95% 区间：{least} 至 {most}"
         ),
-        method: "wilson".to_owned(),
-        low_ppm: Some(low),
-        high_ppm: Some(high),
-        ..Uncertainty::default()
-    }
+        Of::Successes => said!(
+            "95% interval of the share of successes: {least} to {most}",
+            "成功率的 95% 区间：{least} 至 {most}"
+        ),
+    };
+    (text, interval("wilson", low, high))
 }
 
 /// What is possible still, each bound with its own confidence.
-fn bounds(of: &str, good: u64, n: u64, confidence: Ratio) -> Option<Uncertainty> {
+fn bounds(of: Of, good: u64, n: u64, confidence: Ratio) -> Option<(Said, Uncertainty)> {
     if n == 0 {
         return None;
     }
     let (low, high) = clopper_pearson_ppm(good, n, confidence.0);
-    let (shown_low, shown_high) = (low / 100 * 100, high.div_ceil(100) * 100);
-    Some(Uncertainty {
-        text: format!(
-            "share of {of} at least {}, and at most {}, each with {confidence} confidence, assumes \
-             independence",
-            Ratio(shown_low),
-            Ratio(shown_high)
+    let (least, most) = shown(low, high);
+    let text = match of {
+        Of::Failures => said!(
+            "share of failures at least {least}, and at most {most}, each with {confidence} \
+             confidence, assumes independence",
+            "失败率不低于 {least}、不高于 {most}，两个界限的置信度各为 {confidence}（假定样本相互独立）"
         ),
-        method: "clopper-pearson".to_owned(),
+        Of::Successes => said!(
+            "share of successes at least {least}, and at most {most}, each with {confidence} \
+             confidence, assumes independence",
+            "成功率不低于 {least}、不高于 {most}，两个界限的置信度各为 {confidence}（假定样本相互独立）"
+        ),
+    };
+    Some((text, interval("clopper-pearson", low, high)))
+}
+
+/// Two decimals for people, rounded outwards.
+const fn shown(low: u32, high: u32) -> (Ratio, Ratio) {
+    (Ratio(low / 100 * 100), Ratio(high.div_ceil(100) * 100))
+}
+
+fn interval(method: &str, low: u32, high: u32) -> Uncertainty {
+    Uncertainty {
+        method: method.to_owned(),
         low_ppm: Some(low),
         high_ppm: Some(high),
         ..Uncertainty::default()
-    })
+    }
 }

@@ -91,12 +91,6 @@ pub(super) fn say(what: &Say<'_>) -> String {
             Some(Priority::Low) => "When there is time",
             None => "Without a priority",
         },
-        Say::AtMostFailures(0) => "no failure",
-        Say::AtMostFailures(1) => "at most 1 failure",
-        Say::And => " and ",
-        Say::Quantile(quantile) => quantile.word(),
-        Say::NothingMeasured => "nothing was measured",
-        Say::NoSuccess => "no success",
         Say::Latencies => "Latency",
         Say::PercentilesNote => {
             "Response times of successful requests, from the instant they were due. The band is the 95% \
@@ -205,50 +199,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::SummaryCut => "The report goes on; report.md and report.json hold all of it.",
         Say::MoreChanged(n) => return format!("{n} more changed."),
         Say::SeveralFindings(n) => return format!("{n} findings"),
-        Say::AtMostFailures(n) => return format!("at most {n} failures"),
-        Say::AtLeastSucceed(share) => return format!("at least {share} succeed"),
-        Say::AtLeast(least) => return format!("at least {least}"),
-        Say::AtMost(most) => return format!("at most {most}"),
         Say::FailedOf(failed, n) => return format!("{failed} of {n} failed"),
-        Say::SucceededOf(share, n) => return format!("{share} of {n} succeeded"),
-        Say::Latency(quantile, found, n) => {
-            return format!("{} {found} over {n} successes", quantile.word());
-        }
-        Say::IfInfinite(found, failures) => {
-            let found = found.map_or("infinite".to_owned(), |found| found.to_string());
-            return format!("{found} if the {failures} failures count as infinite");
-        }
-        Say::IntervalFailures(low, high) => {
-            return format!("95% interval of the share of failures: {low} to {high}");
-        }
-        Say::IntervalSuccesses(low, high) => {
-            return format!("95% interval of the share of successes: {low} to {high}");
-        }
-        Say::IntervalIndependent(low, high) => {
-            return format!("95% interval {low} to {high}, assumes independence");
-        }
-        Say::IntervalByBlocks(low, high) => {
-            return format!("95% interval {low} to {high}, by blocks of time");
-        }
-        Say::BoundsFailures(low, high, confidence) => {
-            return format!(
-                "share of failures at least {low}, and at most {high}, each with {confidence} \
-                 confidence, assumes independence"
-            );
-        }
-        Say::BoundsSuccesses(low, high, confidence) => {
-            return format!(
-                "share of successes at least {low}, and at most {high}, each with {confidence} \
-                 confidence, assumes independence"
-            );
-        }
-        Say::WithConfidence(confidence) => return format!(", with {confidence} confidence"),
-        Say::NotShown(quantile, had, from) => {
-            return format!(
-                "{had} successes; {} is shown from {from} on",
-                quantile.word()
-            );
-        }
         Say::MedianOf(stage, step) => return format!("{stage} / {step}: median response time"),
         Say::FromToOf(from, to) => return format!("{from} to {to}"),
         Say::AllServices(n) => return format!("All {n} services, from everywhere"),

@@ -4,7 +4,6 @@
 //! What is handed in is put in as it is; whoever writes it somewhere escapes the whole sentence.
 
 use nepho_common::{
-    plan::Quantile,
     recording::Outcome,
     time::{Nanos, RunTime},
 };
@@ -137,29 +136,7 @@ pub(super) enum Say<'a> {
     MoreChanged(u64),
     SummaryCut,
     SeveralFindings(usize),
-    AtMostFailures(u64),
-    AtLeastSucceed(&'a str),
-    AtLeast(Nanos),
-    AtMost(Nanos),
-    And,
-    Quantile(Quantile),
-    NothingMeasured,
     FailedOf(u64, u64),
-    SucceededOf(&'a str, u64),
-    Latency(Quantile, Nanos, u64),
-    NoSuccess,
-    IfInfinite(Option<Nanos>, u64),
-    IntervalFailures(&'a str, &'a str),
-    IntervalSuccesses(&'a str, &'a str),
-    IntervalIndependent(Nanos, Nanos),
-    IntervalByBlocks(Nanos, Nanos),
-    /// At least, at most, each with this confidence.
-    BoundsFailures(&'a str, &'a str, &'a str),
-    BoundsSuccesses(&'a str, &'a str, &'a str),
-    /// After what is expected.
-    WithConfidence(&'a str),
-    /// So many successes are too few for it; from how many on it is shown.
-    NotShown(Quantile, u64, u64),
 
     // Plots.
     Latencies,

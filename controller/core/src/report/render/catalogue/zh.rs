@@ -94,11 +94,6 @@ pub(super) fn say(what: &Say<'_>) -> String {
             Some(Priority::Low) => "有空再看",
             None => "未定优先级",
         },
-        Say::AtMostFailures(0) => "不允许失败",
-        Say::And => "且",
-        Say::Quantile(quantile) => quantile.word(),
-        Say::NothingMeasured => "没有任何测量结果",
-        Say::NoSuccess => "没有成功的请求",
         Say::Latencies => "延迟",
         Say::PercentilesNote => {
             "成功请求的响应时间，从应发出的时刻算起。色带为 95% 区间（假定请求相互独立）；\
@@ -202,41 +197,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::SummaryCut => "报告在此截断；完整内容见 report.md 和 report.json。",
         Say::MoreChanged(n) => return format!("另有 {n} 项发生变化。"),
         Say::SeveralFindings(n) => return format!("{n} 个判定项"),
-        Say::AtMostFailures(n) => return format!("最多失败 {n} 次"),
-        Say::AtLeastSucceed(share) => return format!("成功率不低于 {share}"),
-        Say::AtLeast(least) => return format!("不低于 {least}"),
-        Say::AtMost(most) => return format!("不超过 {most}"),
         Say::FailedOf(failed, n) => return format!("{n} 次中失败 {failed} 次"),
-        Say::SucceededOf(share, n) => return format!("{n} 次中成功 {share}"),
-        Say::Latency(quantile, found, n) => {
-            return format!("{} 为 {found}（{n} 次成功）", quantile.word());
-        }
-        Say::IfInfinite(found, failures) => {
-            let found = found.map_or("无穷大".to_owned(), |found| found.to_string());
-            return format!("若把 {failures} 次失败计为无穷大，则为 {found}");
-        }
-        Say::IntervalFailures(low, high) => return format!("失败率的 95% 区间：{low} 至 {high}"),
-        Say::IntervalSuccesses(low, high) => return format!("成功率的 95% 区间：{low} 至 {high}"),
-        Say::IntervalIndependent(low, high) => {
-            return format!("95% 区间 {low} 至 {high}（假定样本相互独立）");
-        }
-        Say::IntervalByBlocks(low, high) => {
-            return format!("95% 区间 {low} 至 {high}（按时间分块估计）");
-        }
-        Say::BoundsFailures(low, high, confidence) => {
-            return format!(
-                "失败率不低于 {low}、不高于 {high}，两个界限的置信度各为 {confidence}（假定样本相互独立）"
-            );
-        }
-        Say::BoundsSuccesses(low, high, confidence) => {
-            return format!(
-                "成功率不低于 {low}、不高于 {high}，两个界限的置信度各为 {confidence}（假定样本相互独立）"
-            );
-        }
-        Say::WithConfidence(confidence) => return format!("（置信度 {confidence}）"),
-        Say::NotShown(quantile, had, from) => {
-            return format!("成功 {had} 次；{} 需 {from} 次以上才给出", quantile.word());
-        }
         Say::MedianOf(stage, step) => return format!("{stage} / {step}：响应时间中位数"),
         Say::FromToOf(from, to) => return format!("{from} → {to}"),
         Say::AllServices(n) => return format!("全部 {n} 个服务，按源环境列出"),
@@ -261,7 +222,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         } => return format!("阶段 {stage} 的 {planned} 个请求中缺失 {missing} 个：{why}"),
         Say::AgentGap(agent, gap) => return format!("探针 {agent}：{gap}"),
         Say::Plan(id) => return format!("计划 {id}"),
-        Say::TheRun(end) => return format!("运行结束方式：{}", ended(end)),
+        Say::TheRun(end) => return format!("运行结束方式：{end}"),
         Say::WorstStart {
             agent,
             stage,
@@ -297,16 +258,6 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::LeftOut(n) => return format!("另有 {n} 项，见 JSON 报告。"),
     };
     text.to_owned()
-}
-
-/// How a run ended, as the report has it in English.
-fn ended(how: &str) -> String {
-    match how {
-        "completed" => "正常完成".to_owned(),
-        "stopped" => "被停止".to_owned(),
-        "aborted" => "被中止".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 const fn verdict_word(verdict: Verdict) -> &'static str {

@@ -6,7 +6,7 @@ use super::{
     super::{
         super::model::{Counts, Finding, Priority, Report},
         catalogue::Say,
-        figures, words,
+        words,
     },
     page::{Cell, Page},
 };
@@ -80,10 +80,10 @@ impl Page {
         self.markup("</bdi>");
         self.close("h3");
         self.markup("<dl>\n");
-        self.fact(&Say::Expected, &figures::expected(lang, finding));
-        self.fact(&Say::Observed, &figures::observed(lang, finding));
-        if let Some(uncertainty) = figures::uncertainty(lang, finding) {
-            self.fact(&Say::Uncertainty, &uncertainty);
+        self.fact(&Say::Expected, &finding.expected.text);
+        self.fact(&Say::Observed, &finding.observed.text);
+        if let Some(uncertainty) = &finding.uncertainty {
+            self.fact(&Say::Uncertainty, &uncertainty.text);
         }
         if let Some(cause) = &finding.cause {
             self.fact(&Say::Cause, cause);
@@ -178,7 +178,7 @@ impl Page {
                     [] => (String::new(), String::new(), String::new()),
                     [first, ..] => (
                         place(&first.stage, first),
-                        format!("{}: {}", first.kind, figures::expected(lang, first)),
+                        lang.labelled(&first.kind, &first.expected.text),
                         words::seen(lang, findings),
                     ),
                 };

@@ -187,7 +187,7 @@ mod tests {
                 Column, GaugePoint, GaugeSeries, Happening, Mark, Percentile, Plot, Source, band_of,
             },
             fixture::{agent, eventful, good, journal, plan, unread},
-            report,
+            report, report_in,
         },
         *,
     };
@@ -338,7 +338,7 @@ mod tests {
         let mut plan = plan();
         // Leaves out what has no path, so that everything can pass.
         plan.stages.truncate(1);
-        let report = report(journal(&plan, good), Vec::new());
+        let report = report_in(Lang::ZhCn, journal(&plan, good), Vec::new());
         insta::assert_snapshot!(body(&report, Lang::ZhCn));
     }
 

@@ -6,7 +6,7 @@ use super::{
     super::{
         super::model::{Counts, Finding, Matrix, Report},
         catalogue::Say,
-        figures, words,
+        words,
     },
     Page, safe,
 };
@@ -83,7 +83,7 @@ impl Page {
                 None => (String::new(), String::new()),
                 Some(first) => (
                     format!("{} / {}", first.stage, first.step),
-                    format!("{}: {}", first.kind, figures::expected(lang, first)),
+                    lang.labelled(&first.kind, &first.expected.text),
                 ),
             };
             vec![
