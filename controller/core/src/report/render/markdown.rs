@@ -23,6 +23,7 @@ pub fn render(report: &Report, lang: Lang) -> String {
     };
     page.head(report);
     page.changes(report);
+    page.to_mend(report);
     page.open_findings(report);
     page.matrices(report);
     page.judged(report);
@@ -127,6 +128,23 @@ impl Page {
         if revision.more_changes > 0 {
             self.line("");
             self.line(self.say(&Say::MoreChanged(revision.more_changes)));
+        }
+    }
+
+    fn to_mend(&mut self, report: &Report) {
+        let all = words::to_mend(report);
+        if all.is_empty() {
+            return;
+        }
+        self.heading(&Say::ToMend);
+        for (place, one) in (1..).zip(all.iter().take(words::MEND_MAX)) {
+            let of = self.say(&Say::MendOf(one.priority, one.findings));
+            let of = self.lang.aside(&of);
+            self.line(format!("{place}. {}{of}", safe(one.remedy)));
+        }
+        if all.len() > words::MEND_MAX {
+            self.line("");
+            self.line(self.say(&Say::LeftOut(all.len() - words::MEND_MAX)));
         }
     }
 

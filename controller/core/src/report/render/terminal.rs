@@ -37,6 +37,7 @@ pub fn render(report: &Report, lang: Lang, colour: Colour) -> String {
         colour,
     };
     out.head(report);
+    out.to_mend(report);
     out.open_findings(report);
     for stage in &report.stages {
         for matrix in widest(&stage.matrix) {
@@ -137,6 +138,23 @@ impl Summary {
             };
             let said = lang.labelled(stage.name.as_str(), &remark);
             self.line(format!("  {mark} {said}"));
+        }
+    }
+
+    fn to_mend(&mut self, report: &Report) {
+        let all = words::to_mend(report);
+        if all.is_empty() {
+            return;
+        }
+        self.line("");
+        self.line(self.say(&Say::ToMend));
+        for (place, one) in (1..).zip(all.iter().take(words::MEND_MAX)) {
+            let of = self.say(&Say::MendOf(one.priority, one.findings));
+            let of = self.lang.aside(&of);
+            self.line(format!("  {place}. {}{of}", safe(one.remedy)));
+        }
+        if all.len() > words::MEND_MAX {
+            self.line(self.say(&Say::LeftOut(all.len() - words::MEND_MAX)));
         }
     }
 

@@ -12,8 +12,8 @@ use nepho_common::{
 use super::{
     super::{
         model::{
-            AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LostSpan, Report,
-            StartQuality, Verdict,
+            AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LostSpan, Priority,
+            Report, StartQuality, Verdict,
         },
         said::Said,
     },
@@ -153,6 +153,46 @@ pub(super) fn alike<'a>(
         }
     }
     told
+}
+
+/// With no more findings than this that did not pass, a reader sees at once what to do.
+const SEEN_AT_ONCE: usize = 5;
+
+/// So many things to do are listed.
+pub(super) const MEND_MAX: usize = 20;
+
+/// One thing to do about findings that did not pass.
+#[derive(Debug)]
+pub(super) struct ToMend<'a> {
+    pub(super) remedy: &'a str,
+    pub(super) priority: Option<Priority>,
+    /// How many findings it is the remedy of.
+    pub(super) findings: usize,
+}
+
+/// What is to be done, the most urgent first, when there are fewer things to do than findings that
+/// say so: one fault is found from many places.
+pub(super) fn to_mend(report: &Report) -> Vec<ToMend<'_>> {
+    let open = urgent(report);
+    let mut all: Vec<ToMend<'_>> = Vec::new();
+    for finding in &open {
+        let Some(remedy) = finding.remedy.as_deref() else {
+            continue;
+        };
+        match all.iter_mut().find(|one| one.remedy == remedy) {
+            Some(one) => one.findings += 1,
+            None => all.push(ToMend {
+                remedy,
+                priority: finding.priority,
+                findings: 1,
+            }),
+        }
+    }
+    all.sort_by_key(|one| (one.priority, std::cmp::Reverse(one.findings)));
+    if open.len() <= SEEN_AT_ONCE || all.len() == open.len() {
+        all.clear();
+    }
+    all
 }
 
 /// Run time, with `0s` for the start.

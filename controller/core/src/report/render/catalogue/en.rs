@@ -260,6 +260,12 @@ pub(super) fn say(what: &Say<'_>) -> String {
             );
         }
         Say::LeftOut(n) => return format!("{n} more are in the JSON report."),
+        Say::ToMend => "What to mend",
+        Say::MendOf(priority, n) => {
+            let plural = if n == 1 { "" } else { "s" };
+            let priority = say(&Say::Priority(priority));
+            return format!("{priority}, {n} finding{plural}");
+        }
     };
     text.to_owned()
 }

@@ -233,6 +233,9 @@ pub(super) enum Say<'a> {
     /// The last line of the page.
     MadeBy(&'a str),
     LeftOut(usize),
+    ToMend,
+    /// How urgent, and of how many findings.
+    MendOf(Option<Priority>, usize),
 }
 
 impl Lang {

@@ -256,6 +256,11 @@ pub(super) fn say(what: &Say<'_>) -> String {
             );
         }
         Say::LeftOut(n) => return format!("另有 {n} 项，见 JSON 报告。"),
+        Say::ToMend => "需要处理的事项",
+        Say::MendOf(priority, n) => {
+            let priority = say(&Say::Priority(priority));
+            return format!("{priority}，{n} 项判定");
+        }
     };
     text.to_owned()
 }

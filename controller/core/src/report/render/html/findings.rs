@@ -43,6 +43,28 @@ impl Page {
         });
     }
 
+    pub(super) fn to_mend(&mut self, report: &Report) {
+        let all = words::to_mend(report);
+        if all.is_empty() {
+            return;
+        }
+        self.section("mend", &Say::ToMend, |page| {
+            page.markup("<ol>\n");
+            for one in all.iter().take(words::MEND_MAX) {
+                let of = page.lang.say(&Say::MendOf(one.priority, one.findings));
+                let of = page.lang.aside(&of);
+                page.markup("<li>");
+                page.text(one.remedy);
+                page.element("span", "soft", &of);
+                page.markup("</li>\n");
+            }
+            page.markup("</ol>\n");
+            if all.len() > words::MEND_MAX {
+                page.remark(&Say::LeftOut(all.len() - words::MEND_MAX));
+            }
+        });
+    }
+
     pub(super) fn findings(&mut self, report: &Report) {
         let told = words::alike(words::urgent(report));
         self.section("findings", &Say::DidNotPass, |page| {

@@ -37,6 +37,7 @@ pub fn render(report: &Report, lang: Lang) -> String {
     page.contents(report);
     page.markup("<main id=\"main\">\n");
     page.changes(report);
+    page.to_mend(report);
     page.findings(report);
     page.matrices(report);
     if let Some(charts) = &report.charts {
@@ -129,6 +130,7 @@ impl Page {
     fn contents(&mut self, report: &Report) {
         let has = |what: fn(&Charts) -> bool| report.charts.as_ref().is_some_and(what);
         let sections = [
+            ("mend", Say::ToMend, !words::to_mend(report).is_empty()),
             ("findings", Say::DidNotPass, true),
             ("matrix", Say::Matrix, !report.stages.is_empty()),
             (
