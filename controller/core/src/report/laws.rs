@@ -2,10 +2,11 @@
 
 use nepho_common::{
     control::StopMode,
-    event::{RunEnd, StageEnd, What},
+    event::{RunEnd, StageEnd, Subject, What},
     id::{AgentId, Attempt, Seq},
     journal::{Body, Entry},
-    recording::{Exhibit, Outcome},
+    recording::{Exhibit, Outcome, Trace},
+    symptom::{Listener, Symptom},
     time::RunTime,
 };
 use proptest::prelude::*;
@@ -36,6 +37,18 @@ proptest! {
     }
 
     #[test]
+    fn what_was_witnessed_is_told_alike_in_any_order(
+        order in Just(evident()).prop_shuffle(), again in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let expected = json::render(&of(evident()));
+        let mut entries = order;
+        for index in again {
+            entries.push(index.get(&entries).clone());
+        }
+        prop_assert_eq!(json::render(&of(entries)), expected);
+    }
+
+    #[test]
     fn a_conflict_is_settled_alike_in_any_order(order in Just(contested()).prop_shuffle()) {
         let expected = of(contested());
         prop_assert!(has(&expected, Code::Conflict));
@@ -56,6 +69,72 @@ proptest! {
         }
         render_all(&part);
     }
+}
+
+/// [`eventful`] with what two processes of an agent saw of a target that fails: each its own first
+/// symptom, what the target said of itself, and traces that overlap.
+fn evident() -> Vec<Entry> {
+    let subject = || Subject {
+        stage: "hybrid".parse().unwrap(),
+        step: "reach".parse().unwrap(),
+        to: "tencent/dao-api/1".parse().unwrap(),
+    };
+    let mut entries = eventful();
+    for (process, at) in [(98, 3_000), (99, 5_000)] {
+        let mut author = Author::new(agent("local"), process);
+        for program in ["shop", "mysqld"] {
+            let listener = Listener {
+                port: 3307,
+                program: Some(program.to_owned()),
+            };
+            author.say(What::SymptomSeen {
+                of: subject(),
+                at: RunTime(at),
+                outcome: Outcome::Refused,
+                symptom: Symptom {
+                    address: Some("127.0.2.1:8303".parse().unwrap()),
+                    listeners: Some(vec![listener]),
+                    ..Symptom::default()
+                },
+            });
+            author.say(What::FactSeen {
+                of: subject(),
+                at: RunTime(at),
+                name: text("version"),
+                value: text(program),
+            });
+        }
+        let Subject { stage, step, to } = subject();
+        let mut trace = Trace {
+            stage,
+            step,
+            operation: text("GET /health"),
+            to,
+            back_end: None,
+            runs: Vec::new(),
+            truncated: 0,
+        };
+        for n in 0..6 {
+            trace.push(RunTime(at + n * 1_000), Outcome::Refused);
+        }
+        author.write(Body::Traces(vec![trace]));
+        entries.extend(author.entries);
+    }
+    entries
+}
+
+#[test]
+fn what_was_witnessed_changes_what_is_said_and_no_verdict() {
+    let (with, without) = (of(evident()), of(eventful()));
+    let verdicts = |report: &Report| -> Vec<_> {
+        let all = report.findings.iter();
+        all.map(|one| (one.id.clone(), one.verdict)).collect()
+    };
+    assert_eq!(verdicts(&with), verdicts(&without));
+    assert_ne!(
+        with.findings, without.findings,
+        "or the law above holds of nothing"
+    );
 }
 
 /// A journal in which a record of each author exists with two contents.
