@@ -78,17 +78,16 @@ impl Pattern {
                 let first = into_run(*first);
                 told(
                     said!(
-                        "{to} flaps: it went down {times} times, for {lasted} each, and came back in \
-                         between.",
-                        "{to} 时好时坏：中断了 {times} 次，每次 {lasted}，其间恢复。";
+                        "{to} flaps: it went down {times} times, first at {first}, for {lasted} each, \
+                         and came back in between.",
+                        "{to} 时好时坏：中断了 {times} 次，首次在 {first}，每次 {lasted}，其间恢复。";
                         lasted
                     ),
                     said!(
-                        "Read the log of {to}, and of whoever starts it and watches its health, from \
-                         {first} on: a crash loop, memory that runs out, or a health check that is too \
-                         strict.",
-                        "请从 {first} 起查看 {to} 的日志，以及启动它、检查它健康状况的程序的日志：\
-                         是反复崩溃、内存耗尽，还是健康检查过严。"
+                        "Read the log of {to}, and of whoever starts it and watches its health: a crash \
+                         loop, memory that runs out, or a health check that is too strict.",
+                        "请查看 {to} 的日志，以及启动它、检查它健康状况的程序的日志：是反复崩溃、\
+                         内存耗尽，还是健康检查过严。"
                     ),
                 )
             }

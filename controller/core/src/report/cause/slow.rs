@@ -151,12 +151,14 @@ impl<'a> Views<'a> {
                 "慢的是 {from} 与 {there} 之间的路径，而不是服务：从 {from} 访问被测的全部 {all} 个\
                  服务需要 {usual}，从 {there} 内部只需 {home}。"
             );
+            // A link is the same link from both ends, and so is what to do about it.
+            let (one, other) = (from.min(there), from.max(there));
             told(
                 way,
                 said!(
-                    "Compare the round trip between {from} and {there} with what it should be, and look \
+                    "Compare the round trip between {one} and {other} with what it should be, and look \
                      at the link: its load, its route, and what shapes or inspects it.",
-                    "请比较 {from} 与 {there} 之间的往返时间与应有的值，并检查链路：负载、路由，\
+                    "请比较 {one} 与 {other} 之间的往返时间与应有的值，并检查链路：负载、路由，\
                      以及限速或检测流量的设备。"
                 ),
             )

@@ -265,9 +265,10 @@ fn failing(like: &str) -> Finding {
 fn a_service_that_flaps_is_told_from_one_of_which_single_requests_fail() {
     let flaps = failing("....xxxx....xxxx....xxxx....xxxx");
     let (why, remedy) = cause(&flaps);
-    let expected = "local/gateway/1 flaps: it went down 4 times, for 4s each, and came back";
+    let expected =
+        "local/gateway/1 flaps: it went down 4 times, first at 4s, for 4s each, and came back";
     assert!(why.starts_with(expected), "{why}");
-    assert!(remedy.contains("from 4s on: a crash loop"), "{remedy}");
+    assert!(remedy.contains("a crash loop"), "{remedy}");
 
     let scattered = failing("x..xx.x..x.xxx..x.x..xx.x.x..x.x");
     let (why, remedy) = cause(&scattered);
