@@ -318,7 +318,9 @@ fn features() -> std::collections::BTreeSet<Feature> {
         "probe.tcp.talk",
         "probe.tls",
         "run.resume",
+        "watch.container",
         "watch.host",
+        "watch.process",
     ];
     let name = |name: &str| name.parse().expect("these are names");
     known.map(name).into()

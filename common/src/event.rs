@@ -8,7 +8,7 @@ use crate::{
     control::{Host, Refusal, StopMode},
     id::{
         AgentId, EnvironmentName, Feature, Fence, InstanceId, Operation, PlanId, Seq, SpoolId,
-        StageName, StepName,
+        StageName, StepName, ThingName,
     },
     recording::Outcome,
     symptom::Symptom,
@@ -138,6 +138,20 @@ pub enum What {
         /// What it said.
         value: Operation,
     },
+    /// Agent: how a process or a container that it watches is there; when that changes, and at the
+    /// first look if it is not simply there.
+    ThingSeen {
+        /// The stage.
+        stage: StageName,
+        /// The step.
+        step: StepName,
+        /// Which.
+        thing: ThingName,
+        /// When, in run time.
+        at: RunTime,
+        /// How.
+        how: Presence,
+    },
     /// Agent: records of its spool are lost, because its disk does not give them back.
     Gap {
         /// The first of them.
@@ -247,6 +261,52 @@ pub enum What {
         /// Every record of an agent that was stored then.
         known: Vec<Known>,
     },
+}
+
+/// How something that is watched is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// It is there, after it was not.
+    There,
+    /// It is not there, and was not before.
+    NotThere,
+    /// It is not there any more.
+    Gone,
+    /// Another one is in its place: it was started again.
+    Restarted,
+    /// Nothing answers at the socket of the container engine.
+    NoEngine,
+    /// The agent may not look.
+    Forbidden,
+    /// The container engine answered something that is no answer, or too late.
+    NoAnswer,
+}
+
+impl Presence {
+    /// Every way, in the order of the wire.
+    pub const ALL: [Self; 7] = [
+        Self::There,
+        Self::NotThere,
+        Self::Gone,
+        Self::Restarted,
+        Self::NoEngine,
+        Self::Forbidden,
+        Self::NoAnswer,
+    ];
+
+    /// The rest of a sentence that begins with the thing.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::There => "is there",
+            Self::NotThere => "is not there",
+            Self::Gone => "is gone",
+            Self::Restarted => "was started again",
+            Self::NoEngine => "can't be looked at: no container engine answers on that host",
+            Self::Forbidden => "can't be looked at: the agent may not ask the container engine",
+            Self::NoAnswer => "can't be looked at: the container engine gave no usable answer",
+        }
+    }
 }
 
 /// Records of one spool that a revision of the report was made from.

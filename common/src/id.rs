@@ -105,6 +105,8 @@ name!(/// A stage of a scenario.
     StageName, "stage");
 name!(/// A step of a stage.
     StepName, "step");
+name!(/// A process or a container that a step watches.
+    ThingName, "thing");
 name!(/// An agent, unique in its controller. Its certificate carries this name and nothing else.
     AgentId, "agent");
 name!(/// One execution of a plan.

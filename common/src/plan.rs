@@ -6,6 +6,7 @@
 
 mod amount;
 mod check;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +21,7 @@ pub use self::{
         Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX,
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
+    watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };
 use crate::{
     id::{
@@ -134,7 +136,7 @@ pub struct PlannedStep {
 pub enum Act<T> {
     /// Asks each target again and again and notes what came back.
     Probe(Probe<T>),
-    /// Reads again and again what hosts have left.
+    /// Reads again and again what hosts have left, and what some things on them use.
     Watch(Watch),
 }
 
@@ -153,35 +155,6 @@ impl<T> Act<T> {
     pub fn to(&self) -> &[T] {
         self.probe().map_or(&[], |probe| &probe.to)
     }
-}
-
-/// Reads every so often what the hosts of agents use and have left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Watch {
-    /// From one reading to the next.
-    pub every: Nanos,
-    /// Whose hosts. In an assignment, only the agent's own.
-    pub hosts: BTreeSet<AgentId>,
-}
-
-impl Watch {
-    /// What an agent must be able to do for it.
-    #[must_use]
-    pub fn feature() -> Feature {
-        "watch.host".parse().expect("it is a name")
-    }
-
-    /// How many readings a stage of this length has.
-    #[must_use]
-    pub fn readings(&self, lasts: Nanos) -> u64 {
-        lasts.0.div_ceil(self.every.0.max(1))
-    }
-
-    /// So many readings say something of a host: one to begin with, because rates lie between two;
-    /// one that may come too late; and one.
-    pub const READINGS_MIN: u64 = 3;
 }
 
 /// Asks each target every so often, one request at a time.
@@ -298,9 +271,9 @@ pub enum Judge {
         /// The least time that may be left.
         min: Nanos,
     },
-    /// Every reading of a gauge of the watched hosts lies within bounds.
+    /// Every reading of a gauge of what is watched lies within bounds.
     Resource {
-        /// Which: one of `HOST_GAUGES`.
+        /// Which: one of `WATCH_GAUGES`.
         name: Operation,
         /// The most it may be.
         max: Option<Amount>,
@@ -472,16 +445,22 @@ pub enum Dimension {
     Service,
     /// The instance.
     Instance,
+    /// The process that is watched.
+    Process,
+    /// The container that is watched.
+    Container,
 }
 
 impl Dimension {
     /// Every dimension.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::From,
         Self::Environment,
         Self::Group,
         Self::Service,
         Self::Instance,
+        Self::Process,
+        Self::Container,
     ];
 
     /// The word of the scenario file.
@@ -493,6 +472,8 @@ impl Dimension {
             Self::Group => "group",
             Self::Service => "service",
             Self::Instance => "instance",
+            Self::Process => "process",
+            Self::Container => "container",
         }
     }
 }
@@ -690,8 +671,8 @@ impl Plan {
                     to: probe.to.iter().filter_map(target).collect(),
                 }),
                 Act::Watch(watch) => Act::Watch(Watch {
-                    every: watch.every,
                     hosts: watch.hosts.get(agent).cloned().into_iter().collect(),
+                    ..watch.clone()
                 }),
             };
             let is_mine = match &act {

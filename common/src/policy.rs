@@ -4,11 +4,13 @@
 //! runs. What is beyond a policy is refused whole, never clipped.
 //!
 //! - `target`: networks, hosts and ports. `address`: what no policy can allow.
+//! - `watch`: processes and containers that may be looked at.
 //! - `decide`: whether an assignment lies within a policy.
 
 mod address;
 mod decide;
 mod target;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +26,7 @@ pub use self::{
         BadEndpoint, BadHost, BadNetwork, BadPorts, Endpoint, HostPattern, Network, Ports,
         TargetHost, TargetRule, is_same_host,
     },
+    watch::WatchRules,
 };
 use crate::{id::Feature, secret::SecretRef};
 
@@ -34,7 +37,7 @@ pub const CANONICAL_MAX: usize = 64 << 10;
 
 /// What only reads. `probe.event` sends messages that others may take for their own: whoever owns
 /// the host lists it.
-const CAREFUL: [&str; 8] = [
+const CAREFUL: [&str; 10] = [
     "probe.dns",
     "probe.grpc",
     "probe.http",
@@ -42,7 +45,9 @@ const CAREFUL: [&str; 8] = [
     "probe.prometheus",
     "probe.tcp",
     "probe.tls",
+    "watch.container",
     "watch.host",
+    "watch.process",
 ];
 
 /// What an agent may do.
@@ -62,6 +67,9 @@ pub struct Policy {
     /// Each secret that it may read, with whom it may be sent to.
     #[serde(default)]
     pub secrets: BTreeMap<SecretRef, Vec<TargetRule>>,
+    /// Which processes and containers it may look at.
+    #[serde(default, skip_serializing_if = "WatchRules::is_open")]
+    pub watch: WatchRules,
 }
 
 /// How much an agent may do.
@@ -142,6 +150,7 @@ impl Policy {
                 stage_seconds: 24 * 3600,
             },
             secrets: BTreeMap::new(),
+            watch: WatchRules::default(),
         }
     }
 

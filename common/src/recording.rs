@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     histogram::Histogram,
     id::{
-        AgentId, Attempt, Digest, EnvironmentName, InstanceId, Operation, RunId, StageName,
-        StepName,
+        AgentId, Attempt, Digest, EnvironmentName, Feature, InstanceId, Operation, RunId,
+        StageName, StepName, ThingName,
     },
     time::{Interval, RunTime},
 };
@@ -173,8 +173,10 @@ pub struct Gauge {
     pub stage: StageName,
     /// The step that read it.
     pub step: StepName,
-    /// Of what; the agent's own host when `None`.
+    /// Of what; the agent's own host, or something on it, when `None`.
     pub of: Option<InstanceId>,
+    /// Of which process or container of the step's watch.
+    pub thing: Option<ThingName>,
     /// When.
     pub at: RunTime,
     /// The value; finite.
@@ -194,7 +196,7 @@ pub enum Unit {
     Bytes,
     /// Nanoseconds.
     Nanoseconds,
-    /// A share between 0 and 1.
+    /// A share between 0 and 1; of one core it may be more.
     Ratio,
     /// Things per second.
     PerSecond,
@@ -214,9 +216,58 @@ impl Unit {
     ];
 }
 
-/// What agents tell of their hosts by a watch, and in which unit.
-pub const HOST_GAUGES: [(&str, Unit); 17] = [
+/// What a gauge of a watch is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// The agent's own host.
+    Host,
+    /// Processes on it.
+    Process,
+    /// Containers on it.
+    Container,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Host, Self::Process, Self::Container];
+
+    /// What an agent must be able to do, and be allowed to.
+    #[must_use]
+    pub fn action(self) -> Feature {
+        let name = match self {
+            Self::Host => "watch.host",
+            Self::Process => "watch.process",
+            Self::Container => "watch.container",
+        };
+        name.parse().expect("these are names")
+    }
+
+    /// Of what the gauge of this name is; `None` when its first word is no scope.
+    #[must_use]
+    pub fn of(gauge: &str) -> Option<Self> {
+        match gauge.split('.').next()? {
+            "host" | "agent" => Some(Self::Host),
+            "process" => Some(Self::Process),
+            "container" => Some(Self::Container),
+            _ => None,
+        }
+    }
+}
+
+/// What agents tell by a watch, and in which unit. `process.cpu` and `container.cpu` are shares of
+/// one core, and more than 1 when several are used.
+pub const WATCH_GAUGES: [(&str, Unit); 35] = [
     ("agent.throttled", Unit::Ratio),
+    ("container.count", Unit::Count),
+    ("container.cpu", Unit::Ratio),
+    ("container.disk.read", Unit::BytesPerSecond),
+    ("container.disk.written", Unit::BytesPerSecond),
+    ("container.memory", Unit::Bytes),
+    ("container.network.received", Unit::BytesPerSecond),
+    ("container.network.sent", Unit::BytesPerSecond),
+    ("container.restarts", Unit::Count),
+    ("container.threads", Unit::Count),
+    ("container.throttled", Unit::Ratio),
     ("host.cpu", Unit::Ratio),
     ("host.cpu.stolen", Unit::Ratio),
     ("host.cpu.waiting", Unit::Ratio),
@@ -233,6 +284,14 @@ pub const HOST_GAUGES: [(&str, Unit); 17] = [
     ("host.pressure.io", Unit::Ratio),
     ("host.pressure.memory", Unit::Ratio),
     ("host.swap.used", Unit::Bytes),
+    ("process.count", Unit::Count),
+    ("process.cpu", Unit::Ratio),
+    ("process.disk.read", Unit::BytesPerSecond),
+    ("process.disk.written", Unit::BytesPerSecond),
+    ("process.handles", Unit::Count),
+    ("process.memory", Unit::Bytes),
+    ("process.restarts", Unit::Count),
+    ("process.threads", Unit::Count),
 ];
 
 /// Outcomes in send order, run-length encoded. Per series (its outcome is not used) and back end.

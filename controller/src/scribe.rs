@@ -270,6 +270,7 @@ const fn word_of(what: &What) -> &'static str {
         | What::SpoolFull { .. }
         | What::SymptomSeen { .. }
         | What::FactSeen { .. }
+        | What::ThingSeen { .. }
         | What::Gap { .. }
         | What::EpochOpened { .. } => "of-an-agent",
     }

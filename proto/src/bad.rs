@@ -1,6 +1,6 @@
 //! What is wrong with a message from outside, and in which field.
 
-use nepho_common::{histogram::BadHistogram, id::BadName};
+use nepho_common::{histogram::BadHistogram, id::BadName, plan::BadPick};
 
 /// A message is refused as a whole; nothing in it is defaulted or skipped, but for what a newer
 /// release may say of the runs that it knows.
@@ -82,6 +82,9 @@ pub enum Wrong {
     /// Not a name.
     #[error(transparent)]
     Name(#[from] BadName),
+    /// Picks no process and no container.
+    #[error(transparent)]
+    Pick(#[from] BadPick),
     /// Not a histogram.
     #[error(transparent)]
     Histogram(#[from] BadHistogram),

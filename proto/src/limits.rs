@@ -54,6 +54,9 @@ pub const STEPS_MAX: usize = 1_000;
 /// The most targets of a step: 40 services with 25 instances each.
 pub const TARGETS_MAX: usize = 1_000;
 
+/// The most processes and containers of one watch, several times what a scenario may hold.
+pub const THINGS_MAX: usize = 200;
+
 /// The most headers of a request; servers commonly refuse above 100.
 pub const HEADERS_MAX: usize = 100;
 

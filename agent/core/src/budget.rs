@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nepho_common::{
     control::Refusal,
     id::Feature,
-    plan::{Act, Assignment},
+    plan::{Act, Assignment, Watch},
     time::Nanos,
 };
 
@@ -56,7 +56,26 @@ pub fn admit(assignment: &Assignment, features: &BTreeSet<Feature>) -> Result<()
                 Act::Watch(watch) if watch.every < WATCH_MIN => {
                     return invalid(format!("step {} reads every {}", step.name, watch.every));
                 }
-                Act::Watch(_) => continue,
+                Act::Watch(watch)
+                    if watch.processes.len() > Watch::THINGS_MAX
+                        || watch.containers.len() > Watch::THINGS_MAX =>
+                {
+                    return invalid(format!(
+                        "step {} watches more than {} processes or containers",
+                        step.name,
+                        Watch::THINGS_MAX
+                    ));
+                }
+                Act::Watch(watch) => {
+                    let lacks = |one: &Feature| !assignment.features.contains(one);
+                    if let Some(lacked) = watch.features().iter().find(|one| lacks(one)) {
+                        return invalid(format!(
+                            "step {} needs {lacked}, which is not listed",
+                            step.name
+                        ));
+                    }
+                    continue;
+                }
             };
             if probe.every < EVERY_MIN {
                 return invalid(format!("step {} asks every {}", step.name, probe.every));

@@ -176,6 +176,7 @@ impl Recorder {
         };
         let name = CERTIFICATE_LEFT.to_owned();
         self.gauges.push(Gauge {
+            thing: None,
             name: name.try_into().expect("these two are words"),
             stage: self.stage.name.clone(),
             step: step.name.clone(),

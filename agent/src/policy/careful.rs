@@ -19,6 +19,9 @@ const HEAD: &str = "\
 #   name's own: {host: api.example, addresses: [93.184.0.0/16], ports: 443}
 # secrets: env:NAME or file:/PATH, each with the targets that it may be sent to:
 #   env:API_TOKEN: [{host: api.example, ports: 443}]
+# watch: which processes and containers may be looked at; all when there is no list:
+#   watch: {processes: [{name: nginx}, {pid-file: /run/x.pid}, {unit: x.service}],
+#           containers: [{name: web}, {label: role=web}], engine: /var/run/docker.sock}
 # Link-local, metadata, multicast and broadcast addresses and the controller itself are refused
 # whatever stands here.
 ";

@@ -1,9 +1,14 @@
 //! A policy out of a tree: every mistake is said, each with its line.
 
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    str::FromStr,
+};
 
 use nepho_common::{
-    policy::{HostPattern, Limits, Network, Policy, Ports, TargetRule},
+    plan::{BadPick, ContainerPick, PickText, ProcessPick},
+    policy::{HostPattern, Limits, Network, Policy, Ports, TargetRule, WatchRules},
     secret::SecretRef,
 };
 
@@ -54,13 +59,14 @@ impl Shape {
     }
 
     fn policy(&mut self, root: Node) -> Option<Policy> {
-        let known = &["api", "actions", "targets", "limits", "secrets"];
+        let known = &["api", "actions", "targets", "limits", "secrets", "watch"];
         let mut fields = self.fields(root, "a policy", known)?;
         let api = self.needed(&mut fields, "api");
         let actions = self.needed(&mut fields, "actions");
         let targets = self.needed(&mut fields, "targets");
         let limits = self.needed(&mut fields, "limits");
         let secrets = fields.left.remove("secrets");
+        let watch = fields.left.remove("watch");
         let api = api.and_then(|node| self.api(node));
         let actions = actions.and_then(|node| self.set(node, "`actions`", "an action"));
         let targets = targets.and_then(|node| self.rules(node, "`targets`"));
@@ -69,12 +75,17 @@ impl Shape {
             Some(node) => self.secrets(node)?,
             None => BTreeMap::new(),
         };
+        let watch = match watch {
+            Some(node) => self.watch(node)?,
+            None => WatchRules::default(),
+        };
         Some(Policy {
             api: api?,
             actions: actions?.into_iter().collect(),
             targets: targets?,
             limits: limits?,
             secrets,
+            watch,
         })
     }
 
@@ -116,6 +127,80 @@ impl Shape {
             }
         }
         Some(secrets)
+    }
+
+    fn watch(&mut self, node: Node) -> Option<WatchRules> {
+        let mut fields = self.fields(node, "`watch`", &["processes", "containers", "engine"])?;
+        let processes = fields.left.remove("processes");
+        let containers = fields.left.remove("containers");
+        let engine = fields.left.remove("engine");
+        let process = |key: &str, text| match key {
+            "name" => ProcessPick::Name(text).checked(),
+            "unit" => ProcessPick::Unit(text).checked(),
+            _ => ProcessPick::PidFile(text).checked(),
+        };
+        let container = |key: &str, text| match key {
+            "name" => ContainerPick::Name(text).checked(),
+            _ => ContainerPick::Label(text).checked(),
+        };
+        let keys = &["name", "pid-file", "unit"];
+        let processes = processes.map(|node| self.picks(node, "`processes`", keys, process));
+        let keys = &["name", "label"];
+        let containers = containers.map(|node| self.picks(node, "`containers`", keys, container));
+        let engine = engine.map(|node| {
+            let line = node.line;
+            let text = self.text(node, "`engine`")?;
+            let absolute = text.starts_with('/');
+            let text = PickText::try_from(text).ok().filter(|_| absolute);
+            if text.is_none() {
+                self.wrong(line, "`engine` is the path of a socket, beginning with `/`");
+            }
+            text
+        });
+        Some(WatchRules {
+            processes: whole(processes)?,
+            containers: whole(containers)?,
+            engine: whole(engine)?,
+        })
+    }
+
+    /// A list of things that may be watched, each with exactly one of these keys.
+    fn picks<T: Ord>(
+        &mut self,
+        node: Node,
+        of: &str,
+        keys: &'static [&'static str],
+        pick: impl Fn(&str, PickText) -> Result<T, BadPick>,
+    ) -> Option<BTreeSet<T>> {
+        let mut all = BTreeSet::new();
+        for node in self.items(node, of)? {
+            let line = node.line;
+            let Some(fields) = self.fields(node, "what may be watched", keys) else {
+                continue;
+            };
+            let mut given = fields.left.into_iter();
+            let (Some((key, node)), None) = (given.next(), given.next()) else {
+                let keys = keys.join(", ");
+                self.wrong(
+                    line,
+                    format!("what may be watched has exactly one of {keys}"),
+                );
+                continue;
+            };
+            let Some(text) = self.text(node, "what may be watched") else {
+                continue;
+            };
+            match PickText::try_from(text).and_then(|text| pick(&key, text)) {
+                Ok(one) if all.contains(&one) => {
+                    self.wrong(line, format!("the same stands in {of} a second time"));
+                }
+                Ok(one) => {
+                    all.insert(one);
+                }
+                Err(why) => self.wrong(line, why),
+            }
+        }
+        Some(all)
     }
 
     fn rules(&mut self, node: Node, of: &str) -> Option<Vec<TargetRule>> {
@@ -356,6 +441,46 @@ secrets:
         );
         // What the demo writes, and what a hello carries, reads back.
         assert_eq!(super::policy(&policy.canonical()), Ok(policy));
+    }
+
+    #[test]
+    fn what_may_be_watched_is_read_and_its_mistakes_are_said() {
+        let watch = "\
+watch:
+  processes: [{name: nginx}, {pid-file: /run/x.pid}, {unit: x.service}]
+  containers: [{label: role=web}]
+  engine: /run/docker.sock
+";
+        let read = policy(&format!("{GOOD}{watch}")).unwrap();
+        assert_eq!(
+            serde_json::to_string(&read.watch).unwrap(),
+            "{\"processes\":[{\"name\":\"nginx\"},{\"pid-file\":\"/run/x.pid\"},\
+             {\"unit\":\"x.service\"}],\"containers\":[{\"label\":\"role=web\"}],\
+             \"engine\":\"/run/docker.sock\"}"
+        );
+        assert_eq!(policy(&read.canonical()), Ok(read));
+        let none = policy(&format!("{GOOD}watch: {{processes: []}}\n")).unwrap();
+        assert_eq!(
+            none.watch.processes,
+            Some(BTreeSet::new()),
+            "an empty list is one"
+        );
+        for (bad, what) in [
+            (
+                "{processes: [{name: a, unit: b}]}",
+                "exactly one of name, pid-file, unit",
+            ),
+            ("{processes: [{}]}", "exactly one of"),
+            ("{processes: [{pid-file: run/x.pid}]}", "begins with `/`"),
+            ("{processes: [{name: a}, {name: a}]}", "a second time"),
+            ("{containers: [{pid-file: /x}]}", "has no key `pid-file`"),
+            ("{containers: web}", "not a list"),
+            ("{engine: docker.sock}", "beginning with `/`"),
+            ("{hosts: []}", "has no key `hosts`"),
+        ] {
+            let said = said(&format!("{GOOD}watch: {bad}\n"));
+            assert!(said.iter().any(|one| one.contains(what)), "{bad}: {said:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use nepho_agent_core::recorder::Observation;
 use nepho_common::{
     event::{Subject, What},
     id::{Operation, PlanId, RunId, StageName},
-    plan::{Act, AssignedStage, Watch},
+    plan::{Act, AssignedStage},
     recording::Outcome,
     time::{Mono, Nanos, RunTime},
 };
@@ -136,25 +136,27 @@ fn watches(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting
         let watching = Watching {
             stage: job.stage.name.clone(),
             step: step.name.clone(),
-            every: watch.every,
+            watch: watch.clone(),
             at: job.at,
             at_run: job.at_run,
             lasts: job.stage.lasts,
+            guard: job.guard.clone(),
         };
         let (seen, mode) = (seen.clone(), mode.clone());
         let from = Whose {
             run: job.run.clone(),
             stage: job.stage.name.clone(),
         };
-        let guard = job.guard.clone();
-        tasks.spawn(watching.run(mode, move |gauges| {
+        tasks.spawn(watching.run(mode, move |look| {
             let (seen, from) = (seen.clone(), from.clone());
-            // The owner of the host may have changed his mind since the stage began.
-            let allowed = guard.policy().admits_action(&Watch::feature()).is_ok();
             async move {
-                if allowed {
+                let noted = look
+                    .events
+                    .into_iter()
+                    .map(|what| Seen::Noted(Box::new(what)));
+                for one in noted.chain([Seen::Read(look.gauges)]) {
                     // Nobody listens only when the agent ends.
-                    drop(seen.send(from.saw(Seen::Read(gauges))).await);
+                    drop(seen.send(from.clone().saw(one)).await);
                 }
             }
         }));

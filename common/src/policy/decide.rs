@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{BadEndpoint, Endpoint, Policy};
 use crate::{
     id::Feature,
-    plan::{AssignedStage, Assignment, Probe, Target},
+    plan::{Act, AssignedStage, Assignment, Probe, Target},
     secret::{BadReference, Part, SecretRef, parts},
     time::Nanos,
 };
@@ -56,6 +56,12 @@ pub enum Denied {
         /// Why.
         why: BadReference,
     },
+    /// Not listed.
+    #[error("process ({0}) is not in `watch.processes`")]
+    Process(String),
+    /// Not listed.
+    #[error("container ({0}) is not in `watch.containers`")]
+    Container(String),
     /// Too fast.
     #[error("stage {stage} makes {asked} requests/s, `limits.requests-per-second` is {most}")]
     Rate {
@@ -171,7 +177,12 @@ impl Policy {
             most: limits.connections,
         });
         let own = lasts.into_iter().chain(rate).chain(connections);
-        own.chain(targets(stage).filter_map(|target| self.admits_target(target, doors).err()))
+        let watches = stage.steps.iter().filter_map(|step| match &step.act {
+            Act::Watch(watch) => Some(watch),
+            Act::Probe(_) => None,
+        });
+        own.chain(watches.flat_map(|watch| self.against_watch(watch)))
+            .chain(targets(stage).filter_map(|target| self.admits_target(target, doors).err()))
     }
 
     fn admits_target(&self, target: &Target, doors: &[Endpoint]) -> Result<(), Denied> {

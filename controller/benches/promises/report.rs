@@ -395,6 +395,7 @@ fn gauges(plan: &Plan, environment: &str, part: u64) -> Vec<Gauge> {
         stage: stage.name.clone(),
         step: stage.steps[0].name.clone(),
         of: of.cloned(),
+        thing: None,
         at: RunTime(0).plus(Nanos::from_secs(EVERY * part)),
         value,
         unit,

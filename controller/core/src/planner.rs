@@ -292,6 +292,9 @@ impl Draft<'_> {
         Watch {
             every: watch.every,
             hosts: looking.into_iter().map(|(agent, _)| agent).collect(),
+            without_host: !watch.host,
+            processes: watch.processes.clone(),
+            containers: watch.containers.clone(),
         }
     }
 
@@ -378,7 +381,7 @@ fn taking_part(
         if let Act::Watch(watch) = &step.act {
             for host in &watch.hosts {
                 let agent = agents.entry(host.clone()).or_insert_with(|| planned(host));
-                agent.features.insert(Watch::feature());
+                agent.features.extend(watch.features());
             }
         }
     }

@@ -339,6 +339,7 @@ fn saying(what: &What) -> Option<String> {
         | What::SpoolFull { .. }
         | What::SymptomSeen { .. }
         | What::FactSeen { .. }
+        | What::ThingSeen { .. }
         | What::Gap { .. }
         | What::RunStarted { .. }
         | What::AgentJoined { .. }

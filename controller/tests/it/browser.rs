@@ -125,6 +125,7 @@ fn report(lang: Lang, records: Vec<Record>) -> Report {
         agent: "a-1".parse().unwrap(),
         from: "a".parse().unwrap(),
         of: None,
+        thing: None,
         values: 60,
         every_ns: Nanos(100_000_000),
         points: (0..30).map(point).collect(),

@@ -9,7 +9,7 @@
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
 //!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
-//!   [`causes`], [`doctor`], [`newcomer`], [`steady`], [`browser`].
+//!   [`causes`], [`certificate`], [`doctor`], [`newcomer`], [`steady`], [`browser`], [`watched`].
 
 #![expect(
     clippy::unwrap_used,
@@ -20,6 +20,7 @@
 
 mod browser;
 mod causes;
+mod certificate;
 mod command_line;
 mod crash;
 mod disk;
@@ -43,3 +44,4 @@ mod site;
 mod start;
 mod steady;
 mod survive;
+mod watched;

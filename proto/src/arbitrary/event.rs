@@ -2,7 +2,10 @@
 
 use nepho_common::{
     control::{Host, Refusal, StopMode},
-    event::{ClockJump, Event, Known, RunEnd, Shortage, Skip, StageEnd, StartOrder, Subject, What},
+    event::{
+        ClockJump, Event, Known, Presence, RunEnd, Shortage, Skip, StageEnd, StartOrder, Subject,
+        What,
+    },
     id::{Fence, PlanId, SpoolId},
     symptom::{CertificateFault, Listener, Symptom, plain},
     time::{ClockEpoch, ClockOffset, HostClock, Mono, Nanos, WallMillis},
@@ -159,6 +162,20 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
                 value,
             }
         }),
+        (
+            name(),
+            name(),
+            name(),
+            run_time(),
+            select(Presence::ALL.as_slice())
+        )
+            .prop_map(|(stage, step, thing, at, how)| What::ThingSeen {
+                stage,
+                step,
+                thing,
+                at,
+                how,
+            }),
         host_clock().prop_map(What::HostClock),
         (seq(), seq()).prop_map(|(one, other)| What::Gap {
             from: one.min(other),

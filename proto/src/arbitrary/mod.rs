@@ -114,12 +114,13 @@ prop_compose! {
 
 prop_compose! {
     pub(crate) fn gauge()(
-        (name, stage, step, of) in (operation(), name(), name(), option::of(instance())),
+        (name, stage, step) in (operation(), name(), name()),
+        (of, thing) in (option::of(instance()), option::of(name())),
         at in run_time(),
         value in prop::num::f64::NORMAL | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL,
         unit in select(Unit::ALL.as_slice()),
     ) -> Gauge {
-        Gauge { name, stage, step, of, at, value, unit }
+        Gauge { name, stage, step, of, thing, at, value, unit }
     }
 }
 

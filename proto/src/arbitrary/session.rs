@@ -4,14 +4,14 @@ use nepho_common::{
     control::{Command, Hello, Order, Phase, PolicyReport, Status},
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
-        Act, AssignedStage, AssignedStep, Assignment, Check, DnsCheck, DnsRecord, EventCheck,
-        GrpcCheck, HttpCheck, IcmpCheck, NatsCheck, Probe, PrometheusCheck, RedisCheck, Target,
-        TcpCheck, TlsCheck, Watch, WebhookCheck,
+        Act, AssignedStage, AssignedStep, Assignment, Check, ContainerPick, DnsCheck, DnsRecord,
+        EventCheck, GrpcCheck, HttpCheck, IcmpCheck, NatsCheck, PickText, Probe, ProcessPick,
+        PrometheusCheck, RedisCheck, Target, TcpCheck, TlsCheck, Watch, WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
 use proptest::{
-    collection::{btree_set, vec},
+    collection::{btree_map, btree_set, vec},
     prelude::*,
 };
 
@@ -216,9 +216,34 @@ prop_compose! {
     }
 }
 
+fn pick() -> impl Strategy<Value = PickText> {
+    "[a-z=.-]{1,20}".prop_map(|text| text.try_into().unwrap())
+}
+
+fn process() -> impl Strategy<Value = ProcessPick> {
+    prop_oneof![
+        pick().prop_map(ProcessPick::Name),
+        pick().prop_map(ProcessPick::Unit),
+        "/[a-z/]{0,20}".prop_map(|path| ProcessPick::PidFile(path.try_into().unwrap())),
+    ]
+}
+
+fn container() -> impl Strategy<Value = ContainerPick> {
+    prop_oneof![
+        pick().prop_map(ContainerPick::Name),
+        pick().prop_map(ContainerPick::Label),
+    ]
+}
+
 prop_compose! {
-    fn watching()(name in name(), every in 1..=SPAN_MAX, hosts in btree_set(name(), 0..2)) -> AssignedStep {
-        AssignedStep { name, act: Act::Watch(Watch { every: Nanos(every), hosts }) }
+    fn watching()(
+        name in name(), every in 1..=SPAN_MAX, hosts in btree_set(name(), 0..2),
+        without_host in any::<bool>(),
+        processes in btree_map("p[a-z]{1,8}".prop_map(|name| name.parse().unwrap()), process(), 0..3),
+        containers in btree_map("c[a-z]{1,8}".prop_map(|name| name.parse().unwrap()), container(), 0..3),
+    ) -> AssignedStep {
+        let watch = Watch { every: Nanos(every), hosts, without_host, processes, containers };
+        AssignedStep { name, act: Act::Watch(watch) }
     }
 }
 

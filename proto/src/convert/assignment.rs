@@ -1,14 +1,19 @@
 //! One agent's slice of a plan.
 
+use std::collections::BTreeMap;
+
 use nepho_common::{
-    id::PlanId,
-    plan::{Act, AssignedStage, AssignedStep, Assignment, Probe, Target, Watch},
+    id::{PlanId, ThingName},
+    plan::{
+        Act, AssignedStage, AssignedStep, Assignment, ContainerPick, PickText, Probe, ProcessPick,
+        Target, Watch,
+    },
 };
 
-use super::field::{id, list, name, said, set, span, within_range};
+use super::field::{at_most, id, list, name, said, set, span, within_range};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
-    limits::{FEATURES_MAX, SPAN_MAX, STAGES_MAX, STEPS_MAX, TARGETS_MAX},
+    limits::{FEATURES_MAX, SPAN_MAX, STAGES_MAX, STEPS_MAX, TARGETS_MAX, THINGS_MAX},
     wire,
 };
 
@@ -100,11 +105,79 @@ impl TryFrom<wire::Watch> for Watch {
 
     fn try_from(wire: wire::Watch) -> Result<Self, BadMessage> {
         within_range("every", wire.every.into(), 1, SPAN_MAX.into())?;
+        at_most("things", wire.things.len(), THINGS_MAX)?;
+        let (mut processes, mut containers) = (BTreeMap::new(), BTreeMap::new());
+        for (place, one) in wire.things.into_iter().enumerate() {
+            thing(one, &mut processes, &mut containers).within(&format!("things[{place}]"))?;
+        }
         Ok(Self {
             every: span("every", wire.every)?,
             hosts: set("hosts", wire.hosts, 1)?,
+            without_host: wire.without_host,
+            processes,
+            containers,
         })
     }
+}
+
+/// A process or a container, in its place.
+fn thing(
+    wire: wire::WatchedThing,
+    processes: &mut BTreeMap<ThingName, ProcessPick>,
+    containers: &mut BTreeMap<ThingName, ContainerPick>,
+) -> Result<(), BadMessage> {
+    use wire::watched_thing::Pick;
+
+    let name: ThingName = name("name", wire.name)?;
+    if processes.contains_key(&name) || containers.contains_key(&name) {
+        return Err(Wrong::Twice).within("name");
+    }
+    let process = |pick: ProcessPick| pick.checked().within("pick");
+    let container = |pick: ContainerPick| pick.checked().within("pick");
+    let text = |text: String| PickText::try_from(text).within("pick");
+    match wire.pick.ok_or(Wrong::Missing).within("pick")? {
+        Pick::ProcessName(of) => {
+            processes.insert(name, process(ProcessPick::Name(text(of)?))?);
+        }
+        Pick::PidFile(path) => {
+            processes.insert(name, process(ProcessPick::PidFile(text(path)?))?);
+        }
+        Pick::Unit(unit) => {
+            processes.insert(name, process(ProcessPick::Unit(text(unit)?))?);
+        }
+        Pick::ContainerName(of) => {
+            containers.insert(name, container(ContainerPick::Name(text(of)?))?);
+        }
+        Pick::ContainerLabel(label) => {
+            containers.insert(name, container(ContainerPick::Label(text(label)?))?);
+        }
+    }
+    Ok(())
+}
+
+fn things(watch: &Watch) -> impl Iterator<Item = wire::WatchedThing> {
+    use wire::watched_thing::Pick;
+
+    let thing = |name: &ThingName, pick| wire::WatchedThing {
+        name: name.to_string(),
+        pick: Some(pick),
+    };
+    let processes = watch.processes.iter().map(move |(name, pick)| {
+        let pick = match pick {
+            ProcessPick::Name(of) => Pick::ProcessName(of.to_string()),
+            ProcessPick::PidFile(path) => Pick::PidFile(path.to_string()),
+            ProcessPick::Unit(unit) => Pick::Unit(unit.to_string()),
+        };
+        thing(name, pick)
+    });
+    let containers = watch.containers.iter().map(move |(name, pick)| {
+        let pick = match pick {
+            ContainerPick::Name(of) => Pick::ContainerName(of.to_string()),
+            ContainerPick::Label(label) => Pick::ContainerLabel(label.to_string()),
+        };
+        thing(name, pick)
+    });
+    processes.chain(containers)
 }
 
 impl From<&Watch> for wire::Watch {
@@ -112,6 +185,8 @@ impl From<&Watch> for wire::Watch {
         Self {
             every: watch.every.0,
             hosts: watch.hosts.iter().map(ToString::to_string).collect(),
+            without_host: watch.without_host,
+            things: things(watch).collect(),
         }
     }
 }

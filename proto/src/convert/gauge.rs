@@ -1,6 +1,9 @@
 //! Gauges.
 
-use nepho_common::{id::InstanceId, recording::Gauge};
+use nepho_common::{
+    id::{InstanceId, ThingName},
+    recording::Gauge,
+};
 
 use super::field::{choice, name, run_time};
 use crate::{
@@ -16,11 +19,13 @@ impl TryFrom<wire::Gauge> for Gauge {
             return Err(Wrong::NotFinite).within("value");
         }
         let of = (!wire.of.is_empty()).then_some(wire.of);
+        let thing = (!wire.thing.is_empty()).then_some(wire.thing);
         Ok(Self {
             name: name("name", wire.name)?,
             stage: name("stage", wire.stage)?,
             step: name("step", wire.step)?,
             of: of.map(|of| name("of", of)).transpose()?,
+            thing: thing.map(|thing| name("thing", thing)).transpose()?,
             at: run_time("at", wire.at)?,
             value: wire.value,
             unit: choice::<wire::Unit, _>("unit", wire.unit)?,
@@ -38,6 +43,11 @@ impl From<&Gauge> for wire::Gauge {
                 .of
                 .as_ref()
                 .map(InstanceId::to_string)
+                .unwrap_or_default(),
+            thing: gauge
+                .thing
+                .as_ref()
+                .map(ThingName::to_string)
                 .unwrap_or_default(),
             at: gauge.at.0,
             value: gauge.value,

@@ -2,7 +2,7 @@
 
 use nepho_common::{
     control::StopMode,
-    event::Shortage,
+    event::{Presence, Shortage},
     journal::RecordKind,
     plan::DnsRecord,
     recording::{Metric, Outcome, Unit},
@@ -42,6 +42,7 @@ words!(RecordKind: Events, Recordings, Gauges, Traces, Exhibits, Seal);
 words!(DnsRecord: A, Aaaa, Cname, Mx, Txt, Ns, Srv, Ptr);
 words!(StopMode: Stop, Abort);
 words!(Shortage: Disk, Quota);
+words!(Presence: There, NotThere, Gone, Restarted, NoEngine, Forbidden, NoAnswer);
 
 #[cfg(test)]
 mod tests {
@@ -78,6 +79,7 @@ mod tests {
         holds::<wire::Unit, _>(&Unit::ALL);
         holds::<wire::RecordKind, _>(&RecordKind::ALL);
         holds::<wire::StopMode, _>(&[StopMode::Stop, StopMode::Abort]);
+        holds::<wire::Presence, _>(&Presence::ALL);
         holds::<wire::Shortage, _>(&[Shortage::Disk, Shortage::Quota]);
     }
 }

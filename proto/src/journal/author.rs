@@ -44,6 +44,7 @@ const fn is_controllers(what: &What) -> bool {
         | What::SpoolFull { .. }
         | What::SymptomSeen { .. }
         | What::FactSeen { .. }
+        | What::ThingSeen { .. }
         | What::Gap { .. } => false,
         What::RunStarted { .. }
         | What::ClockDisturbed { .. }

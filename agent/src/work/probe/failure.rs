@@ -71,6 +71,8 @@ impl Failure {
             Self::Denied(denied) if is_behind => match denied {
                 Denied::BuiltIn { .. } | Denied::Controller(_) => Self::Redirect(denied),
                 Denied::Action(_)
+                | Denied::Process(_)
+                | Denied::Container(_)
                 | Denied::Target(_)
                 | Denied::Endpoint { .. }
                 | Denied::Secret { .. }

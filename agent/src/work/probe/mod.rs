@@ -38,9 +38,9 @@ use std::{
 use nepho_agent_core::recorder::{Certificate, Phases};
 use nepho_common::{
     id::{Feature, Operation, PlanId, RunId, StageName},
-    plan::{Check, Watch},
+    plan::Check,
     policy::Endpoint,
-    recording::Outcome,
+    recording::{Outcome, Scope},
     time::Nanos,
 };
 use rustls::RootCertStore;
@@ -276,7 +276,7 @@ impl Asker {
             };
         let is_new = question.is_new(outcome);
         // Who listens on this host is for its owner to tell.
-        let may_look = self.guard.policy().admits_action(&Watch::feature());
+        let may_look = self.guard.policy().admits_action(&Scope::Host.action());
         let clue = |failure| Clue::new(means.trail().clone(), failure, may_look.is_ok());
         Answer {
             outcome,

@@ -9,9 +9,12 @@ use nepho_common::{
 use sysinfo::{Disks, MemoryRefreshKind, Networks, System};
 
 use super::{
-    Reading,
     proc::{Ticks, files, pressure, throttled, ticks},
+    share::{float, rate, share},
 };
+
+/// What one reading says: a name, a value and its unit.
+type Reading = (&'static str, f64, Unit);
 
 /// Where the kernel says how much processor time this agent's own group is given.
 const OWN_GROUP: &str = "/sys/fs/cgroup/cpu.stat";
@@ -86,7 +89,7 @@ impl Reader {
 
     fn traffic(&mut self, since: Nanos) -> Vec<Reading> {
         let mut all = Vec::new();
-        let rate = |bytes: u64| float(bytes) * 1e9 / float(since.0.max(1));
+        let rate = |bytes| rate(bytes, since);
         if let Some(networks) = &mut self.networks {
             networks.refresh(true);
             let outside = || networks.iter().filter(|(name, _)| *name != "lo");
@@ -150,21 +153,6 @@ fn processor(last: &Last, now: &Last) -> Vec<Reading> {
 
 fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        return 0.0;
-    }
-    (float(part) / float(whole)).min(1.0)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a gauge is a float; 53 bits of bytes are 8 PiB"
-)]
-fn float(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

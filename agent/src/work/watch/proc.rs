@@ -60,9 +60,133 @@ pub(super) fn throttled(stat: &str) -> Option<(u64, u64)> {
     Some((of("nr_periods ")?, of("nr_throttled ")?))
 }
 
+/// What matters of one process (`proc_pid_stat(5)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// The kernel's name of it, cut to 15 bytes, and filled up with zeros.
+    name: [u8; NAME_MAX],
+    /// Time on a processor in ticks, without its children's.
+    pub(super) cpu: u64,
+    /// Threads.
+    pub(super) threads: u64,
+    /// When it was started, in ticks since boot.
+    pub(super) started: u64,
+    /// Memory that it has, in pages.
+    pub(super) resident: u64,
+}
+
+/// The longest name that the kernel keeps of a process, in bytes.
+const NAME_MAX: usize = 15;
+
+impl Stat {
+    /// Whether the kernel calls it exactly so. A name of 15 bytes may be the beginning of a longer
+    /// one, and is taken for itself.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let length = self.name.iter().take_while(|byte| **byte != 0).count();
+        self.name.get(..length) == Some(name.as_bytes())
+    }
+}
+
+/// The file `stat` of a process that lives; `None` of one that is dead.
+pub(super) fn stat(file: &str) -> Option<Stat> {
+    // A name may hold anything, brackets and spaces too.
+    let (_, named) = file.split_once('(')?;
+    let (name, rest) = named.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // The list of the manual begins at 1, and the state is number 3.
+    let number = |nth: usize| fields.get(nth.checked_sub(3)?)?.parse::<u64>().ok();
+    if matches!(*fields.first()?, "Z" | "X" | "x") {
+        return None;
+    }
+    let mut kept = [0; NAME_MAX];
+    for (place, byte) in kept.iter_mut().zip(name.bytes()) {
+        *place = byte;
+    }
+    Some(Stat {
+        name: kept,
+        cpu: number(14)?.saturating_add(number(15)?),
+        threads: number(20)?,
+        started: number(22)?,
+        resident: number(24)?,
+    })
+}
+
+/// Bytes that went from and to disks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Traffic {
+    pub(super) read: u64,
+    pub(super) written: u64,
+}
+
+/// The file `io` of a process (`proc_pid_io(5)`): what really went to and from disks.
+pub(super) fn traffic(file: &str) -> Option<Traffic> {
+    let of = |key: &str| {
+        let line = file.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().parse::<u64>().ok()
+    };
+    Some(Traffic {
+        read: of("read_bytes:")?,
+        written: of("write_bytes:")?,
+    })
+}
+
+/// Whether the control groups of a process (its file `cgroup`) lie in this systemd unit.
+pub(super) fn group_holds(file: &str, unit: &str) -> bool {
+    let paths = file.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let mut parts = paths.flat_map(|path| path.split('/'));
+    parts.any(|part| part == unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OURS: &str = "42 (my (odd) name) S 1 42 42 0 -1 4194304 100 0 0 0 7 5 90 90 20 0 3 0 \
+                        1234 1000000 256 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0";
+
+    #[test]
+    fn a_process_is_read_whatever_it_calls_itself() {
+        let found = stat(OURS).unwrap();
+        assert_eq!(
+            (found.cpu, found.threads),
+            (12, 3),
+            "children's time is not its own"
+        );
+        assert_eq!((found.started, found.resident), (1234, 256));
+        assert!(found.is_called("my (odd) name"));
+        assert!(!found.is_called("my") && !found.is_called("my (odd) name2"));
+        let dead = OURS.replace(") S ", ") Z ");
+        assert_eq!(stat(&dead), None);
+        for bad in [
+            "",
+            "42",
+            "42 (x",
+            "42 (x) S",
+            "42 (x) S 1 2 3",
+            &OURS.replace("1234", "-1"),
+        ] {
+            assert_eq!(stat(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn traffic_is_what_went_to_disks() {
+        let file = "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 50\nwrite_bytes: 60\n\
+                    cancelled_write_bytes: 7\n";
+        let found = traffic(file).unwrap();
+        assert_eq!((found.read, found.written), (50, 60));
+        assert_eq!(traffic("read_bytes: 50\n"), None);
+    }
+
+    #[test]
+    fn a_unit_is_a_whole_part_of_the_path() {
+        let file = "0::/system.slice/nginx.service/worker\n";
+        assert!(group_holds(file, "nginx.service"));
+        assert!(!group_holds(file, "nginx") && !group_holds(file, "inx.service"));
+        let older = "4:cpu,cpuacct:/system.slice/db.service\n1:name=systemd:/\n";
+        assert!(group_holds(older, "db.service"));
+        assert!(!group_holds("garbage", "garbage"));
+    }
 
     #[test]
     fn processor_time_is_busy_idle_waiting_and_stolen() {

@@ -256,6 +256,13 @@ fn every_event_is_a_sentence() {
             name: "version".to_owned().try_into().unwrap(),
             value: "1.2.3".to_owned().try_into().unwrap(),
         },
+        What::ThingSeen {
+            stage: "local".parse().unwrap(),
+            step: "things".parse().unwrap(),
+            thing: "front".parse().unwrap(),
+            at: RunTime(0),
+            how: nepho_common::event::Presence::Gone,
+        },
         What::Gap {
             from: Seq(3),
             to: Seq(9),

@@ -27,6 +27,7 @@ pub const fn kind(what: &What) -> &'static str {
         What::SpoolFull { .. } => "spool-full",
         What::SymptomSeen { .. } => "symptom-seen",
         What::FactSeen { .. } => "fact-seen",
+        What::ThingSeen { .. } => "thing-seen",
         What::Gap { .. } => "gap",
         What::RunStarted { .. } => "run-started",
         What::AgentJoined { .. } => "agent-joined",
@@ -115,6 +116,13 @@ pub fn words(what: &What) -> String {
         What::FactSeen {
             of, name, value, ..
         } => format!("{} says that its {name} is {value}", of.to),
+        What::ThingSeen {
+            stage,
+            step,
+            thing,
+            how,
+            ..
+        } => format!("{thing} of {stage}/{step} {}", how.words()),
         What::Gap { from, to } => format!("its disk did not give back the records {from} to {to}"),
         What::RunStarted { plan, host } => {
             let (name, version) = (&host.name, &host.version);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     report::{
         stats::share,
-        tuple::{Tuple, hosts, tuples},
+        tuple::{Tuple, tuples, watched},
     },
     scenario,
 };
@@ -115,7 +115,7 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
     })
 }
 
-/// Readings of hosts: each host alone must give enough.
+/// Readings of what is watched: each host or thing alone must give enough.
 fn readings(
     plan: &Plan,
     stage: &PlannedStage,
@@ -128,7 +128,7 @@ fn readings(
         stage: stage.name.clone(),
         on: expectation.on.clone(),
         expected: text(expectation),
-        findings: hosts(plan, watch, &expectation.by).len() as u64,
+        findings: watched(plan, watch, expectation).len() as u64,
         without_path: 0,
         needed,
         planned,

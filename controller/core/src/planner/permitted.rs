@@ -174,6 +174,8 @@ const fn remedy(rule: &Denied) -> &'static str {
             "correct its address in the fleet file, or leave it out of the step's `to`"
         }
         Denied::Action(_)
+        | Denied::Process(_)
+        | Denied::Container(_)
         | Denied::Target(_)
         | Denied::Endpoint { .. }
         | Denied::Secret { .. }

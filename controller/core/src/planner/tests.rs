@@ -355,6 +355,47 @@ fn hosts_are_judged_by_enough_readings_of_each() {
     assert_eq!(short.estimates[0].would_need, Some(Nanos::from_secs(15)));
 }
 
+#[test]
+fn processes_and_containers_are_judged_each_and_need_agents_that_may_look() {
+    let stages = "  - name: one
+    lasts: 30s
+    steps:
+      things:
+        watch:
+          every: 5s
+          processes: {db: {name: postgres}, front: {unit: nginx.service}}
+          containers: {web: {label: role=web}}
+    expect:
+      - {on: things, resource: {name: process.cpu, max: 250%}, by: [from, process]}
+      - {on: things, resource: {name: process.memory, max: 2GiB}, by: [from, process]}
+      - {on: things, resource: {name: container.restarts, max: '0'}}
+";
+    let ok = planned(stages, &BOTH, Choices::default()).unwrap();
+    let findings: Vec<_> = ok
+        .estimates
+        .iter()
+        .map(|one| (one.expected.as_str(), one.findings))
+        .collect();
+    assert_eq!(
+        findings,
+        [
+            ("process.cpu ≤ 250% by from, process", 4),
+            ("process.memory ≤ 2GiB by from, process", 4),
+            ("container.restarts ≤ 0", 1),
+        ]
+    );
+    let text = render(&ok);
+    let line = text.lines().find(|line| line.contains("watch every"));
+    assert_eq!(
+        line.unwrap().trim(),
+        "things       watch every 5s: process db (name postgres), process front (unit \
+         nginx.service), container web (label role=web) on the hosts of cloud-1, local-1"
+    );
+    let features = &ok.plan.agents.values().next().unwrap().features;
+    let features: Vec<_> = features.iter().map(ToString::to_string).collect();
+    assert_eq!(features, ["watch.container", "watch.process"]);
+}
+
 /// One agent whose policy is this.
 fn judged(policy: Option<PolicyReport>, header: &str) -> Result<Planned, Impossible> {
     let stages = REACH.replace(

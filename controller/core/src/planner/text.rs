@@ -109,10 +109,26 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
         Act::Probe(probe) => probe,
         Act::Watch(watch) => {
             let hosts: Vec<_> = watch.hosts.iter().map(ToString::to_string).collect();
+            let host = (!watch.without_host).then(|| "the hosts".to_owned());
+            let processes = watch.processes.iter();
+            let processes = processes.map(|(name, pick)| format!("process {name} ({pick})"));
+            let containers = watch.containers.iter();
+            let containers = containers.map(|(name, pick)| format!("container {name} ({pick})"));
+            let what: Vec<_> = host
+                .into_iter()
+                .chain(processes)
+                .chain(containers)
+                .collect();
+            let of = if watch.without_host {
+                "on the hosts of"
+            } else {
+                "of"
+            };
             return format!(
-                "{:12} watch every {}: the hosts of {}",
+                "{:12} watch every {}: {} {of} {}",
                 step.name,
                 watch.every,
+                what.join(", "),
                 hosts.join(", ")
             );
         }

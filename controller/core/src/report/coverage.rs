@@ -192,6 +192,7 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::StageSkipped { stage, .. } => Some(stage),
         // The seal of the stage counts the records that hold these.
         What::SymptomSeen { of, .. } | What::FactSeen { of, .. } => Some(&of.stage),
+        What::ThingSeen { stage, .. } => Some(stage),
         What::EpochOpened { .. }
         | What::HostClock(_)
         | What::ClockDisturbed { .. }

@@ -83,6 +83,7 @@ impl Disturbances {
             | What::SpoolFull { .. }
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
+            | What::ThingSeen { .. }
             | What::Gap { .. }
             | What::RunStarted { .. }
             | What::AgentJoined { .. }

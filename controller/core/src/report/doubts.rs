@@ -71,6 +71,8 @@ pub enum Code {
     PassedWithout,
     /// A finding was judged without the instances that have no path.
     NoPath,
+    /// Something that was watched was not there, went, or was started again.
+    Watched,
     /// Several versions of our programs took part.
     Versions,
 }
@@ -107,6 +109,7 @@ impl Code {
             Self::NotSent => "not-sent",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
+            Self::Watched => "watched",
             Self::Versions => "versions",
         }
     }
@@ -138,6 +141,7 @@ impl Code {
             | Self::NotSent
             | Self::PassedWithout
             | Self::NoPath
+            | Self::Watched
             | Self::Versions => Verdict::Pass,
         }
     }

@@ -174,6 +174,7 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
         }
         folded.sound = sound.as_deref().map(gather);
         folded.readings = Readings::gather(plan, &folded.gauges, &mut folded.doubts);
+        folded.story.things.doubt(plan, &mut folded.doubts);
         folded.measurements =
             Measurements::gather(plan, identity, &rest, &folded.gauges, &mut folded.doubts);
         folded.scenario = scenario(&exhibits, plan);

@@ -58,6 +58,7 @@ mod sample;
 pub(crate) mod stats;
 mod story;
 mod summary;
+mod things;
 pub(crate) mod tuple;
 mod verdict;
 mod witnessed;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
-    id::{AgentId, Seq, SpoolId, StageName, StepName},
+    id::{AgentId, Seq, SpoolId, StageName, StepName, ThingName},
     journal::RecordKey,
     plan::{Act, Amount, Plan, Watch},
-    recording::{Gauge, HOST_GAUGES},
+    recording::{Gauge, Scope, WATCH_GAUGES},
     time::RunTime,
 };
 
@@ -15,14 +15,16 @@ use super::{
     doubts::{Code, Doubts},
     model::{Evidence, Samples, Verdict},
     said::said,
+    tuple::Watched,
 };
 
-/// One gauge of one host in one step.
+/// One gauge of one host, or of a thing on it, in one step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Source {
     stage: StageName,
     step: StepName,
     agent: AgentId,
+    thing: Option<ThingName>,
     name: String,
 }
 
@@ -50,10 +52,10 @@ pub(super) struct Limits<'a> {
 #[derive(Debug)]
 pub(super) struct Used<'a> {
     pub(super) verdict: Verdict,
-    /// The host that is farthest out of bounds, with its reading there.
-    pub(super) worst: Option<(&'a AgentId, RunTime, Amount)>,
-    /// Hosts that gave too few readings, and how many.
-    pub(super) short: Vec<(&'a AgentId, u64)>,
+    /// What is farthest out of bounds, with its reading there.
+    pub(super) worst: Option<(Watched<'a>, RunTime, Amount)>,
+    /// What gave too few readings, and how many.
+    pub(super) short: Vec<(Watched<'a>, u64)>,
     pub(super) least: Option<Amount>,
     pub(super) most: Option<Amount>,
     pub(super) samples: Samples,
@@ -77,12 +79,14 @@ impl Readings {
                 });
                 let asked = match step.map(|step| &step.act) {
                     Some(Act::Probe(_)) => continue,
-                    Some(Act::Watch(watch)) => watch.hosts.contains(&key.agent),
+                    Some(Act::Watch(watch)) => {
+                        watch.hosts.contains(&key.agent) && is_of(watch, gauge)
+                    }
                     None => false,
                 };
                 let name = gauge.name.as_str();
                 // A later agent may tell more; of what we know the unit is known.
-                let known = HOST_GAUGES.iter().find(|(known, _)| *known == name);
+                let known = WATCH_GAUGES.iter().find(|(known, _)| *known == name);
                 let fits = known.is_none_or(|(_, unit)| *unit == gauge.unit);
                 if !asked || !fits || gauge.of.is_some() {
                     let (agent, stage, step) = (&key.agent, &gauge.stage, &gauge.step);
@@ -97,6 +101,7 @@ impl Readings {
                     stage: gauge.stage.clone(),
                     step: gauge.step.clone(),
                     agent: key.agent.clone(),
+                    thing: gauge.thing.clone(),
                     name: name.to_owned(),
                 };
                 let said = all.entry(source).or_default();
@@ -107,11 +112,11 @@ impl Readings {
         Self(all)
     }
 
-    /// Judges one gauge of these hosts, each of which was to give `planned` readings.
+    /// Judges one gauge of these, each of which was to give `planned` readings.
     pub(super) fn judge<'a>(
         &self,
         (stage, step): (&StageName, &StepName),
-        hosts: &[&'a AgentId],
+        of: &[Watched<'a>],
         limits: Limits<'_>,
         planned: u64,
     ) -> Used<'a> {
@@ -129,11 +134,12 @@ impl Readings {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         let mut beyond = 0.0;
         let nothing = Said::default();
-        for &agent in hosts {
+        for &watched in of {
             let source = Source {
                 stage: stage.clone(),
                 step: step.clone(),
-                agent: agent.clone(),
+                agent: watched.agent.clone(),
+                thing: watched.thing.cloned(),
                 name: limits.name.to_owned(),
             };
             let said = self.0.get(&source).unwrap_or(&nothing);
@@ -142,28 +148,37 @@ impl Readings {
                 let out = limits.out_by(value);
                 if out > beyond {
                     beyond = out;
-                    used.worst = amount(value).map(|amount| (agent, at, amount));
+                    used.worst = amount(value).map(|amount| (watched, at, amount));
                 }
             }
             let observed = (said.at.len() as u64).min(planned);
             // A rate lies between two readings, and one may have come too late.
             let enough = planned.saturating_sub(Watch::READINGS_MIN - 1).max(1);
             if observed < enough {
-                used.short.push((agent, observed));
+                used.short.push((watched, observed));
             }
             used.samples.planned = used.samples.planned.saturating_add(planned);
             used.samples.observed = used.samples.observed.saturating_add(observed);
             let missing = enough.saturating_sub(observed);
             used.samples.missing = used.samples.missing.saturating_add(missing);
-            used.evidence.extend(said.evidence(agent));
+            used.evidence.extend(said.evidence(watched.agent));
         }
         (used.least, used.most) = (amount(low), amount(high));
         if beyond > 0.0 {
             used.verdict = Verdict::Fail;
-        } else if !used.short.is_empty() || hosts.is_empty() {
+        } else if !used.short.is_empty() || of.is_empty() {
             used.verdict = Verdict::Inconclusive;
         }
         used
+    }
+}
+
+/// Whether a watch looks at what this gauge is of. A later agent may tell more of it.
+fn is_of(watch: &Watch, gauge: &Gauge) -> bool {
+    let scope = Scope::of(gauge.name.as_str());
+    match &gauge.thing {
+        None => scope.is_none_or(|scope| scope == Scope::Host) && watch.tells(Scope::Host),
+        Some(thing) => scope.is_some_and(|scope| watch.things(scope).any(|one| one == Some(thing))),
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     model::LostSpan,
     revision::joined,
     said::{Said, said},
+    things::Things,
     witnessed::Witnessed,
 };
 
@@ -36,6 +37,7 @@ pub(super) struct Story {
     pub(super) clocks: Clocks,
     pub(super) disturbed: Disturbances,
     pub(super) witnessed: Witnessed,
+    pub(super) things: Things,
     lost: BTreeMap<AgentId, BTreeSet<(RunTime, RunTime)>>,
     returned: BTreeMap<AgentId, BTreeSet<(RunTime, bool)>>,
     /// The records that each agent lost.
@@ -222,6 +224,7 @@ impl Story {
             | What::SpoolFull { .. }
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
+            | What::ThingSeen { .. }
             | What::Gap { .. } => {
                 let text = said!(
                     "the controller wrote an event that only agents write",
@@ -287,6 +290,15 @@ impl Story {
                 name,
                 value,
             } => self.witnessed.fact(author, of, at, (name, value)),
+            What::ThingSeen {
+                stage,
+                step,
+                thing,
+                at,
+                how,
+            } => self
+                .things
+                .saw((stage, step, author.clone(), thing), at, how),
             What::Gap { from, to } => {
                 self.gaps
                     .entry(author.clone())

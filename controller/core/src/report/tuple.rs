@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    id::AgentId,
-    plan::{Dimension, Plan, PlannedPath, PlannedStep, Watch},
+    id::{AgentId, ThingName},
+    plan::{Dimension, Expectation, Judge, Plan, PlannedPath, PlannedStep, Watch},
+    recording::Scope,
 };
 
 /// The value of a dimension that a path has none of. No name, so it can't be mistaken for one.
@@ -35,20 +36,48 @@ pub(crate) fn tuples<'a>(plan: &Plan, step: &'a PlannedStep, by: &[Dimension]) -
     all.into_iter().map(tuple).collect()
 }
 
-/// The hosts of a watch that share the values of some dimensions: a host has an environment, and
-/// nothing else that findings are told apart by.
-pub(crate) fn hosts<'a>(
+/// Whose readings: of a host, or of something on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Watched<'a> {
+    pub(crate) agent: &'a AgentId,
+    pub(crate) thing: Option<&'a ThingName>,
+}
+
+/// What a watch looks at and an expectation judges, by the values of its dimensions. One group with
+/// all when `by` is empty.
+pub(crate) fn watched<'a>(
     plan: &Plan,
     watch: &'a Watch,
-    by: &[Dimension],
-) -> BTreeMap<Vec<(Dimension, String)>, Vec<&'a AgentId>> {
+    expectation: &Expectation,
+) -> BTreeMap<Vec<(Dimension, String)>, Vec<Watched<'a>>> {
+    let by = &expectation.by;
     let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
     if by.is_empty() {
         all.insert(Vec::new(), Vec::new());
     }
-    for agent in &watch.hosts {
+    let scope = match &expectation.judge {
+        Judge::Resource { name, .. } => Scope::of(name.as_str()),
+        Judge::Failures { .. }
+        | Judge::SuccessRate { .. }
+        | Judge::Latency { .. }
+        | Judge::Certificate { .. }
+        | Judge::Same { .. } => None,
+    };
+    let things: Vec<_> = scope
+        .into_iter()
+        .flat_map(|scope| watch.things(scope))
+        .collect();
+    for (agent, thing) in watch
+        .hosts
+        .iter()
+        .flat_map(|agent| things.iter().map(move |thing| (agent, *thing)))
+    {
         let value = |&dimension: &Dimension| match dimension {
             Dimension::From => (dimension, from(plan, agent)),
+            Dimension::Process | Dimension::Container => {
+                let name = thing.map_or(NOTHING, ThingName::as_str);
+                (dimension, name.to_owned())
+            }
             Dimension::Environment
             | Dimension::Group
             | Dimension::Service
@@ -56,7 +85,7 @@ pub(crate) fn hosts<'a>(
         };
         all.entry(by.iter().map(value).collect())
             .or_default()
-            .push(agent);
+            .push(Watched { agent, thing });
     }
     all
 }
@@ -72,6 +101,7 @@ fn value(plan: &Plan, path: &PlannedPath, dimension: Dimension) -> String {
             .map_or_else(|| NOTHING.to_owned(), ToString::to_string),
         Dimension::Service => path.to.service.to_string(),
         Dimension::Instance => path.to.instance.to_string(),
+        Dimension::Process | Dimension::Container => NOTHING.to_owned(),
     }
 }
 

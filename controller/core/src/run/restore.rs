@@ -162,6 +162,7 @@ impl Run {
             | What::SpoolFull { .. }
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
+            | What::ThingSeen { .. }
             | What::Gap { .. }
             | What::EpochOpened { .. } => {}
         }

@@ -15,26 +15,60 @@ pub(crate) fn amount(
     checker: &mut Checker,
     at: &Pointer,
     text: Option<&str>,
-    unit: Unit,
+    sort: Sort,
 ) -> Option<Amount> {
     checker.text(at, text, |text| {
-        parse(text, unit).ok_or_else(|| {
+        parse(text, sort).ok_or_else(|| {
             let message = format!("{} does not bound this", quoted(text));
-            Problem::new(Code::BadBounds, message).label(format!("write it as {}", example(unit)))
+            Problem::new(Code::BadBounds, message).label(format!("write it as {}", example(sort)))
         })
     })
 }
 
-const fn example(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Ratio => "80%",
-        Unit::Count | Unit::PerSecond | Unit::Nanoseconds => "2.5",
-        Unit::Bytes => "512MiB",
-        Unit::BytesPerSecond => "10MiB/s",
+/// What sort of amount bounds a gauge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// In this unit; a share is of a whole.
+    In(Unit),
+    /// A share of one core, which may be more than 100%.
+    OfCore,
+}
+
+impl Sort {
+    /// Of the gauge of this name.
+    pub(crate) fn of(gauge: &str, unit: Unit) -> Self {
+        match gauge {
+            "process.cpu" | "container.cpu" => Self::OfCore,
+            _ => Self::In(unit),
+        }
     }
 }
 
-fn parse(text: &str, unit: Unit) -> Option<Amount> {
+/// No host has more cores than this share of one: 4,000.
+const CORES_MAX: u64 = 4_000_000_000;
+
+const fn example(sort: Sort) -> &'static str {
+    match sort {
+        Sort::OfCore => "150%, which is one core and a half",
+        Sort::In(Unit::Ratio) => "80%",
+        Sort::In(Unit::Count | Unit::PerSecond | Unit::Nanoseconds) => "2.5",
+        Sort::In(Unit::Bytes) => "512MiB",
+        Sort::In(Unit::BytesPerSecond) => "10MiB/s",
+    }
+}
+
+fn parse(text: &str, sort: Sort) -> Option<Amount> {
+    let unit = match sort {
+        Sort::OfCore => {
+            // A thousandth of a percent is ten parts per million.
+            let ppm = thousandths(text.strip_suffix('%')?)?.checked_mul(10)?;
+            let ppm = u32::try_from(ppm)
+                .ok()
+                .filter(|ppm| u64::from(*ppm) <= CORES_MAX)?;
+            return Some(Amount::Share(Ratio(ppm)));
+        }
+        Sort::In(unit) => unit,
+    };
     match unit {
         Unit::Ratio => {
             let ratio: super::Ratio = text.parse().ok()?;
@@ -89,7 +123,7 @@ mod tests {
             ("12B", Unit::Bytes),
             ("10MiB/s", Unit::BytesPerSecond),
         ] {
-            let found = parse(text, unit).unwrap();
+            let found = parse(text, Sort::In(unit)).unwrap();
             assert_eq!((found.to_string().as_str(), found.unit()), (text, unit));
         }
     }
@@ -110,7 +144,7 @@ mod tests {
             (".5", Unit::Count),
             ("1", Unit::Nanoseconds),
         ] {
-            assert_eq!(parse(text, unit), None, "{text} {unit:?}");
+            assert_eq!(parse(text, Sort::In(unit)), None, "{text} {unit:?}");
         }
     }
 }

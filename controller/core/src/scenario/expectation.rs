@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     id::StepName,
     plan::{Amount, Dimension, FACTS, Quantile, Window},
-    recording::HOST_GAUGES,
+    recording::{Scope, WATCH_GAUGES},
     time::Nanos,
 };
 
 use super::{
     Ratio,
-    amount::amount,
+    amount::{Sort, amount},
     duration::{days, duration},
     raw::{
         RawCertificate, RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency,
@@ -62,9 +62,9 @@ pub enum Judge {
         /// The least time.
         min: Nanos,
     },
-    /// What watched hosts use.
+    /// What is used by what is watched.
     Resource {
-        /// Which: one of `HOST_GAUGES`.
+        /// Which: one of `WATCH_GAUGES`.
         name: &'static str,
         /// Every reading lies within.
         bounds: Bounds<Amount>,
@@ -77,6 +77,32 @@ pub enum Judge {
 }
 
 impl Judge {
+    /// What is told apart when one step is judged in several ways: of a watch, each figure.
+    #[must_use]
+    pub const fn subject(&self) -> &'static str {
+        match self {
+            Self::Resource { name, .. } => name,
+            Self::Failures { .. }
+            | Self::SuccessRate { .. }
+            | Self::Latency { .. }
+            | Self::Certificate { .. } => self.as_str(),
+            Self::Same { fact } => fact,
+        }
+    }
+
+    /// What it is of, if it is of what a watch looks at.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::Resource { name, .. } => Scope::of(name),
+            Self::Failures { .. }
+            | Self::SuccessRate { .. }
+            | Self::Latency { .. }
+            | Self::Certificate { .. }
+            | Self::Same { .. } => None,
+        }
+    }
+
     /// The word for it in files and in ids of findings.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -352,17 +378,18 @@ fn same(checker: &mut Checker, at: &Pointer, text: &str) -> Option<Judge> {
 
 fn resource(checker: &mut Checker, at: &Pointer, raw: &RawResource) -> Option<Judge> {
     let text = raw.name.as_deref()?;
-    let known = HOST_GAUGES.iter().find(|(name, _)| *name == text);
+    let known = WATCH_GAUGES.iter().find(|(name, _)| *name == text);
     let Some(&(name, unit)) = known else {
-        let message = format!("no host tells of {}", quoted(text));
+        let message = format!("no watch tells of {}", quoted(text));
         let problem = Problem::new(Code::NotOneOf, message)
             .label("unknown figure")
-            .meant(text, HOST_GAUGES.iter().map(|(name, _)| *name));
+            .meant(text, WATCH_GAUGES.iter().map(|(name, _)| *name));
         checker.at_value(&at.key("name"), problem);
         return None;
     };
-    let min = amount(checker, &at.key("min"), raw.min.as_deref(), unit);
-    let max = amount(checker, &at.key("max"), raw.max.as_deref(), unit);
+    let sort = Sort::of(name, unit);
+    let min = amount(checker, &at.key("min"), raw.min.as_deref(), sort);
+    let max = amount(checker, &at.key("max"), raw.max.as_deref(), sort);
     if (raw.min.is_some() && min.is_none()) || (raw.max.is_some() && max.is_none()) {
         return None;
     }

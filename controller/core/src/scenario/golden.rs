@@ -522,6 +522,53 @@ fn each_kind_of_probe_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn the_example_of_watching_is_sound() {
+    let scenario = include_str!("../../../../deploy/scenarios/watch.yaml");
+    let fleet = include_str!("../../../../deploy/scenarios/cluster-config.yaml");
+    let mut files = bundle(scenario, fleet);
+    let found = files.files.remove("../cluster-config.yaml").unwrap();
+    files.files.insert("cluster-config.yaml".to_owned(), found);
+    let loaded = load(&files).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(loaded.scenario.stages[0].expect.len(), 10);
+}
+
+/// The scenario with its first step replaced by a watch like this.
+fn watching(watch: &str, expect: &str) -> String {
+    let step = "probe: {tcp: {}, every: 1s, to: {service: [crm-db], instance: [\"1\"]}}";
+    assert!(SCENARIO.contains(step));
+    SCENARIO
+        .replace(step, &format!("watch: {watch}"))
+        .replace("success-rate: {min: 99%}}", &format!("{expect}}}"))
+}
+
+#[test]
+fn each_watch_says_what_is_wrong_with_it() {
+    let mut shown = Vec::new();
+    for wrong in [
+        "{}",
+        "{processes: {}}",
+        "{processes: {db: {}}}",
+        "{processes: {db: {name: a, unit: b.service}}}",
+        "{processes: {DB: {name: a}}}",
+        "{processes: {db: {name: /bin/a}}}",
+        "{processes: {db: {pid-file: run/a.pid}}}",
+        "{processes: {db: {name: ''}}}",
+        "{containers: {web: {image: a}}}",
+        "{processes: {web: {name: a}}, containers: {web: {label: a}}}",
+        "{host: {}, every: 100ms}",
+    ] {
+        let found = mistakes(&watching(wrong, "success-rate: {min: 99%}"), FLEET);
+        let text = found.render(false);
+        let told = text.lines().filter(|line| {
+            let line = line.trim_start();
+            line.starts_with("error") || line.contains('^') || line.contains("= ")
+        });
+        shown.push(format!("{wrong}\n{}", told.collect::<Vec<_>>().join("\n")));
+    }
+    insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[test]
 fn later_kinds_of_steps_say_so() {
     for kind in ["load", "fault", "change", "consistency"] {
         let scenario =

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     id::{ScenarioName, StageName, StepName},
     plan::{Dimension, LostAgent},
+    recording::Scope,
     time::Nanos,
 };
 
 use super::{
-    Expectation, Judge, Scenario, Stage, Steady, Step,
+    Expectation, Scenario, Stage, Steady, Step,
     duration::{duration, print_duration},
     expectation::{expectation, steady},
     probe::probe,
@@ -247,13 +248,13 @@ fn expectations(
         };
         fits(checker, &at, &one, steps.get(&one.on));
         let again = found.iter().any(|other| {
-            (&other.on, other.judge.as_str(), &other.by, other.during)
-                == (&one.on, one.judge.as_str(), &one.by, one.during)
+            (&other.on, other.judge.subject(), &other.by, other.during)
+                == (&one.on, one.judge.subject(), &one.by, one.during)
         });
         if again {
             let what = format!(
                 "{} of {} is judged twice in the same way",
-                one.judge.as_str(),
+                one.judge.subject(),
                 quoted(one.on.as_str())
             );
             let problem = Problem::new(Code::DuplicateName, what)
@@ -266,29 +267,48 @@ fn expectations(
     found
 }
 
+/// Whether figures of this scope can be told apart by it.
+const fn tells_apart(scope: Option<Scope>, by: Dimension) -> bool {
+    match by {
+        Dimension::From => true,
+        Dimension::Process => matches!(scope, Some(Scope::Process)),
+        Dimension::Container => matches!(scope, Some(Scope::Container)),
+        Dimension::Environment | Dimension::Group | Dimension::Service | Dimension::Instance => {
+            false
+        }
+    }
+}
+
 /// A host has no answers to judge, and a target no processor.
 fn fits(checker: &mut Checker, at: &Pointer, one: &Expectation, step: Option<&Step>) {
-    let is_of_hosts = match one.judge {
-        Judge::Resource { .. } => true,
-        Judge::Failures { .. }
-        | Judge::SuccessRate { .. }
-        | Judge::Latency { .. }
-        | Judge::Certificate { .. }
-        | Judge::Same { .. } => false,
-    };
+    let scope = one.judge.scope();
     let problem = |what: String| Problem::new(Code::NotOneOf, what);
     let (key, problem) = match step {
-        Some(Step::Watch(_)) if !is_of_hosts => {
+        Some(Step::Watch(_)) if scope.is_none() => {
             let what = format!("a watch has no {} to judge", one.judge.as_str());
             ("on", problem(what).label("judge it by `resource`"))
         }
-        Some(Step::Probe(_)) if is_of_hosts => {
+        Some(Step::Probe(_)) if scope.is_some() => {
             let what = "a probe knows nothing of what hosts use".to_owned();
             ("on", problem(what).label("judge a step that is a `watch`"))
         }
-        Some(Step::Watch(_)) if one.by.iter().any(|by| *by != Dimension::From) => {
-            let what = "hosts are told apart by their environment alone".to_owned();
-            ("by", problem(what).label("only `from`"))
+        Some(Step::Watch(watch)) if scope.is_some_and(|scope| !watch.tells(scope)) => {
+            let what = format!("{} does not look at that", quoted(one.on.as_str()));
+            let key = match scope {
+                Some(Scope::Process) => "add `processes` to that watch",
+                Some(Scope::Container) => "add `containers` to that watch",
+                Some(Scope::Host) | None => "add `host: {}` to that watch",
+            };
+            ("on", problem(what).label(key))
+        }
+        Some(Step::Watch(_)) if one.by.iter().any(|by| !tells_apart(scope, *by)) => {
+            let (what, label) = match scope {
+                Some(Scope::Process) => ("processes", "only `from` and `process`"),
+                Some(Scope::Container) => ("containers", "only `from` and `container`"),
+                Some(Scope::Host) | None => ("hosts", "only `from`"),
+            };
+            let what = format!("{what} are not told apart by that");
+            ("by", problem(what).label(label))
         }
         Some(Step::Watch(_) | Step::Probe(_)) | None => return,
     };

@@ -96,20 +96,27 @@ pub(crate) struct RawStage {
 pub(crate) struct RawStep {
     /// Ask each target regularly, and note whether and how fast it answers.
     pub(crate) probe: Option<RawProbe>,
-    /// Read regularly what the hosts of agents use and have left.
+    /// Read regularly what the hosts of agents use and have left, and what some things there use.
     pub(crate) watch: Option<RawWatch>,
 }
 
-/// Read regularly what hosts use and have left.
+/// Read regularly what hosts use and have left, and what some processes and containers on them use.
+/// It has at least one of `host`, `processes` and `containers`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(
-    rename = "Watch",
-    extend("required" = ["host"], "x-later" = ["processes", "containers"])
-)]
+#[schemars(rename = "Watch")]
 pub(crate) struct RawWatch {
     /// The hosts that the agents run on: processor, memory, disk, network, pressure.
     pub(crate) host: Option<RawHost>,
+    /// Processes on those hosts, each by a name for findings (`by: [process]`), at most 20. All
+    /// processes that fit are one thing, and what they use is added up; process.count says how many
+    /// there are, and process.restarts how many came in the place of one that had gone.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
+    pub(crate) processes: Option<BTreeMap<String, Option<RawProcess>>>,
+    /// Containers on those hosts, each by a name for findings (`by: [container]`), at most 20. All
+    /// containers that fit are one thing, and what they use is added up.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
+    pub(crate) containers: Option<BTreeMap<String, Option<RawContainer>>>,
     /// How often: 1s to 1h; 5s when left out.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(crate) every: Option<String>,
@@ -126,6 +133,31 @@ pub(crate) struct RawWatch {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "WatchHost")]
 pub(crate) struct RawHost {}
+
+/// Which processes. It has one of `name`, `pid-file` and `unit`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "WatchProcess")]
+pub(crate) struct RawProcess {
+    /// Those of exactly this name: the one that the kernel shows, or the last part of the path of
+    /// their executable. Children count if they have it too.
+    pub(crate) name: Option<String>,
+    /// The one whose number stands in this file of the host, without its children.
+    pub(crate) pid_file: Option<String>,
+    /// All in the control group of this systemd unit, as in nginx.service.
+    pub(crate) unit: Option<String>,
+}
+
+/// Which containers. It has one of `name` and `label`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "WatchContainer")]
+pub(crate) struct RawContainer {
+    /// The one of exactly this name.
+    pub(crate) name: Option<String>,
+    /// Those with this label: key, or key=value.
+    pub(crate) label: Option<String>,
+}
 
 /// Ask each target regularly. It has one of `health`, `http`, `tcp`, `tls`, `dns`, `icmp`, `grpc`,
 /// `prometheus` and `event`.
@@ -220,7 +252,7 @@ pub(crate) struct RawExpectation {
     pub(crate) latency: Option<RawLatency>,
     /// How long the certificates must be valid for.
     pub(crate) certificate: Option<RawCertificate>,
-    /// How much of something the hosts may use that a watch looks at.
+    /// How much of something may be used by what a watch looks at.
     pub(crate) resource: Option<RawResource>,
     /// What all targets must say alike of themselves: version, which HTTP answers tell in a header
     /// `X-Version` or as `version` of a JSON object.
@@ -272,7 +304,7 @@ pub(crate) struct RawSteady {
 /// What findings are told apart by.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(inline, extend("enum" = ["from", "environment", "group", "service", "instance"]))]
+#[schemars(inline, extend("enum" = ["from", "environment", "group", "service", "instance", "process", "container"]))]
 pub(crate) struct RawDimension(pub(crate) String);
 
 /// Bounds of a number; at least one of them.
@@ -304,14 +336,16 @@ pub(crate) struct RawCertificate {
     pub(crate) left: Option<RawLeft>,
 }
 
-/// Bounds of what hosts use; at least one of them. Every reading must lie within.
+/// Bounds of what is used; at least one of them. Every reading must lie within.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Resource", extend("required" = ["name"]))]
 pub(crate) struct RawResource {
-    /// What: host.cpu, host.memory, host.disk, host.load, host.pressure.io…
+    /// What: host.cpu, host.memory, process.cpu (of one core), process.memory, process.restarts,
+    /// container.cpu, container.throttled…
     pub(crate) name: Option<String>,
-    /// At least so much: 80%, 2.5, 512MiB, 10MiB/s.
+    /// At least so much: 80%, 2.5, 512MiB, 10MiB/s. Of process.cpu and container.cpu 100% is one
+    /// core, and more than that may be written.
     #[schemars(regex(pattern = amount::PATTERN))]
     pub(crate) min: Option<String>,
     /// At most so much: 80%, 2.5, 512MiB, 10MiB/s.

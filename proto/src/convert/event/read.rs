@@ -49,10 +49,21 @@ impl TryFrom<Wire> for What {
             Wire::RunEnded(wire) => run_ended(wire).within("run_ended"),
             Wire::SymptomSeen(wire) => symptom_seen(wire).within("symptom_seen"),
             Wire::FactSeen(wire) => fact_seen(wire).within("fact_seen"),
+            Wire::ThingSeen(wire) => thing_seen(wire).within("thing_seen"),
             Wire::Gap(wire) => gap(wire).within("gap"),
             Wire::Reported(wire) => reported(wire).within("reported"),
         }
     }
+}
+
+fn thing_seen(wire: wire::ThingSeen) -> Result<What, BadMessage> {
+    Ok(What::ThingSeen {
+        stage: name("stage", wire.stage)?,
+        step: name("step", wire.step)?,
+        thing: name("thing", wire.thing)?,
+        at: run_time("at", wire.at)?,
+        how: choice::<wire::Presence, _>("how", wire.how)?,
+    })
 }
 
 fn stage_started(wire: wire::StageStarted) -> Result<What, BadMessage> {

@@ -95,6 +95,19 @@ impl From<&What> for Wire {
                 name: name.to_string(),
                 value: value.to_string(),
             }),
+            What::ThingSeen {
+                stage,
+                step,
+                thing,
+                at,
+                how,
+            } => Self::ThingSeen(wire::ThingSeen {
+                stage: stage.to_string(),
+                step: step.to_string(),
+                thing: thing.to_string(),
+                at: at.0,
+                how: wire::Presence::from(*how).into(),
+            }),
             What::Gap { from, to } => Self::Gap(wire::Gap {
                 from: from.0,
                 to: to.0,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    id::{AgentId, InstanceId, StepName},
+    id::{AgentId, InstanceId, StepName, ThingName},
     plan::Plan,
     recording::{Gauge, Unit},
     time::{Nanos, RunTime},
@@ -15,6 +15,7 @@ use super::{
         doubts::{Code, Doubts},
         fold::Folded,
         said::said,
+        things,
     },
     GaugePoint, GaugeSeries, stretch,
 };
@@ -29,7 +30,12 @@ const POINTS_MAX: u64 = 60;
 const STRETCH_MIN: Nanos = Nanos::from_secs(1);
 
 /// What a series is told apart by.
-type Key<'a> = (&'a str, Unit, &'a AgentId, Option<&'a InstanceId>);
+type Key<'a> = (
+    &'a str,
+    Unit,
+    &'a AgentId,
+    (Option<&'a InstanceId>, Option<&'a ThingName>),
+);
 
 /// Of each stretch, by its number, the smallest and the largest value.
 type Extremes = BTreeMap<u64, (i64, i64)>;
@@ -54,7 +60,7 @@ pub(super) fn series(folded: &Folded, plan: &Plan, doubts: &mut Doubts) -> (Vec<
                 gauge.name.as_str(),
                 gauge.unit,
                 &key.agent,
-                gauge.of.as_ref(),
+                (gauge.of.as_ref(), gauge.thing.as_ref()),
             );
             let (values, points) = all.entry(of).or_default();
             *values = values.saturating_add(1);
@@ -67,7 +73,7 @@ pub(super) fn series(folded: &Folded, plan: &Plan, doubts: &mut Doubts) -> (Vec<
     let found = all.len();
     let mut each: BTreeMap<&AgentId, usize> = BTreeMap::new();
     let mut kept = Vec::new();
-    for ((name, unit, agent, of), (values, points)) in all {
+    for ((name, unit, agent, (of, thing)), (values, points)) in all {
         let mine = each.entry(agent).or_default();
         *mine += 1;
         let planned = plan.agents.get(agent);
@@ -86,6 +92,7 @@ pub(super) fn series(folded: &Folded, plan: &Plan, doubts: &mut Doubts) -> (Vec<
             agent: agent.clone(),
             from: planned.environment.clone(),
             of: of.cloned(),
+            thing: thing.cloned(),
             values,
             every_ns: every,
             points: points.into_iter().map(point).collect(),
@@ -105,6 +112,10 @@ fn may_say(plan: &Plan, author: &AgentId, gauge: &Gauge) -> bool {
     plan.agents.contains_key(author)
         && has_step(&gauge.step)
         && of.is_none_or(|of| plan.instances.contains_key(of))
+        && gauge
+            .thing
+            .as_ref()
+            .is_none_or(|thing| things::is_planned(plan, &gauge.stage, &gauge.step, author, thing))
 }
 
 /// Where the run begins, and how long a stretch of it is.
@@ -150,6 +161,7 @@ mod tests {
             stage: "hybrid".parse().unwrap(),
             step: "reach".parse().unwrap(),
             of: None,
+            thing: None,
             at: RunTime(at * 1_000_000_000),
             value,
             unit: Unit::Ratio,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    id::{AgentId, EnvironmentName, InstanceId, StageName, StepName},
+    id::{AgentId, EnvironmentName, InstanceId, StageName, StepName, ThingName},
     recording::Unit,
     time::{Nanos, RunTime},
 };
@@ -148,6 +148,9 @@ pub struct GaugeSeries {
     /// Of what; the agent's own host when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<InstanceId>,
+    /// Of which process or container on that host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thing: Option<ThingName>,
     /// How many values.
     pub values: u64,
     /// How long a point stands for.

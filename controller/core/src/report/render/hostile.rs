@@ -66,6 +66,7 @@ fn everywhere() -> Report {
         agent: agent("local"),
         from: "local".parse().unwrap(),
         of: None,
+        thing: None,
         values: 1,
         every_ns: Nanos::from_secs(1),
         points: vec![GaugePoint {

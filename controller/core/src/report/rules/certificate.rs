@@ -39,6 +39,7 @@ fn certificates(left: &[(&str, i32)]) -> Report {
         name: text("certificate.left"),
         stage: "local".parse().unwrap(),
         step: "reach".parse().unwrap(),
+        thing: None,
         of: Some(to.parse().unwrap()),
         at: RunTime(5),
         value: f64::from(*hours) * 3_600e9,

@@ -1,10 +1,11 @@
 //! What hosts use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
+    event::{Presence, What},
     journal::{Body, Entry},
-    plan::{Act, Amount, Dimension, Judge, Plan, PlannedStep, Ratio, Watch},
+    plan::{Act, Amount, Dimension, Judge, Plan, PlannedStep, ProcessPick, Ratio, Watch},
     recording::{Gauge, Unit},
     time::{Nanos, RunTime},
 };
@@ -23,7 +24,13 @@ fn watched() -> Plan {
     let every = Nanos::from_secs(5);
     stage.steps.push(PlannedStep {
         name: "hosts".parse().unwrap(),
-        act: Act::Watch(Watch { every, hosts }),
+        act: Act::Watch(Watch {
+            every,
+            hosts,
+            without_host: false,
+            processes: BTreeMap::new(),
+            containers: BTreeMap::new(),
+        }),
     });
     let mut one = stage.expectations[0].clone();
     one.on = "hosts".parse().unwrap();
@@ -44,6 +51,7 @@ fn gauge(at: u64, value: f64, unit: Unit) -> Gauge {
         stage: "local".parse().unwrap(),
         step: "hosts".parse().unwrap(),
         of: None,
+        thing: None,
         at: RunTime(0).plus(Nanos::from_secs(at)),
         value,
         unit,
@@ -51,7 +59,12 @@ fn gauge(at: u64, value: f64, unit: Unit) -> Gauge {
 }
 
 fn told(environment: &str, gauges: Vec<Gauge>) -> Vec<Entry> {
-    let mut author = Author::new(agent(environment), 9);
+    told_by(9, environment, gauges)
+}
+
+/// From another spool.
+fn told_by(spool: u8, environment: &str, gauges: Vec<Gauge>) -> Vec<Entry> {
+    let mut author = Author::new(agent(environment), spool);
     author.write(Body::Gauges(gauges));
     author.entries
 }
@@ -141,4 +154,133 @@ fn readings_that_nobody_asked_for_are_doubted_and_left_out() {
     let mut elsewhere = full(Unit::Ratio);
     elsewhere.step = "hots".parse().unwrap();
     assert_eq!(strangers("local", elsewhere), (true, Verdict::Pass));
+}
+
+/// The same, in which both hosts are asked for two processes in place of themselves.
+fn processes(by: &[Dimension]) -> Plan {
+    let mut plan = watched();
+    let stage = &mut plan.stages[0];
+    let Some(Act::Watch(watch)) = stage.steps.last_mut().map(|step| &mut step.act) else {
+        panic!("the last step watches")
+    };
+    watch.without_host = true;
+    let pick = |name: &str| ProcessPick::Name(name.to_owned().try_into().unwrap());
+    let named = |name: &str| (name.parse().unwrap(), pick(name));
+    watch.processes = ["db", "front"].map(named).into();
+    stage.expectations[0].by = by.to_vec();
+    stage.expectations[0].judge = Judge::Resource {
+        name: text("process.cpu"),
+        // One core and a half.
+        max: Some(Amount::Share(Ratio(1_500_000))),
+        min: None,
+    };
+    plan
+}
+
+/// A process of the host of `environment` that used so much from the second reading on.
+fn process(thing: &str, values: &[f64]) -> Vec<Gauge> {
+    let numbered = (1u64..).zip(values);
+    let gauge = |(n, value): (u64, &f64)| Gauge {
+        name: text("process.cpu"),
+        thing: Some(thing.parse().unwrap()),
+        ..gauge(n * 5, *value, Unit::Ratio)
+    };
+    numbered.map(gauge).collect()
+}
+
+#[test]
+fn processes_are_told_apart_by_their_name_and_may_use_more_than_a_core() {
+    let mut entries = journal(&processes(&[Dimension::From, Dimension::Process]), good);
+    entries.extend(told("local", process("db", &[1.2, 1.4, 1.5, 1.2])));
+    entries.extend(told_by(8, "local", process("front", &[0.1, 1.6, 0.1, 0.1])));
+    entries.extend(told("tencent", process("db", &[0.1; 4])));
+    let report = of(entries);
+    let finding = |tuple: &str| {
+        find(
+            &report,
+            &format!("local/hosts/resource.process.cpu/{tuple}"),
+        )
+    };
+    let pass = finding("local/db");
+    assert_eq!(pass.verdict, Verdict::Pass, "{pass:?}");
+    assert_eq!(
+        pass.observed.text,
+        "process.cpu from 120% to 150% in 4 readings of 1 process"
+    );
+    let fail = finding("local/front");
+    assert_eq!(fail.verdict, Verdict::Fail);
+    assert_eq!(
+        fail.cause.as_ref().unwrap(),
+        "process.cpu of front on the host of agent-local was 160%, 10s into the run."
+    );
+    assert_eq!(finding("tencent/db").verdict, Verdict::Pass);
+    let silent = finding("tencent/front");
+    assert_eq!(silent.verdict, Verdict::Inconclusive, "no data is no pass");
+}
+
+#[test]
+fn what_was_gone_is_said_where_it_matters_and_among_the_doubts() {
+    let mut entries = journal(&processes(&[Dimension::Process]), good);
+    for host in ["local", "tencent"] {
+        let mut all = process("db", &[0.1; 4]);
+        all.extend(process(
+            "front",
+            if host == "local" { &[0.1] } else { &[0.1; 4] },
+        ));
+        entries.extend(told(host, all));
+    }
+    let seen = |thing: &str, how| What::ThingSeen {
+        stage: "local".parse().unwrap(),
+        step: "hosts".parse().unwrap(),
+        thing: thing.parse().unwrap(),
+        at: RunTime(0).plus(Nanos::from_secs(10)),
+        how,
+    };
+    let mut author = Author::new(agent("local"), 8);
+    author.say(seen("front", Presence::Gone));
+    author.say(seen("stranger", Presence::Gone));
+    entries.extend(author.entries);
+    let report = of(entries);
+    let front = find(&report, "local/hosts/resource.process.cpu/front");
+    assert_eq!(front.verdict, Verdict::Inconclusive);
+    assert_eq!(
+        front.cause.as_ref().unwrap(),
+        "agent-local told process.cpu of front 1 time, too seldom to judge by. It is gone 10s into \
+         the run."
+    );
+    let db = find(&report, "local/hosts/resource.process.cpu/db");
+    assert_eq!(db.verdict, Verdict::Pass, "the other one was there");
+    let doubts = report.doubts.iter();
+    let said: Vec<_> = doubts
+        .filter(|doubt| doubt.code == Code::Watched)
+        .map(|doubt| doubt.text.as_str())
+        .collect();
+    assert_eq!(
+        said,
+        ["front, watched by agent-local in local/hosts, is gone 10s into the run"]
+    );
+    assert!(
+        has(&report, Code::NotPlanned),
+        "nobody asked for the stranger"
+    );
+}
+
+#[test]
+fn figures_of_a_process_that_nobody_asked_for_are_doubted() {
+    let with = |gauges: Vec<Gauge>| {
+        let mut entries = journal(&processes(&[Dimension::Process]), good);
+        entries.extend(told("local", gauges));
+        has(&of(entries), Code::NotPlanned)
+    };
+    assert!(!with(process("db", &[0.1; 4])), "the control");
+    assert!(with(process("stranger", &[0.1; 4])));
+    let nameless = |one| Gauge { thing: None, ..one };
+    assert!(with(
+        process("db", &[0.1]).into_iter().map(nameless).collect()
+    ));
+    let hosts = |one| Gauge {
+        name: text("host.cpu"),
+        ..one
+    };
+    assert!(with(process("db", &[0.1]).into_iter().map(hosts).collect()));
 }

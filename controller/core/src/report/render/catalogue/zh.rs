@@ -320,6 +320,7 @@ const fn doubt(code: Code) -> &'static str {
         Code::NotSent => "请求未发出",
         Code::PassedWithout => "数据不全但通过",
         Code::NoPath => "无路径",
+        Code::Watched => "被监视对象有变化",
         Code::Versions => "版本不一致",
     }
 }

@@ -273,6 +273,7 @@ mod tests {
             unit,
             agent: agent(from),
             from: from.parse().unwrap(),
+            thing: None,
             of: of.map(|of| of.parse().unwrap()),
             values: 1_200,
             every_ns: Nanos::from_secs(30),

@@ -371,9 +371,11 @@ fn median(column: &Column, successes: u64) -> Option<u32> {
 }
 
 fn of_what(series: &GaugeSeries) -> String {
-    match &series.of {
-        Some(of) => of.to_string(),
-        None => series.agent.to_string(),
+    match (&series.of, &series.thing) {
+        (Some(of), None) => of.to_string(),
+        (Some(of), Some(thing)) => format!("{thing} ({of})"),
+        (None, Some(thing)) => format!("{thing} ({})", series.agent),
+        (None, None) => series.agent.to_string(),
     }
 }
 
