@@ -35,12 +35,12 @@ enum How {
 }
 
 /// All of them.
-pub(super) const FAULTS: [Fault; 10] = [
+pub(super) const FAULTS: [Fault; 11] = [
     Fault {
         what: "dead node: local/blockchain-node-2 does not run",
         how: How::Killed("local", "blockchain-node-2"),
         finding: "local/reach/failures/local/local/blockchain-node-2",
-        says: "it is not running",
+        says: "Nothing listens at",
     },
     Fault {
         what: "500 at home: local/job-service answers 500",
@@ -105,6 +105,12 @@ pub(super) const FAULTS: [Fault; 10] = [
         ),
         finding: "hybrid/versions/same.version/blockchain-node-1",
         says: "tencent/blockchain-node-1/1 says 1.9.3",
+    },
+    Fault {
+        what: "resource hog: local/crm-worker computes without end",
+        how: How::Started("local", "crm-worker", &["--switch", "{\"burn\":true}"]),
+        finding: "local/processes/resource.process.cpu/crm-worker",
+        says: "process.cpu of crm-worker",
     },
     Fault {
         what: "slow service: local/statistics-service takes 150 ms",

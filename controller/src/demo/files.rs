@@ -230,6 +230,16 @@ fn extra(out: &mut String, expected: &mut String, environments: &[&str]) {
         )
         .unwrap_or_default();
     }
+    if environments == ["local"] {
+        // The one that computes without end, and one that does its work.
+        out.push_str(
+            "      processes:\n        watch:\n          from: [local]\n          every: 1s\n          \
+             processes: {crm-worker: {name: crm-worker}, crm-api: {name: crm-api}}\n",
+        );
+        expected.push_str(
+            "      - {on: processes, resource: {name: process.cpu, max: 50%}, by: [process]}\n",
+        );
+    }
     if environments.len() > 2 {
         out.push_str(
             "      versions:\n        probe:\n          from: [local, tencent]\n          \

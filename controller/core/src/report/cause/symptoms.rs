@@ -5,7 +5,10 @@
 //! The rules know nothing of any fleet: programs are told by what listens at the addresses that the
 //! plan names, versions by what instances of the same service say elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use nepho_common::{
     event::Subject,
@@ -85,6 +88,36 @@ impl Scene<'_> {
             Route::NoPath => None,
         };
         paths.filter_map(port).collect()
+    }
+
+    /// Programs that look like this service and listen where the plan has nobody, with their ports.
+    fn strays<'a>(
+        &self,
+        address: SocketAddr,
+        listeners: &'a [Listener],
+    ) -> impl Iterator<Item = (u16, &'a str)> {
+        let claimed = self.claimed(&TargetHost::Ip(address.ip()));
+        let service = self.path.to.service.as_str();
+        let stray = move |one: &'a Listener| {
+            let program = one.program.as_deref()?;
+            let is_stray = !claimed.contains(&one.port) && resembles(program, service);
+            is_stray.then_some((one.port, program))
+        };
+        listeners.iter().filter_map(stray)
+    }
+
+    /// Whether a program may as well be another service of the plan: `shop-db` may be `shop-db-1` and
+    /// `shop-db-2`. One that bears this service's whole name is its own.
+    fn is_anothers(&self, program: &str) -> bool {
+        if program == self.path.to.service.as_str() {
+            return false;
+        }
+        let steps = self.plan.stages.iter().flat_map(|stage| &stage.steps);
+        let mut paths = steps.flat_map(|step| step.act.to());
+        paths.any(|path| {
+            let other = &path.to.service;
+            *other != self.path.to.service && resembles(program, other.as_str())
+        })
     }
 
     /// The same service elsewhere: its other instances, and those that bear its name in other
@@ -255,13 +288,10 @@ fn held_by_another(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
 fn wrong_port(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
     let listeners = refused_among(scene, symptom)?;
     let address = symptom.address?;
-    let claimed = scene.claimed(&TargetHost::Ip(address.ip()));
-    let service = scene.path.to.service.as_str();
-    let own = listeners
-        .iter()
-        .find(|one| !claimed.contains(&one.port) && program_resembles(one, service))?;
-    let (to, port, target) = (&scene.path.to, own.port, scene.target);
-    let (declared, program) = (address.port(), own.program.as_deref().unwrap_or(service));
+    let (port, program) = scene
+        .strays(address, listeners)
+        .find(|(_, program)| !scene.is_anothers(program))?;
+    let (to, target, declared) = (&scene.path.to, scene.target, address.port());
     told(
         said!(
             "Nothing listens at {target}, but {program} does at the same address on port {port}: \
@@ -278,7 +308,10 @@ fn wrong_port(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
 
 /// Nobody listens there, and the host shows nobody who could be meant.
 fn stopped(scene: &Scene<'_>, symptom: &Symptom) -> Option<Told> {
-    refused_among(scene, symptom)?;
+    let listeners = refused_among(scene, symptom)?;
+    if scene.strays(symptom.address?, listeners).next().is_some() {
+        return None;
+    }
     let (to, target) = (&scene.path.to, scene.target);
     let service = &to.service;
     told(

@@ -97,6 +97,46 @@ fn a_service_that_is_stopped_is_told_from_one_on_another_port() {
     assert!(!cause(&mute).0.contains("not running") && !cause(&mute).0.contains("port is wrong"));
 }
 
+/// What is said of the gateway when this program listens where the plan has nobody, and there is a
+/// service `gateway-db` beside it.
+fn beside_another(program: &str) -> Finding {
+    let mut plan = plan();
+    for step in plan.stages.iter_mut().flat_map(|stage| &mut stage.steps) {
+        let Act::Probe(probe) = &mut step.act else {
+            continue;
+        };
+        for path in &mut probe.to {
+            if path.to.service.as_str() == "mysql" {
+                path.to = "local/gateway-db/1".parse().unwrap();
+            }
+        }
+    }
+    let mut entries = journal(&plan, |ask| match ask.is("local", TARGET) {
+        true => ended(Outcome::Refused, 1),
+        false => good(ask),
+    });
+    let mut author = Author::new(agent("local"), 99);
+    let symptom = listening(&[(9191, Some(program))]);
+    seen(TARGET, Outcome::Refused, symptom)
+        .into_iter()
+        .for_each(|what| author.say(what));
+    entries.extend(author.entries);
+    find(&of(entries), "hybrid/reach/failures/local/local/gateway").clone()
+}
+
+#[test]
+fn a_program_that_may_be_two_services_is_taken_for_neither() {
+    let own = beside_another("gateway");
+    assert!(cause(&own).0.contains("on port 9191: the port is wrong"));
+    let either = beside_another("gate");
+    let why = cause(&either).0;
+    assert!(why.starts_with("Nothing listens at"), "{why}");
+    assert!(
+        !why.contains("not running") && !why.contains("port is wrong"),
+        "{why}"
+    );
+}
+
 #[test]
 fn without_evidence_neither_is_claimed() {
     let bare = said(Outcome::Refused, Vec::new());
