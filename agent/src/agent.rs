@@ -128,7 +128,7 @@ impl Agent {
     ) -> Result<Ending, AgentError> {
         // The agent has one thread, and the compiler can't prove that a stream of boxed messages
         // may change threads between two of its polls.
-        LocalSet::new().run_until(self.drive(stop, ready)).await
+        Box::pin(LocalSet::new().run_until(self.drive(stop, ready))).await
     }
 
     async fn drive(

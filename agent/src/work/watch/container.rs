@@ -134,13 +134,11 @@ impl Followed {
             ("container.count", float(found.len() as u64), Unit::Count),
             ("container.restarts", restarts, Unit::Count),
         ];
-        let levels: [(_, fn(&Used) -> Option<u64>, _); 2] = [
-            ("container.memory", |used| used.memory, Unit::Bytes),
-            ("container.threads", |used| used.threads, Unit::Count),
-        ];
-        for (name, of, unit) in levels.into_iter().filter(|_| !found.is_empty()) {
-            let sum: Option<u64> = found.values().map(|one| of(&one.used)).sum();
-            all.extend(sum.map(|sum| (name, float(sum), unit)));
+        if !found.is_empty() {
+            let memory: Option<u64> = found.values().map(|one| one.used.memory).sum();
+            all.extend(memory.map(|sum| ("container.memory", float(sum), Unit::Bytes)));
+            let threads: Option<u64> = found.values().map(|one| one.used.threads).sum();
+            all.extend(threads.map(|sum| ("container.threads", float(sum), Unit::Count)));
         }
         if let Some(last) = self.last.as_ref().filter(|_| !found.is_empty()) {
             all.extend(rates(last, &found));

@@ -87,7 +87,7 @@ pub(super) fn judge(plan: &Plan, inventory: &Inventory) -> Result<Permitted, Vec
 
 /// A report as far as this release can read it.
 enum Known<'a> {
-    Policy(Policy, &'a [Endpoint]),
+    Policy(Box<Policy>, &'a [Endpoint]),
     /// Of a newer release.
     Newer,
     Refusing(&'a str),
@@ -98,7 +98,8 @@ impl<'a> Known<'a> {
         match report {
             PolicyReport::InForce {
                 canonical, doors, ..
-            } => Policy::read(canonical).map_or(Self::Newer, |policy| Self::Policy(policy, doors)),
+            } => Policy::read(canonical)
+                .map_or(Self::Newer, |policy| Self::Policy(Box::new(policy), doors)),
             PolicyReport::Refusing(why) => Self::Refusing(why),
         }
     }

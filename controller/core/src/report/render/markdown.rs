@@ -23,7 +23,7 @@ pub fn render(report: &Report, lang: Lang) -> String {
     };
     page.head(report);
     page.changes(report);
-    page.to_mend(report);
+    page.mend(report);
     page.open_findings(report);
     page.matrices(report);
     page.judged(report);
@@ -131,7 +131,7 @@ impl Page {
         }
     }
 
-    fn to_mend(&mut self, report: &Report) {
+    fn mend(&mut self, report: &Report) {
         let all = words::to_mend(report);
         if all.is_empty() {
             return;

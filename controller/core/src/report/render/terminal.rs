@@ -37,7 +37,7 @@ pub fn render(report: &Report, lang: Lang, colour: Colour) -> String {
         colour,
     };
     out.head(report);
-    out.to_mend(report);
+    out.mend(report);
     out.open_findings(report);
     for stage in &report.stages {
         for matrix in widest(&stage.matrix) {
@@ -141,7 +141,7 @@ impl Summary {
         }
     }
 
-    fn to_mend(&mut self, report: &Report) {
+    fn mend(&mut self, report: &Report) {
         let all = words::to_mend(report);
         if all.is_empty() {
             return;

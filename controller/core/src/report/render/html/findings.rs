@@ -43,7 +43,7 @@ impl Page {
         });
     }
 
-    pub(super) fn to_mend(&mut self, report: &Report) {
+    pub(super) fn mend(&mut self, report: &Report) {
         let all = words::to_mend(report);
         if all.is_empty() {
             return;

@@ -37,7 +37,7 @@ pub fn render(report: &Report, lang: Lang) -> String {
     page.contents(report);
     page.markup("<main id=\"main\">\n");
     page.changes(report);
-    page.to_mend(report);
+    page.mend(report);
     page.findings(report);
     page.matrices(report);
     if let Some(charts) = &report.charts {
