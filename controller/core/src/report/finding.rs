@@ -1,5 +1,6 @@
 //! One finding for each tuple of each expectation of the plan, whatever was seen.
 
+mod hog;
 mod same;
 mod used;
 mod why;

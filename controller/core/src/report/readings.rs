@@ -8,7 +8,7 @@ use nepho_common::{
     journal::RecordKey,
     plan::{Act, Amount, Plan, Watch},
     recording::{Gauge, Scope, WATCH_GAUGES},
-    time::RunTime,
+    time::{Nanos, RunTime},
 };
 
 use super::{
@@ -17,6 +17,9 @@ use super::{
     said::said,
     tuple::Watched,
 };
+
+/// Two readings so far apart tell of one time.
+const NEAR: Nanos = Nanos::from_secs(10);
 
 /// One gauge of one host, or of a thing on it, in one step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +113,26 @@ impl Readings {
             }
         }
         Self(all)
+    }
+
+    /// Of what is watched at the host of `agent`, what used most processor time around `at`, in
+    /// processors.
+    pub(super) fn busiest(
+        &self,
+        stage: &StageName,
+        agent: &AgentId,
+        at: RunTime,
+    ) -> Option<(&ThingName, f64)> {
+        let mine = self.0.iter().filter(|(of, _)| {
+            let is_cpu = of.name == "process.cpu" || of.name == "container.cpu";
+            is_cpu && of.stage == *stage && of.agent == *agent
+        });
+        let near = mine.filter_map(|(of, said)| {
+            let apart = |one: &RunTime| one.0.abs_diff(at.0);
+            let (when, value) = said.at.iter().min_by_key(|(one, _)| apart(one))?;
+            (apart(when) <= NEAR.0).then_some((of.thing.as_ref()?, *value))
+        });
+        near.max_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 
     /// Judges one gauge of these, each of which was to give `planned` readings.

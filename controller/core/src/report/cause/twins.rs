@@ -386,3 +386,31 @@ fn one_name_server_that_is_wrong_is_told_from_an_expectation_that_is() {
         "{remedy}"
     );
 }
+
+#[test]
+fn a_service_that_is_broken_is_told_from_a_stranger_in_its_place_that_is() {
+    let failing = |program: &str| {
+        let symptom = Symptom {
+            address: Some("127.0.1.1:8303".parse().unwrap()),
+            status: Some(500),
+            ..listening(&[(8303, Some(program)), (3307, Some("mysqld"))])
+        };
+        said(
+            Outcome::Status,
+            seen("local/dao-api/1", Outcome::Status, symptom),
+        )
+    };
+    let own = failing("dao-api");
+    assert!(
+        cause(&own)
+            .0
+            .contains("answered 500: the service itself fails")
+    );
+    let stranger = failing("tomcat");
+    let (why, remedy) = cause(&stranger);
+    assert!(
+        why.starts_with("Port 8303 is held by another program, tomcat"),
+        "{why}"
+    );
+    assert!(remedy.contains("Stop tomcat"), "{remedy}");
+}

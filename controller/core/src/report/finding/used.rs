@@ -113,7 +113,13 @@ impl Place<'_> {
                 "运行到 {at} 时，{of}的 {name} 为 {amount}。";
                 of
             );
-            let text = Said::sentences([text, happened(watched).unwrap_or_default()]);
+            let hog = match watched.thing {
+                None if name == "host.cpu" && limits.max.is_some() => self.hog(watched, at, amount),
+                None | Some(_) => None,
+            };
+            let (hog, remedy) = hog.unwrap_or((Said::default(), remedy));
+            let happened = happened(watched).unwrap_or_default();
+            let text = Said::sentences([text, hog, happened]);
             return Some(Cause::new(Priority::Medium, text, remedy));
         }
         let (first, told) = used.short.first()?;

@@ -87,6 +87,61 @@ fn local(report: &Report) -> &Finding {
     find(report, "local/hosts/resource.host.cpu/local")
 }
 
+/// What is said of a busy host on which a watched process uses so many of its processors.
+fn hog(cores: f64) -> Finding {
+    let mut plan = watched();
+    let mut things = plan.stages[0].steps.last().unwrap().clone();
+    things.name = "things".parse().unwrap();
+    let Act::Watch(watch) = &mut things.act else {
+        unreachable!("it is one");
+    };
+    watch.without_host = true;
+    let pick = ProcessPick::Name("shop".to_owned().try_into().unwrap());
+    watch.processes.insert("shop".parse().unwrap(), pick);
+    plan.stages[0].steps.push(things);
+    let mut entries = journal(&plan, good);
+    let busy = (1..6).map(|n| gauge(n * 5, 0.9, Unit::Ratio)).collect();
+    entries.extend(told("local", busy));
+    let shop = |n: u64| Gauge {
+        name: text("process.cpu"),
+        step: "things".parse().unwrap(),
+        thing: Some("shop".parse().unwrap()),
+        ..gauge(n * 5, cores, Unit::Ratio)
+    };
+    entries.extend(told_by(10, "local", (1..6).map(shop).collect()));
+    local(&of(entries)).clone()
+}
+
+#[test]
+fn a_hog_that_is_watched_is_told_from_one_that_is_not() {
+    // The host has two processors.
+    let processors = 2.0;
+    let named = hog(0.8 * processors);
+    let cause = named.cause.unwrap();
+    assert!(
+        cause.contains("Most of that is shop, with 160% of one processor."),
+        "{cause}"
+    );
+    assert!(
+        named
+            .remedy
+            .unwrap()
+            .starts_with("Look what shop does then")
+    );
+    let other = hog(0.1);
+    let cause = other.cause.unwrap();
+    assert!(
+        cause.contains("something else keeps the host busy"),
+        "{cause}"
+    );
+    assert!(
+        other
+            .remedy
+            .unwrap()
+            .starts_with("Look what else runs on that host")
+    );
+}
+
 #[test]
 fn every_reading_of_every_host_must_lie_within() {
     let within = report(&[0.1, 0.8, 0.3, 0.2, 0.1]);
