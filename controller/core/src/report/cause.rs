@@ -2,16 +2,15 @@
 //! how requests ended and who else reached the same instance.
 
 mod answer;
+mod outcome;
 mod pattern;
 mod slow;
+mod slowest;
 mod symptoms;
 #[cfg(test)]
 mod twins;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use nepho_common::{
     event::Subject,
@@ -19,8 +18,9 @@ use nepho_common::{
     plan::{Plan, PlannedStage, PlannedStep, Route},
     recording::Outcome,
 };
+use outcome::{is_about_the_way, remedy, sentence};
 use pattern::{Pattern, pattern};
-use slow::Views;
+pub(super) use slowest::{slow, slowest};
 use symptoms::Scene;
 
 use super::{
@@ -210,50 +210,7 @@ impl Failures<'_> {
                 there
             );
         }
-        match kind {
-            Some(Outcome::Refused) => said!(
-                "Start {to}, or correct its address in the fleet file.",
-                "请启动 {to}，或更正服务清单中它的地址。"
-            ),
-            Some(Outcome::Timeout) => said!(
-                "Look whether {to} is stuck or overloaded, and whether a firewall drops packets \
-                 from {here}.",
-                "请检查 {to} 是否卡住或过载，以及是否有防火墙丢弃来自 {here} 的数据包。"
-            ),
-            Some(Outcome::Unreachable) => said!(
-                "Check routes and addresses between {here} and {to}.",
-                "请检查 {here} 与 {to} 之间的路由和地址。"
-            ),
-            Some(Outcome::Resolve) => said!(
-                "Correct the host name of {to} in the fleet file, or the name servers of {here}.",
-                "请更正服务清单中 {to} 的主机名，或 {here} 的 DNS 服务器设置。"
-            ),
-            Some(Outcome::Tls) => said!(
-                "Check the certificate of {to}: its names, its dates, and who signed it.",
-                "请检查 {to} 的证书：名称、有效期和签发者。"
-            ),
-            Some(Outcome::Reset) => said!(
-                "Read the log of {to} and of any proxy before it: it cuts connections.",
-                "请查看 {to} 及其前面各级代理服务器的日志：连接是那里断开的。"
-            ),
-            Some(Outcome::Status) => said!(
-                "Read the log of {to}, and compare the path and the expected status in the fleet \
-                 file with what the service offers.",
-                "请查看 {to} 的日志，并核对服务清单中的路径和期望状态码与服务实际提供的是否一致。"
-            ),
-            Some(Outcome::Content) => said!(
-                "Compare the version of {to} with the one that is expected.",
-                "请核对 {to} 的版本是否为期望的版本。"
-            ),
-            Some(Outcome::Protocol) => said!(
-                "Check that the port of {to} is the one that speaks this protocol.",
-                "请确认 {to} 的这个端口使用的正是该协议。"
-            ),
-            Some(Outcome::Success | Outcome::OurSide) | None => said!(
-                "Begin with the log of {to}: it has the most failures.",
-                "请先查看 {to} 的日志：它的失败最多。"
-            ),
-        }
+        remedy(kind, to, &here)
     }
 
     /// How the same instance fares from other environments.
@@ -327,121 +284,9 @@ fn more(n: usize) -> Option<Said> {
     (n > 0).then(|| said!("and {n} more", "另有 {n} 处"))
 }
 
-/// Failures that may lie on the way rather than in the service.
-const fn is_about_the_way(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Refused
-        | Outcome::Timeout
-        | Outcome::Unreachable
-        | Outcome::Resolve
-        | Outcome::Tls
-        | Outcome::Reset => true,
-        Outcome::Success
-        | Outcome::Status
-        | Outcome::Content
-        | Outcome::Protocol
-        | Outcome::OurSide => false,
-    }
-}
-
-fn sentence(outcome: Outcome, target: &Said) -> Said {
-    match outcome {
-        Outcome::Refused => said!("Nothing listens at {target}.", "{target} 无人监听。"; target),
-        Outcome::Timeout => said!(
-            "Nothing came back in time from {target}.",
-            "{target} 未在时限内应答。";
-            target
-        ),
-        Outcome::Unreachable => said!(
-            "The network knows no way to {target}.",
-            "网络中没有到 {target} 的路由。";
-            target
-        ),
-        Outcome::Resolve => said!(
-            "The host name of {target} could not be resolved.",
-            "{target} 的主机名无法解析。";
-            target
-        ),
-        Outcome::Tls => said!(
-            "The TLS handshake with {target} failed.",
-            "与 {target} 的 TLS 握手失败。";
-            target
-        ),
-        Outcome::Reset => said!(
-            "The connection to {target} was cut.",
-            "与 {target} 的连接被断开。";
-            target
-        ),
-        Outcome::Status => said!(
-            "{target} answered with a status that was not asked for.",
-            "{target} 应答的状态码与期望不符。";
-            target
-        ),
-        Outcome::Content => said!(
-            "{target} answered with content that was not asked for.",
-            "{target} 应答的内容与期望不符。";
-            target
-        ),
-        Outcome::Protocol => said!(
-            "What {target} answered does not follow the protocol.",
-            "{target} 的应答不符合协议。";
-            target
-        ),
-        Outcome::Success | Outcome::OurSide => {
-            said!("Requests to {target} failed.", "发往 {target} 的请求失败。"; target)
-        }
-    }
-}
-
 fn address(path: &PathSample<'_>) -> String {
     match &path.path.route {
         Route::Ask { check, .. } => check.address(),
         Route::NoPath => path.path.to.to_string(),
     }
-}
-
-/// What makes the slowest path slow, if the evidence tells.
-pub(super) fn slow(
-    plan: &Plan,
-    measurements: &Measurements,
-    stage: &PlannedStage,
-    step: &PlannedStep,
-    sample: &Sample<'_>,
-) -> Option<Told> {
-    let seen = sample.paths.iter().map(|one| {
-        let response = Sample::of(measurements, stage, step, [one.path]).response;
-        let by = (
-            response.quantile(1, 2),
-            Reverse((&one.path.to, &one.path.agent)),
-        );
-        (by, one.path)
-    });
-    let (_, slowest) = seen.max_by_key(|(by, _)| *by)?;
-    Views::of(plan, measurements, stage, slowest).cause(slowest)
-}
-
-/// Which paths are slowest, for a latency that is too high.
-pub(super) fn slowest(
-    plan: &Plan,
-    measurements: &Measurements,
-    stage: &PlannedStage,
-    step: &PlannedStep,
-    sample: &Sample<'_>,
-) -> Said {
-    let mut by_path: BTreeMap<(Reverse<u64>, &InstanceId), Said> = BTreeMap::new();
-    for path in &sample.paths {
-        let one = Sample::of(measurements, stage, step, [path.path]);
-        if let (Some(p50), Some(max)) = (one.response.quantile(1, 2), one.response.max()) {
-            let (here, to) = (from(plan, &path.path.agent), &path.path.to);
-            let text = said!(
-                "{here} → {to}: p50 {p50}, max {max}",
-                "{here} → {to}：p50 {p50}，max {max}"
-            );
-            by_path.insert((Reverse(max.0), &path.path.to), text);
-        }
-    }
-    let rest = by_path.len().saturating_sub(NAMED);
-    let mut named: Vec<_> = by_path.into_values().take(NAMED).collect();
-    named.extend(more(rest));
-    Said::clauses(named)
 }

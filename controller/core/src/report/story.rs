@@ -1,14 +1,18 @@
 //! What controller and agents say happened. Each may only say what is its own.
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
-    control::{Host, Refusal},
+    control::Host,
     event::{Event, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
     id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{Mono, Nanos, RunTime, WallMillis},
 };
 
+use self::words::refusal;
+pub(super) use self::words::span_text;
 use super::{
     clocks::Clocks,
     disturbed::Disturbances,
@@ -398,44 +402,4 @@ impl Story {
         let joined = self.joined.keys().chain(self.refused.keys());
         joined.chain(self.lost.keys()).cloned().collect()
     }
-}
-
-/// A lost span, for people.
-pub(super) fn span_text(span: &LostSpan) -> Said {
-    let from = span.from_ns;
-    let Some(to) = span.to_ns else {
-        return said!(
-            "lost from {from} on and never heard of again",
-            "从 {from} 起失联，再无音信"
-        );
-    };
-    let long = to.since(from);
-    if span.restarted {
-        said!(
-            "lost from {from} to {to} ({long}), and it was restarted",
-            "{from} 至 {to} 失联（{long}），期间重启过"
-        )
-    } else {
-        said!(
-            "lost from {from} to {to} ({long})",
-            "{from} 至 {to} 失联（{long}）"
-        )
-    }
-}
-
-/// Why an agent refused, for people. What it says in words of its own stays as it is.
-fn refusal(why: &Refusal) -> Said {
-    let zh = match why {
-        Refusal::Busy(run) => format!("正忙于运行 {run}"),
-        Refusal::Unsupported(features) => {
-            let all: Vec<_> = features.iter().map(Feature::as_str).collect();
-            format!("该探针不支持 {}", all.join("、"))
-        }
-        Refusal::Invalid(said) => format!("任务不可接受：“{said}”"),
-        Refusal::Fenced => "该运行已由更新的控制器接管".to_owned(),
-        Refusal::Policy(said) => format!("探针的策略不允许：“{said}”"),
-        Refusal::Leaving => "该探针正在停止".to_owned(),
-        Refusal::Late(by) => format!("启动命令迟到了 {}ms", by.0 / 1_000_000),
-    };
-    Said::new(why.to_string(), zh)
 }

@@ -91,11 +91,11 @@ impl<'a> Views<'a> {
         let (to, from, there) = (&slow.path.to, slow.from, &slow.path.to.environment);
         let neighbours = match mates.len() {
             1 => said!(
-                "from {from} the other service of {there} takes {usual} in the median",
-                "从 {from} 访问 {there} 的另一个服务，中位数为 {usual}"
+                "the other service of {there} takes {usual} from {from}",
+                "从 {from} 访问 {there} 的另一个服务只需 {usual}"
             ),
             n => said!(
-                "from {from} the {n} other services of {there} take {usual} in the median",
+                "the {n} other services of {there} take {usual} from {from} in the median",
                 "从 {from} 访问 {there} 的另外 {n} 个服务，中位数为 {usual}"
             ),
         };

@@ -259,7 +259,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::ToMend => "需要处理的事项",
         Say::MendOf(priority, n) => {
             let priority = say(&Say::Priority(priority));
-            return format!("{priority}，{n} 项判定");
+            return format!("优先级：{priority}，涉及 {n} 个判定项");
         }
     };
     text.to_owned()
