@@ -131,8 +131,7 @@ fn processes_are_judged_by_what_they_really_use() {
         "flap",
         "while :; do SELF -c 'sleep 3; :'; sleep 3; done",
     );
-    let scenario = format!(
-        "api: nepho/v1
+    let scenario = "api: nepho/v1
 name: things
 fleet: fleet.yaml
 stages:
@@ -142,15 +141,14 @@ stages:
       tight: &
       wide: &
     expect:
-      - {{on: tight, resource: {{name: process.cpu, max: 5%}}, by: [process]}}
-      - {{on: tight, resource: {{name: process.memory, max: 20MiB}}, by: [process]}}
-      - {{on: tight, resource: {{name: process.restarts, max: '0'}}, by: [process]}}
-      - {{on: tight, resource: {{name: process.count, min: '1'}}, by: [process]}}
-      - {{on: wide, resource: {{name: process.cpu, max: 6400%}}, by: [from, process]}}
-      - {{on: wide, resource: {{name: process.memory, max: 4GiB}}, by: [process]}}
-      - {{on: wide, resource: {{name: process.restarts, max: '1000'}}, by: [process]}}
-"
-    );
+      - {on: tight, resource: {name: process.cpu, max: 5%}, by: [process]}
+      - {on: tight, resource: {name: process.memory, max: 20MiB}, by: [process]}
+      - {on: tight, resource: {name: process.restarts, max: '0'}, by: [process]}
+      - {on: tight, resource: {name: process.count, min: '1'}, by: [process]}
+      - {on: wide, resource: {name: process.cpu, max: 6400%}, by: [from, process]}
+      - {on: wide, resource: {name: process.memory, max: 4GiB}, by: [process]}
+      - {on: wide, resource: {name: process.restarts, max: '1000'}, by: [process]}
+";
     let watch = format!(
         "{{watch: {{every: 1s, processes: {{hog: {{name: {}}}, idle: {{name: {}}}, \
          leak: {{name: {}}}, again: {{name: {}}}, flap: {{name: {}}}, missing: {{name: no-such-program}}}}}}}}",

@@ -101,7 +101,13 @@ impl Watching {
             }
             let allowed = allowed(&self.watch, &self.guard.policy());
             let mine = readers.take().unwrap_or_default();
-            let Some((back, look)) = self.look(mine, allowed).await else {
+            // An engine that hangs must not hold up the end of the stage.
+            let looked = tokio::select! {
+                biased;
+                looked = self.look(mine, allowed) => looked,
+                _ = mode.wait_for(|mode| *mode > Mode::Send) => None,
+            };
+            let Some((back, look)) = looked else {
                 break;
             };
             readers = Some(back);

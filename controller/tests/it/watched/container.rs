@@ -23,7 +23,7 @@ name: containers
 fleet: fleet.yaml
 stages:
   - name: only
-    lasts: 6s
+    lasts: 8s
     steps:
       look: {watch: {every: 1s, containers: {web: {name: web-1}, all: {label: role=web}}}}
     expect:
@@ -82,7 +82,7 @@ fn containers_are_judged_by_what_their_engine_says() {
         let values = told(&out, "look", gauge, "web");
         let within = values.iter().filter(|one| (least..=most).contains(*one));
         // A reading may come late on a busy machine.
-        let most_are = within.count() + 1 >= values.len();
+        let most_are = within.count() + 2 >= values.len();
         assert!(most_are && values.len() > 3, "{gauge}: {values:?}");
     }
 
@@ -113,10 +113,13 @@ fn an_engine_that_is_away_or_no_engine_is_said_and_nothing_passes() {
     let aside = dir.path().join("aside.sock");
     for (out, words) in [
         ("garbled", "the container engine gave no usable answer"),
+        ("silent", "the container engine gave no usable answer"),
         ("away", "no container engine answers on that host"),
     ] {
-        if out == "away" {
-            std::fs::rename(&socket, &aside).unwrap();
+        match out {
+            "silent" => engine.feels(Mood::Silent),
+            "away" => std::fs::rename(&socket, &aside).unwrap(),
+            _ => {}
         }
         site.ask(&["run", "s.yaml", "--out", out]).with(11);
         let blind = report(&site.dir().join(out));

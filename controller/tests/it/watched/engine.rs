@@ -22,6 +22,8 @@ pub(super) enum Mood {
     Empty,
     /// It answers, and it is no answer.
     Garbled,
+    /// It listens, takes every question, and never answers.
+    Silent,
 }
 
 /// An engine that listens until it is dropped.
@@ -41,11 +43,17 @@ impl Engine {
         let thread = std::thread::spawn({
             let (mood, ends) = (Arc::clone(&mood), Arc::clone(&ends));
             move || {
+                // Kept open: whoever is hung up on knows more than one who waits.
+                let mut silent = Vec::new();
                 for stream in listener.incoming().flatten() {
                     if ends.load(Ordering::SeqCst) {
                         break;
                     }
                     let mood = *mood.lock().unwrap();
+                    if mood == Mood::Silent {
+                        silent.push(stream);
+                        continue;
+                    }
                     // An agent that hangs up is its own business.
                     serve(&stream, mood, begun).ok();
                 }
