@@ -456,11 +456,20 @@ impl Agent {
 
     fn flush(&mut self) {
         let Some(work) = &mut self.work else { return };
+        let mut bodies = Vec::new();
         let recordings = work.recorder.flush();
-        let run = work.key.run.clone();
         if !recordings.is_empty() {
-            let body = Body::Recordings(recordings);
-            work.recorder.wrote(body.kind());
+            bodies.push(Body::Recordings(recordings));
+        }
+        let traces = work.recorder.traces();
+        if !traces.is_empty() {
+            bodies.push(Body::Traces(traces));
+        }
+        let run = work.key.run.clone();
+        bodies
+            .iter()
+            .for_each(|body| work.recorder.wrote(body.kind()));
+        for body in bodies {
             self.write(&run, body, None);
         }
     }
