@@ -10,10 +10,10 @@ use nepho_common::{
 };
 
 use super::{
-    render::outcome,
-    said::{Said, said},
     recorded::{OfSeries, Recorded},
+    render::outcome,
     rollup::Rolled,
+    said::{Said, said},
 };
 
 /// What is stored of each stage, agent and spool, and what the seal says there should be.

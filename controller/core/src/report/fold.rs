@@ -21,10 +21,10 @@ use super::{
     doubts::{Code, Doubts},
     measured::Measurements,
     readings::Readings,
-    render::Lang,
-    said::said,
     recorded::Recorded,
+    render::Lang,
     rollup::{self, Rolled},
+    said::said,
     story::{Story, span_text},
 };
 use crate::scenario::SCENARIO;

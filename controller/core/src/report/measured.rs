@@ -13,8 +13,8 @@ use nepho_common::{
 
 use super::{
     doubts::{Code, Doubts},
-    said::{Said, said},
     recorded::{OfSeries, Piece, Recorded},
+    said::{Said, said},
     seqs::{self, Seqs},
     stats::blocks::{self, Slots},
 };

@@ -23,6 +23,7 @@ use nepho_common::{
 use super::{
     charts::columns::Columns,
     fold, measured,
+    render::Lang,
     seqs::{self, Bits},
     stats::blocks,
     story::Story,
