@@ -115,7 +115,7 @@ impl Held {
                     known.interval.to = known.interval.to.max(recording.interval.to);
                 }
                 None => {
-                    self.merged.insert(recording.series.clone(), recording);
+                    self.merged.insert(Arc::clone(&recording.series), recording);
                 }
             }
         }

@@ -170,6 +170,9 @@ fn records_that_do_not_belong_together_are_not_rolled_up() {
     }
 }
 
+/// To the records that are left, and to the roll-ups.
+type Change = fn(&mut Vec<Entry>, &mut Vec<Rolled>);
+
 fn filled(all: &mut [Rolled]) -> &mut Rolled {
     let mut all = all.iter_mut();
     all.find(|one| !one.parts.is_empty()).unwrap()
@@ -177,13 +180,13 @@ fn filled(all: &mut [Rolled]) -> &mut Rolled {
 
 #[test]
 fn what_was_tampered_with_or_is_asked_for_more_is_read_from_the_records() {
-    let made = |change: fn(&mut Vec<Entry>, &mut Vec<Rolled>)| {
+    let made = |change: Change| {
         let (mut rest, mut rolled) = roll(long(), |_| true);
         change(&mut rest, &mut rolled);
         report_rolled(Lang::En, rest, [], rolled)
     };
     assert!(made(|_, _| {}).is_some());
-    let changes: [fn(&mut Vec<Entry>, &mut Vec<Rolled>); 9] = [
+    let changes: [Change; 9] = [
         // Values that no record has: the seal says so.
         |_, rolled| {
             let one = &mut filled(rolled).parts[0].recordings[0];
