@@ -515,7 +515,8 @@ fn check(entries: &[Entry], last: Seq, at: nepho_common::time::Mono) {
             }
             Body::Recordings(all) => {
                 for one in all {
-                    *counts.entry(one.series.clone()).or_default() += one.histogram.count();
+                    *counts.entry(one.series.as_ref().clone()).or_default() +=
+                        one.histogram.count();
                 }
             }
             Body::Events(events) => {

@@ -11,6 +11,7 @@ use std::{
     io::Write as _,
     path::Path,
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
@@ -67,7 +68,7 @@ fn portion(n: u64) -> Draft {
     let mut histogram = Histogram::default();
     (0..1_500).for_each(|value| histogram.record(Nanos(value * value * 997 + n)));
     let body = Body::Recordings(vec![Recording {
-        series: Series {
+        series: Arc::new(Series {
             run: "r".parse().unwrap(),
             attempt: Attempt(1),
             stage: "one".parse().unwrap(),
@@ -78,7 +79,7 @@ fn portion(n: u64) -> Draft {
             to: "local/x/1".parse().unwrap(),
             outcome: Outcome::Success,
             metric: Metric::ResponseTime,
-        },
+        }),
         interval: Interval {
             from: RunTime(0),
             to: RunTime(1),

@@ -1,5 +1,7 @@
 //! The four kinds of measurement that cross the wire. Only recordings merge.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -156,8 +158,8 @@ pub struct Series {
 /// Counts and latencies of one series in one interval. The only kind that merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
-    /// Of what.
-    pub series: Series,
+    /// Of what. Shared, because an hour of one series has hundreds of recordings.
+    pub series: Arc<Series>,
     /// When; aligned to the stage's start. Intended instants fall inside, answers may come later.
     pub interval: Interval,
     /// The values.

@@ -10,7 +10,7 @@ use nepho_common::{
     time::ClockEpoch,
 };
 use nepho_controller_core::report::{self, Report, Revisions, Unread, Verdict, render::Lang};
-use nepho_proto::journal::{decode, payload, version};
+use nepho_proto::journal::{Reader, payload, version};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
@@ -18,7 +18,7 @@ use crate::{
     clock,
     driver::Input,
     hold,
-    journal::{Ending, Made, RunState, Store, StoreError},
+    journal::{Ending, Kept, Made, RunState, Store, StoreError},
 };
 
 /// What the driver asks of a scribe, in this order.
@@ -293,6 +293,17 @@ pub fn refold(records: Vec<Record>) -> Report {
     report::report(entries, refused)
 }
 
+/// The report in this language of what the store keeps; `None` when it has to be folded from the
+/// records.
+#[must_use]
+pub fn fold_kept(lang: Lang, kept: Kept) -> Option<Report> {
+    let (entries, refused) = read(kept.records);
+    if kept.rolled.is_empty() {
+        return Some(report::report_in(lang, entries, refused));
+    }
+    report::report_rolled(lang, entries, refused, kept.rolled)
+}
+
 /// The latest report in this language, or as it was in a revision; `None` when there is no such one.
 #[must_use]
 pub fn refold_in(lang: Lang, revision: Option<u32>, records: Vec<Record>) -> Option<Report> {
@@ -307,8 +318,9 @@ pub fn refold_in(lang: Lang, revision: Option<u32>, records: Vec<Record>) -> Opt
 pub(crate) fn read(records: Vec<Record>) -> (Vec<Entry>, Vec<Unread>) {
     let mut refused = Vec::new();
     let mut entries = Vec::with_capacity(records.len());
+    let mut reader = Reader::default();
     for record in records {
-        match decode(&record) {
+        match reader.decode(&record) {
             Ok(entry) => entries.push(entry),
             Err(error) => {
                 let key = &record.key;

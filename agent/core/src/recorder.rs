@@ -3,7 +3,7 @@
 //! Raw points are kept until they are sealed: a probe makes a point a second, and a dense
 //! histogram per series would cost 197 kB each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     event::What,
@@ -237,7 +237,7 @@ impl Recorder {
             *self.samples.entry(series.clone()).or_default() += histogram.count();
         }
         let recording = |((series, from), histogram)| Recording {
-            series,
+            series: Arc::new(series),
             interval: Interval {
                 from,
                 to: from.plus(SEAL_EVERY),

@@ -1,7 +1,7 @@
 //! Recordings that wait become fewer bytes, never fewer values: those of one series merge. What is
 //! lost is how finely time was divided.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     histogram::Histogram,
@@ -20,7 +20,7 @@ type Stage = (RunId, Attempt, StageName);
 #[derive(Default)]
 struct Held {
     places: Vec<usize>,
-    merged: BTreeMap<Series, Recording>,
+    merged: BTreeMap<Arc<Series>, Recording>,
 }
 
 /// A stage of which recordings were merged.
@@ -115,7 +115,7 @@ impl Held {
                     known.interval.to = known.interval.to.max(recording.interval.to);
                 }
                 None => {
-                    self.merged.insert(recording.series.clone(), recording);
+                    self.merged.insert(Arc::clone(&recording.series), recording);
                 }
             }
         }
@@ -141,7 +141,7 @@ mod tests {
             .iter()
             .for_each(|value| histogram.record(Nanos(*value)));
         Recording {
-            series: Series {
+            series: Arc::new(Series {
                 run: "r".parse().unwrap(),
                 attempt: Attempt(1),
                 stage: stage.parse().unwrap(),
@@ -152,7 +152,7 @@ mod tests {
                 to: "local/x/1".parse().unwrap(),
                 outcome: Outcome::Success,
                 metric: Metric::ResponseTime,
-            },
+            }),
             interval: Interval {
                 from: RunTime(at),
                 to: RunTime(at + 10),
@@ -180,8 +180,8 @@ mod tests {
             .collect()
     }
 
-    fn by_series(drafts: &[Draft]) -> BTreeMap<Series, Histogram> {
-        let mut sums: BTreeMap<Series, Histogram> = BTreeMap::new();
+    fn by_series(drafts: &[Draft]) -> BTreeMap<Arc<Series>, Histogram> {
+        let mut sums: BTreeMap<Arc<Series>, Histogram> = BTreeMap::new();
         for recording in read(drafts).into_iter().flat_map(|(_, all)| all) {
             sums.entry(recording.series)
                 .or_default()

@@ -110,7 +110,7 @@ impl Bins {
         }
         match &mut self.0 {
             Form::Listed(list) => {
-                list::merge(list, other.iter());
+                list::merge(list, other.len(), other.iter());
                 self.settle();
             }
             Form::Dense(dense) => {
@@ -202,7 +202,7 @@ mod tests {
     /// Near each other, far apart, and both: one form, the other, and from one to the other.
     fn some() -> impl Strategy<Value = Vec<u32>> {
         let near = || prop::collection::vec(20u32..60, 0..60);
-        let far = || prop::collection::vec(0u32..2_000, 0..20);
+        let far = || prop::collection::vec(0u32..2_000, 0..120);
         prop_oneof![
             near(),
             far(),

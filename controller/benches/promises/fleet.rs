@@ -315,7 +315,7 @@ fn record(run: &RunId, held: &Held, seq: Seq) -> Record {
         }
         let edge = |n: u64| RunTime(i64::try_from(n * EDGE.as_nanos() as u64).unwrap());
         Recording {
-            series: Series {
+            series: Arc::new(Series {
                 run: run.clone(),
                 attempt: Attempt(1),
                 stage: "steady".parse().unwrap(),
@@ -326,7 +326,7 @@ fn record(run: &RunId, held: &Held, seq: Seq) -> Record {
                 to: format!("crowd/service-{}/1", n / 3).parse().unwrap(),
                 outcome: Outcome::Success,
                 metric,
-            },
+            }),
             interval: Interval {
                 from: edge(seq.0 - 1),
                 to: edge(seq.0),

@@ -6,7 +6,7 @@
 //! - [`fleet`]: two thousand agents in one session each with a real controller; [`crowd`] plays them.
 //! - [`rest`]: a real agent at rest, and probing forty services.
 //! - [`merge`]: recordings decoded, checked and merged.
-//! - [`report`]: the report of an hour, and how large its page is.
+//! - [`report`]: the report of an hour, and how large its page is; [`hour`] is its journal.
 //! - [`site`]: programs and their directory. [`usage`]: what a process takes. [`table`]: the output.
 
 #![expect(
@@ -22,6 +22,7 @@
 
 mod crowd;
 mod fleet;
+mod hour;
 mod merge;
 mod report;
 mod rest;

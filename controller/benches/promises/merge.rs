@@ -1,6 +1,6 @@
 //! Recordings of a thousand agents, sixty series each, from bytes to merged: on one core.
 
-use std::{collections::BTreeMap, fs, time::Instant};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Instant};
 
 use nepho_common::{
     histogram::Histogram,
@@ -71,7 +71,7 @@ fn merged(records: &[Vec<u8>]) -> BTreeMap<(InstanceId, Metric), Histogram> {
         } in recordings
         {
             merged
-                .entry((series.to, series.metric))
+                .entry((series.to.clone(), series.metric))
                 .or_default()
                 .merge(&histogram);
         }
@@ -112,7 +112,7 @@ fn records(wide: bool) -> Vec<Vec<u8>> {
 fn recording(run: &RunId, agent: &AgentId, n: u64, histogram: &Histogram) -> Recording {
     let metric = [Metric::ResponseTime, Metric::ServiceTime, Metric::SendLag][n as usize % 3];
     Recording {
-        series: Series {
+        series: Arc::new(Series {
             run: run.clone(),
             attempt: Attempt(1),
             stage: "steady".parse().unwrap(),
@@ -123,7 +123,7 @@ fn recording(run: &RunId, agent: &AgentId, n: u64, histogram: &Histogram) -> Rec
             to: format!("crowd/service-{}/1", n / 3).parse().unwrap(),
             outcome: Outcome::Success,
             metric,
-        },
+        }),
         interval: Interval {
             from: RunTime(0),
             to: RunTime(1_000_000_000),
@@ -150,6 +150,6 @@ fn histogram(series: u64, wide: bool) -> Histogram {
 }
 
 /// Lets the peak of our memory begin anew, where the kernel allows it.
-fn forget_peak() {
+pub(crate) fn forget_peak() {
     fs::write("/proc/self/clear_refs", "5").ok();
 }

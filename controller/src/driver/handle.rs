@@ -290,6 +290,13 @@ impl Handle {
         revision: Option<u32>,
         lang: Lang,
     ) -> Result<Report, Failure> {
+        if revision.is_none() {
+            self.row(run).await?;
+            let kept = self.store.run_kept(run).await?;
+            if let Some(report) = scribe::fold_kept(lang, kept) {
+                return Ok(report);
+            }
+        }
         let (row, records) = self.records(run).await?;
         let last = row.made.map_or(0, |made| made.revision);
         scribe::refold_in(lang, revision, records)

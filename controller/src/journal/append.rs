@@ -9,15 +9,17 @@ use nepho_common::{
     journal::Record,
     time::WallMillis,
 };
+use nepho_controller_core::report::rollup::RECORDS;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{error::StoreError, row::kind_text, sql, store::Appended, writer::failed};
 
+/// What came of it, and whether a spool has a block that can be rolled up now.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     records: &[Record],
     received: WallMillis,
-) -> Result<Appended, StoreError> {
+) -> Result<(Appended, bool), StoreError> {
     let mut appended = Appended::default();
     let mut moved = BTreeSet::new();
     for record in records {
@@ -31,10 +33,11 @@ pub(super) async fn append(
             appended.conflicts.push(record.key.clone());
         }
     }
+    let mut is_due = false;
     for (agent, spool) in moved {
-        advance(connection, agent, spool).await?;
+        is_due |= advance(connection, agent, spool).await?;
     }
-    Ok(appended)
+    Ok((appended, is_due))
 }
 
 async fn insert(
@@ -75,12 +78,12 @@ async fn stored_sha(
 }
 
 /// Moves the end of a spool over what is there without a gap. Reads no more than one record
-/// beyond it, so a gap does not make later appends dearer.
+/// beyond it, so a gap does not make later appends dearer. Says whether it filled a block.
 async fn advance(
     connection: &mut SqliteConnection,
     agent: &AgentId,
     spool: &SpoolId,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let before: i64 = sqlx::query(sql::SPOOL_DURABLE)
         .bind(agent.as_str())
         .bind(spool.bytes().as_slice())
@@ -104,7 +107,7 @@ async fn advance(
         }
     }
     if end == before {
-        return Ok(());
+        return Ok(false);
     }
     sqlx::query(sql::SPOOL_ADVANCE)
         .bind(agent.as_str())
@@ -113,7 +116,8 @@ async fn advance(
         .execute(connection)
         .await
         .map_err(failed)?;
-    Ok(())
+    let block = RECORDS.cast_signed();
+    Ok(end / block > before / block)
 }
 
 /// Of everything but the name. The run's length goes before it, so that no two contents run

@@ -3,6 +3,8 @@
 //! - `store`: opening, reading, and the questions that writers ask.
 //! - `writer`: the one task that writes; it commits for many requesters at once. What it does
 //!   inside a transaction: `append` (records), `runs`, `admit` (join tokens and agents).
+//! - `rollup`: recordings merged for reports, by the writer when nobody waits; derived from the
+//!   records, and made from them again.
 //! - `lease`: which controller drives a run.
 //! - `row`: what is kept beside the journal: runs, agents, join tokens.
 //! - `schema`: migrations, forward only. `look`: its version, from outside.
@@ -13,7 +15,7 @@
 //! for both; but the PostgreSQL engine itself is not built yet and nothing here claims to have
 //! been run on it.
 //!
-//! Deliberately absent: what a record says (the report's), roll-ups (derived, never stored here).
+//! Deliberately absent: what a record says (the report's).
 
 mod admit;
 mod append;
@@ -25,6 +27,9 @@ mod error;
 mod lease;
 mod look;
 mod renew;
+#[cfg(test)]
+mod rolled;
+mod rollup;
 mod row;
 mod runs;
 mod schema;
@@ -35,6 +40,7 @@ mod writer;
 pub use error::StoreError;
 pub use lease::{Claim, Claimed};
 pub use look::version;
+pub use rollup::Kept;
 pub use row::{
     Admission, Admitted, AgentRow, Ending, Grant, Made, NewToken, Offer, Offered, RunRow, RunState,
     TokenRefusal, TokenUse,

@@ -228,14 +228,35 @@ pub(super) fn record(row: &SqliteRow) -> Result<Record, StoreError> {
             .find(|known| kind_text(*known) == kind)
             .ok_or_else(|| cell.damaged("kind"))?,
         version: cell.narrow("version")?,
-        key: RecordKey {
-            agent: cell.name("agent")?,
-            spool: cell.bytes("spool", |bytes| SpoolId::try_from(bytes).ok())?,
-            seq: Seq(cell.unsigned("seq")?),
-        },
+        key: key(row)?,
         run: cell.name("run")?,
         payload: cell.get("payload")?,
     })
+}
+
+pub(super) fn key(row: &SqliteRow) -> Result<RecordKey, StoreError> {
+    let cell = Cell {
+        table: "records",
+        row,
+    };
+    Ok(RecordKey {
+        agent: cell.name("agent")?,
+        spool: cell.bytes("spool", |bytes| SpoolId::try_from(bytes).ok())?,
+        seq: Seq(cell.unsigned("seq")?),
+    })
+}
+
+/// A spool, and up to where it was looked through.
+pub(super) fn rolled(row: &SqliteRow) -> Result<(AgentId, SpoolId, Seq), StoreError> {
+    let cell = Cell {
+        table: "spools",
+        row,
+    };
+    Ok((
+        cell.name("agent")?,
+        cell.bytes("spool", |bytes| SpoolId::try_from(bytes).ok())?,
+        Seq(cell.unsigned("rolled_seq")?),
+    ))
 }
 
 pub(super) fn spool(row: &SqliteRow) -> Result<(SpoolId, Seq), StoreError> {
@@ -336,9 +357,10 @@ pub(super) fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
     })
 }
 
-struct Cell<'a> {
-    table: &'static str,
-    row: &'a SqliteRow,
+/// The columns of a row, each through its own door.
+pub(super) struct Cell<'a> {
+    pub(super) table: &'static str,
+    pub(super) row: &'a SqliteRow,
 }
 
 impl Cell<'_> {
@@ -349,19 +371,19 @@ impl Cell<'_> {
         }
     }
 
-    fn get<T>(&self, column: &'static str) -> Result<T, StoreError>
+    pub(super) fn get<T>(&self, column: &'static str) -> Result<T, StoreError>
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
         self.row.try_get(column).map_err(|_| self.damaged(column))
     }
 
-    fn name<T: std::str::FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
+    pub(super) fn name<T: std::str::FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
         let text: String = self.get(column)?;
         text.parse().map_err(|_| self.damaged(column))
     }
 
-    fn bytes<T>(
+    pub(super) fn bytes<T>(
         &self,
         column: &'static str,
         read: impl FnOnce(&[u8]) -> Option<T>,
@@ -370,11 +392,11 @@ impl Cell<'_> {
         read(&bytes).ok_or_else(|| self.damaged(column))
     }
 
-    fn unsigned(&self, column: &'static str) -> Result<u64, StoreError> {
+    pub(super) fn unsigned(&self, column: &'static str) -> Result<u64, StoreError> {
         u64::try_from(self.get::<i64>(column)?).map_err(|_| self.damaged(column))
     }
 
-    fn narrow(&self, column: &'static str) -> Result<u32, StoreError> {
+    pub(super) fn narrow(&self, column: &'static str) -> Result<u32, StoreError> {
         u32::try_from(self.get::<i64>(column)?).map_err(|_| self.damaged(column))
     }
 }

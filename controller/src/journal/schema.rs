@@ -7,11 +7,12 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use super::{error::StoreError, sql};
 
 /// In order; the number of one is its place, from 1. `migrations/postgres` has the same numbers.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/sqlite/0001_start.sql"),
     include_str!("../../migrations/sqlite/0002_renewal.sql"),
     include_str!("../../migrations/sqlite/0003_leases.sql"),
     include_str!("../../migrations/sqlite/0004_revisions.sql"),
+    include_str!("../../migrations/sqlite/0005_rollups.sql"),
 ];
 
 /// The version that this release writes.
@@ -121,6 +122,7 @@ mod tests {
             include_str!("../../migrations/postgres/0002_renewal.sql"),
             include_str!("../../migrations/postgres/0003_leases.sql"),
             include_str!("../../migrations/postgres/0004_revisions.sql"),
+            include_str!("../../migrations/postgres/0005_rollups.sql"),
         ];
         assert_eq!(postgres.len(), MIGRATIONS.len());
         let plain = |text: &str| {

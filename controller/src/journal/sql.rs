@@ -26,6 +26,57 @@ pub(super) const RECORDS_OF_KIND: &str = "\
     SELECT agent, spool, seq, format, kind, version, run, payload \
     FROM records WHERE run = $1 AND kind = $2 ORDER BY agent, spool, seq";
 
+pub(super) const RECORDS_OF_AUTHOR: &str = "\
+    SELECT agent, spool, seq, format, kind, version, run, payload \
+    FROM records WHERE run = $1 AND agent = $2 ORDER BY agent, spool, seq";
+
+pub(super) const RECORDS_OF_BLOCK: &str = "\
+    SELECT agent, spool, seq, format, kind, version, run, payload \
+    FROM records WHERE agent = $1 AND spool = $2 AND seq > $3 AND seq <= $4 AND kind = $5 \
+    ORDER BY seq";
+
+/// A number lies in the block that a roll-up is of: 64 is `rollup::RECORDS`, and a test holds it.
+macro_rules! is_rolled {
+    () => {
+        "EXISTS (SELECT 1 FROM rollups WHERE rollups.run = records.run \
+            AND rollups.agent = records.agent AND rollups.spool = records.spool \
+            AND rollups.block = (records.seq - 1) / 64)"
+    };
+}
+
+pub(super) const RECORDS_NOT_ROLLED: &str = concat!(
+    "SELECT agent, spool, seq, format, kind, version, run, payload \
+    FROM records WHERE run = $1 AND NOT (kind = $2 AND ",
+    is_rolled!(),
+    ") ORDER BY agent, spool, seq"
+);
+
+pub(super) const RECORDS_ROLLED: &str = concat!(
+    "SELECT agent, spool, seq FROM records WHERE run = $1 AND kind = $2 AND ",
+    is_rolled!()
+);
+
+/// A spool that holds so many more numbers than were looked through.
+pub(super) const ROLLUP_DUE: &str = "\
+    SELECT agent, spool, rolled_seq FROM spools WHERE durable_seq >= rolled_seq + $1 LIMIT 1";
+
+pub(super) const ROLLUP_INSERT: &str = "\
+    INSERT INTO rollups \
+        (run, agent, spool, block, part, parts, attempt, records, held, grain, version, payload) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+    ON CONFLICT (run, agent, spool, block, part) DO NOTHING";
+
+pub(super) const ROLLUPS_OF_RUN: &str = "\
+    SELECT agent, spool, block, parts, attempt, records, held, grain, version, payload \
+    FROM rollups WHERE run = $1 ORDER BY agent, spool, block, part";
+
+pub(super) const ROLLUPS_FORGET: &str = "DELETE FROM rollups";
+
+pub(super) const SPOOL_ROLLED: &str =
+    "UPDATE spools SET rolled_seq = $3 WHERE agent = $1 AND spool = $2";
+
+pub(super) const SPOOLS_FORGET: &str = "UPDATE spools SET rolled_seq = 0";
+
 pub(super) const RECORDS_OF_AGENTS: &str =
     "SELECT COUNT(*) FROM records WHERE run = $1 AND agent <> $2";
 
@@ -131,13 +182,23 @@ pub(super) const SCHEMA_APPLIED: &str = "INSERT INTO nepho_schema (version) VALU
 
 /// All of them but the ones that make tables, for the test that prepares each.
 #[cfg(test)]
-pub(super) const ALL: [&str; 29] = [
+pub(super) const ALL: [&str; 39] = [
     RECORD_INSERT,
     RECORD_SHA,
     RECORD_SEQS_AFTER,
     RECORDS_OF_RUN,
     RECORDS_OF_KIND,
     RECORDS_OF_AGENTS,
+    RECORDS_OF_AUTHOR,
+    RECORDS_OF_BLOCK,
+    RECORDS_NOT_ROLLED,
+    RECORDS_ROLLED,
+    ROLLUP_DUE,
+    ROLLUP_INSERT,
+    ROLLUPS_OF_RUN,
+    ROLLUPS_FORGET,
+    SPOOL_ROLLED,
+    SPOOLS_FORGET,
     SPOOL_DURABLE,
     SPOOLS_OF_AGENT,
     SPOOL_ADVANCE,

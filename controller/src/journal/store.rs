@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     error::StoreError,
     lease::{Claim, Claimed},
+    rollup::{self, Kept},
     row::{
         self, Admission, Admitted, AgentRow, Ending, NewToken, Offer, Offered, RunRow, RunState,
         TokenUse,
@@ -219,6 +220,41 @@ impl Store {
             .fetch_all(&self.readers);
         let rows = rows.await.map_err(read("a run's records"))?;
         rows.iter().map(row::record).collect()
+    }
+
+    /// Everything of a run, some of it rolled up: what a report is made from in less time.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn run_kept(&self, run: &RunId) -> Result<Kept, StoreError> {
+        // One transaction, so that what is rolled up meanwhile is not missed by either half.
+        let mut reading = self.readers.begin().await.map_err(read("a run"))?;
+        if let Some(kept) = rollup::kept(&mut reading, run).await? {
+            return Ok(kept);
+        }
+        drop(reading);
+        Ok(Kept {
+            records: self.run_records(run).await?,
+            rolled: Vec::new(),
+        })
+    }
+
+    /// Waits until everything that can be rolled up is.
+    ///
+    /// # Errors
+    /// When it can't be stored.
+    pub async fn roll_up(&self) -> Result<(), StoreError> {
+        let again = false;
+        self.ask(|answer| Write::RollUp { again, answer }).await
+    }
+
+    /// Forgets what was rolled up and makes it again from the records.
+    ///
+    /// # Errors
+    /// When it can't be stored; what was there before is kept then.
+    pub async fn roll_up_again(&self) -> Result<(), StoreError> {
+        let again = true;
+        self.ask(|answer| Write::RollUp { again, answer }).await
     }
 
     /// Asks for a run; its fence rises when the asker did not have it before.

@@ -18,7 +18,7 @@ use super::{
     admit, append,
     error::StoreError,
     lease::{self, Claim, Claimed},
-    renew,
+    renew, rollup,
     row::{
         Admission, Admitted, AgentRow, Ending, NewToken, Offer, Offered, RunRow, RunState, TokenUse,
     },
@@ -97,6 +97,11 @@ pub(super) enum Write {
         now: WallMillis,
         answer: Answer<bool>,
     },
+    /// Rolls up what is due; everything again, if that is wanted.
+    RollUp {
+        again: bool,
+        answer: Answer<()>,
+    },
     Close,
 }
 
@@ -123,6 +128,15 @@ pub(super) struct Writer {
     /// `None` after a failed write: a connection whose fsync failed is not trusted again.
     connection: Option<SqliteConnection>,
     requests: mpsc::Receiver<Write>,
+    /// What reports need may be rolled up, when nobody waits.
+    idle: Idle,
+}
+
+/// What is left for when nobody waits.
+#[derive(Debug)]
+struct Idle {
+    is_due: bool,
+    known: rollup::Known,
 }
 
 impl Writer {
@@ -135,11 +149,16 @@ impl Writer {
             options,
             connection: Some(connection),
             requests,
+            // An earlier process may have ended before it came to it.
+            idle: Idle {
+                is_due: true,
+                known: None,
+            },
         }
     }
 
     pub(super) async fn run(mut self) {
-        while let Some(first) = self.requests.recv().await {
+        while let Some(first) = self.next().await {
             let (batch, closing) = self.gather(first).await;
             self.commit(batch).await;
             if closing {
@@ -149,6 +168,43 @@ impl Writer {
         if let Some(connection) = self.connection {
             connection.close().await.ok(); // Everything is committed; there is nobody to tell.
         }
+    }
+
+    /// The next request; until there is one, what is due.
+    async fn next(&mut self) -> Option<Write> {
+        while self.idle.is_due {
+            match self.requests.try_recv() {
+                Ok(write) => return Some(write),
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                Err(mpsc::error::TryRecvError::Empty) => self.roll_up().await,
+            }
+        }
+        self.requests.recv().await
+    }
+
+    /// Rolls up one block. What fails is left: reports are made from the records then.
+    async fn roll_up(&mut self) {
+        let done = self.roll_up_one().await;
+        if let Err(error) = &done {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "recordings could not be rolled up: reports take longer, and say the same"
+            );
+            self.connection = None;
+        }
+        self.idle.is_due = done.unwrap_or(false);
+    }
+
+    async fn roll_up_one(&mut self) -> Result<bool, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await.map_err(failed)?,
+        };
+        let connection = self.connection.insert(connection);
+        let mut transaction = connection.begin_with(sql::BEGIN).await.map_err(failed)?;
+        let more = rollup::one(&mut transaction, &mut self.idle.known).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(more)
     }
 
     async fn gather(&mut self, first: Write) -> (Vec<Write>, bool) {
@@ -200,7 +256,7 @@ impl Writer {
         let connection = self.connection.insert(connection);
         let mut transaction = connection.begin_with(sql::BEGIN).await.map_err(failed)?;
         for write in waiting.by_ref() {
-            perform(&mut transaction, write, replies).await?;
+            perform(&mut transaction, write, replies, &mut self.idle).await?;
         }
         transaction.commit().await.map_err(failed)
     }
@@ -214,6 +270,7 @@ async fn perform(
     connection: &mut SqliteConnection,
     write: Write,
     replies: &mut Vec<Reply>,
+    idle: &mut Idle,
 ) -> Result<(), StoreError> {
     match write {
         Write::Append {
@@ -230,6 +287,10 @@ async fn perform(
                 Ok(()) => append::append(connection, &records, received).await,
                 Err(error) => Err(error),
             };
+            let result = result.map(|(appended, is_due)| {
+                idle.is_due |= is_due;
+                appended
+            });
             settle(result, answer, replies)
         }
         Write::Claim { claim, now, answer } => {
@@ -299,8 +360,24 @@ async fn perform(
             answer,
             replies,
         ),
+        Write::RollUp { again, answer } => {
+            let result = roll_up(connection, again, idle).await;
+            settle(result, answer, replies)
+        }
         Write::Close => Ok(()),
     }
+}
+
+async fn roll_up(
+    connection: &mut SqliteConnection,
+    again: bool,
+    idle: &mut Idle,
+) -> Result<(), StoreError> {
+    if again {
+        rollup::forget(connection).await?;
+    }
+    while rollup::one(connection, &mut idle.known).await? {}
+    Ok(())
 }
 
 /// Keeps the answer back until the commit. What is wrong with the request alone is its answer;
@@ -336,7 +413,8 @@ fn refuse(write: Write, error: &StoreError) {
         | Write::SetRunState { answer, .. }
         | Write::EndRun { answer, .. }
         | Write::PutToken { answer, .. }
-        | Write::PutAgent { answer, .. } => tell(answer, Err(error)),
+        | Write::PutAgent { answer, .. }
+        | Write::RollUp { answer, .. } => tell(answer, Err(error)),
         Write::Close => {}
     }
 }

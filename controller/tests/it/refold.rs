@@ -7,7 +7,11 @@ use nepho_controller::{
     export::{JOURNAL, MANIFEST, read_run_dir},
     scribe,
 };
-use nepho_controller_core::report::render::json;
+use nepho_controller_core::report::{
+    render::{Lang, json},
+    report_rolled, rollup,
+};
+use nepho_proto::journal::decode;
 
 use crate::{
     fleet::{Service, scenario, write_fleet_of},
@@ -105,6 +109,12 @@ fn a_shuffled_half_doubled_journal_gives_the_same_report_byte_for_byte_elsewhere
     let (_, records) = read_run_dir(&out).unwrap();
     let whole = json::render(&scribe::refold(records.clone()));
     assert_eq!(whole, written("report.json"));
+    // Rolled up it says the same.
+    let entries = records.iter().map(|record| decode(record).unwrap());
+    let (rest, rolled) = rollup::roll_up(entries.collect());
+    assert!(!rolled.is_empty());
+    let from_rolled = report_rolled(Lang::En, rest, [], rolled).expect("no clock stood still");
+    assert_eq!(json::render(&from_rolled), whole);
     for nth in 0..records.len() {
         let mut fewer = records.clone();
         let gone = fewer.remove(nth);

@@ -4,7 +4,7 @@
 pub(crate) mod event;
 pub(crate) mod session;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use nepho_common::{
     histogram::{HIGHEST, Histogram},
@@ -108,7 +108,7 @@ prop_compose! {
     pub(crate) fn recording()(
         series in series(), interval in interval(), histogram in histogram(),
     ) -> Recording {
-        Recording { series, interval, histogram }
+        Recording { series: Arc::new(series), interval, histogram }
     }
 }
 
@@ -220,7 +220,7 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
             Body::Events(_) => Body::Events(by_agent),
             Body::Recordings(all) => {
                 let own = |one: Recording| Recording {
-                    series: own(one.series),
+                    series: Arc::new(own(Arc::unwrap_or_clone(one.series))),
                     ..one
                 };
                 Body::Recordings(all.into_iter().map(own).collect())

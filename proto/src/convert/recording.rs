@@ -1,6 +1,11 @@
 //! Recordings with their intervals.
 
-use nepho_common::{recording::Recording, time::Interval};
+use std::sync::Arc;
+
+use nepho_common::{
+    recording::{Recording, Series},
+    time::Interval,
+};
 
 use super::field::{part, run_time};
 use crate::{
@@ -13,7 +18,7 @@ impl TryFrom<wire::Recording> for Recording {
 
     fn try_from(wire: wire::Recording) -> Result<Self, BadMessage> {
         Ok(Self {
-            series: part("series", wire.series)?,
+            series: Arc::new(part::<_, Series>("series", wire.series)?),
             interval: part("interval", wire.interval)?,
             histogram: part("histogram", wire.histogram)?,
         })
@@ -23,7 +28,7 @@ impl TryFrom<wire::Recording> for Recording {
 impl From<&Recording> for wire::Recording {
     fn from(recording: &Recording) -> Self {
         Self {
-            series: Some((&recording.series).into()),
+            series: Some(recording.series.as_ref().into()),
             interval: Some((&recording.interval).into()),
             histogram: Some((&recording.histogram).into()),
         }

@@ -66,7 +66,10 @@ const fn is_controllers(what: &What) -> bool {
 
 fn own(entry: &Entry, series: &Series) -> Result<(), BadMessage> {
     same(series.run.as_str(), entry.run.as_str()).within("run")?;
-    same(&series.attempt.0.to_string(), &entry.attempt.0.to_string()).within("attempt")?;
+    if series.attempt != entry.attempt {
+        let (found, said) = (series.attempt.0.to_string(), entry.attempt.0.to_string());
+        return Err(foreign(&found, &said)).within("attempt");
+    }
     same(series.agent.as_str(), entry.key.agent.as_str()).within("agent")
 }
 
@@ -88,6 +91,8 @@ pub(super) fn foreign(found: &str, said: &str) -> Wrong {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use nepho_common::{
         id::{AgentId, Attempt, RunId},
         journal::Seal,
@@ -107,7 +112,7 @@ mod tests {
             entry in entry(), mut recording in recording(), which in 0usize..4, other in name::<AgentId>(),
         ) {
             prop_assume!(other != entry.key.agent && other.as_str() != entry.run.as_str());
-            let series = &mut recording.series;
+            let series = Arc::make_mut(&mut recording.series);
             (series.run, series.attempt) = (entry.run.clone(), entry.attempt);
             series.agent = entry.key.agent.clone();
             let field = match which {

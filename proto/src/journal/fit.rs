@@ -1,5 +1,7 @@
 //! Recordings in portions that one payload may hold.
 
+use std::sync::Arc;
+
 use nepho_common::recording::Recording;
 use prost::Message as _;
 
@@ -43,7 +45,7 @@ fn narrow(recording: Recording) -> Vec<Recording> {
         Some((lower, upper)) => {
             let half = |histogram| Recording {
                 histogram,
-                series: recording.series.clone(),
+                series: Arc::clone(&recording.series),
                 interval: recording.interval,
             };
             let mut narrowed = narrow(half(lower));

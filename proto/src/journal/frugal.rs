@@ -27,7 +27,7 @@ pub(super) fn check(payload: &[u8]) -> Result<(), BadMessage> {
             one_more()?;
             let (number, content) = field?;
             if number == SEAL {
-                Fields(content)
+                Fields(content.unwrap_or_default())
                     .try_for_each(|field| field.map(|_| ()).and_then(|()| one_more()))?;
             }
         }
@@ -36,15 +36,18 @@ pub(super) fn check(payload: &[u8]) -> Result<(), BadMessage> {
     count().within("payload")
 }
 
-/// The fields of a message: number, and content if it has a length.
-struct Fields<'a>(&'a [u8]);
+/// A number, and the content if it has a length.
+type Field<'a> = (u32, Option<&'a [u8]>);
+
+/// The fields of a message.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn field(&mut self) -> Result<(u32, &'a [u8]), Wrong> {
+    fn field(&mut self) -> Result<Field<'a>, Wrong> {
         let (number, kind) = decode_key(&mut self.0)?;
         if kind != WireType::LengthDelimited {
             skip_field(kind, number, &mut self.0, DecodeContext::default())?;
-            return Ok((number, &[]));
+            return Ok((number, None));
         }
         let length = usize::try_from(decode_varint(&mut self.0)?).unwrap_or(usize::MAX);
         let (content, rest) = self
@@ -52,12 +55,12 @@ impl<'a> Fields<'a> {
             .split_at_checked(length)
             .ok_or_else(|| Wrong::Encoding("it ends too early".to_owned()))?;
         self.0 = rest;
-        Ok((number, content))
+        Ok((number, Some(content)))
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u32, &'a [u8]), BadMessage>;
+    type Item = Result<Field<'a>, BadMessage>;
 
     fn next(&mut self) -> Option<Self::Item> {
         (!self.0.is_empty()).then(|| self.field().map_err(BadMessage::from))

@@ -70,23 +70,33 @@ pub fn payload(run: &RunId, attempt: Attempt, body: &Body) -> Vec<u8> {
 /// # Errors
 /// [`BadMessage`] says what is wrong in which field.
 pub fn decode(record: &Record) -> Result<Entry, BadMessage> {
+    checked(record)?;
+    let wire = wire::Payload::decode(record.payload.as_slice()).within("payload")?;
+    let entry = entry(record, wire)?;
+    author::check(&entry)?;
+    Ok(entry)
+}
+
+/// Whether the payload may be looked into.
+pub(super) fn checked(record: &Record) -> Result<(), BadMessage> {
     known("format", record.format, FORMAT)?;
     known("version", record.version, version(record.kind))?;
     at_most("payload", record.payload.len(), PAYLOAD_MAX)?;
-    frugal::check(&record.payload)?;
-    let wire = wire::Payload::decode(record.payload.as_slice()).within("payload")?;
+    frugal::check(&record.payload)
+}
+
+/// A payload as the entry that it makes; whether its author may say so is not looked at.
+pub(super) fn entry(record: &Record, wire: wire::Payload) -> Result<Entry, BadMessage> {
     let run: RunId = name("run", wire.run.clone())?;
     if run != record.run {
         return Err(author::foreign(run.as_str(), record.run.as_str())).within("run");
     }
-    let entry = Entry {
+    Ok(Entry {
         key: record.key.clone(),
         attempt: attempt("attempt", wire.attempt)?,
         run,
         body: body(record.kind, wire)?,
-    };
-    author::check(&entry)?;
-    Ok(entry)
+    })
 }
 
 fn known(field: &str, found: u32, known: u32) -> Result<(), BadMessage> {

@@ -2,8 +2,14 @@
 
 use super::Bin;
 
-/// Adds `others`, by rising bin, to `list`.
-pub(super) fn merge(list: &mut Vec<Bin>, others: impl Iterator<Item = Bin>) {
+/// So many bins are looked for one by one: ten seconds of a probe, merged into the hour that it runs.
+const FEW: usize = 16;
+
+/// Adds `count` others, by rising bin, to `list`.
+pub(super) fn merge(list: &mut Vec<Bin>, count: usize, others: impl Iterator<Item = Bin>) {
+    if count <= FEW && count * 8 <= list.len() {
+        return scatter(list, others);
+    }
     let mut place = 0;
     let mut others = others.peekable();
     while let Some(&(bin, n)) = others.peek() {
@@ -16,6 +22,25 @@ pub(super) fn merge(list: &mut Vec<Bin>, others: impl Iterator<Item = Bin>) {
             Some(_) | None => return weave(list, place, others),
         }
         others.next();
+    }
+}
+
+/// Merges others without walking over what lies between them.
+fn scatter(list: &mut Vec<Bin>, others: impl Iterator<Item = Bin>) {
+    let mut place = 0;
+    for (bin, n) in others {
+        let behind = list.get(place..).unwrap_or_default();
+        match behind.binary_search_by_key(&bin, |&(own, _)| own) {
+            Ok(found) => {
+                place += found;
+                let (_, sum) = list.get_mut(place).expect("it was found there");
+                *sum = sum.saturating_add(n);
+            }
+            Err(gap) => {
+                place += gap;
+                list.insert(place, (bin, n));
+            }
+        }
     }
 }
 

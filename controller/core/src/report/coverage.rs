@@ -10,7 +10,9 @@ use nepho_common::{
 };
 
 use super::{
+    recorded::{OfSeries, Recorded},
     render::outcome,
+    rollup::Rolled,
     said::{Said, said},
 };
 
@@ -67,6 +69,8 @@ impl Coverages {
             // An exhibit belongs to a run, and a seal does not count itself.
             Body::Exhibits(_) | Body::Seal(_) => Vec::new(),
         };
+        // What a record holds of one stage lies side by side, so there is little left to sort.
+        stages.dedup();
         stages.sort();
         stages.dedup();
         stages.retain(|stage| !self.is_before_resume(&entry.key, stage));
@@ -74,14 +78,49 @@ impl Coverages {
             let coverage = self.at(&entry.key, stage);
             *coverage.records.entry(entry.body.kind()).or_default() += 1;
         }
-        if let Body::Recordings(all) = &entry.body {
-            for one in all {
-                if self.is_before_resume(&entry.key, &one.series.stage) {
+    }
+
+    /// Counts what stands for stored records.
+    pub(super) fn count_rolled(&mut self, rolled: &Rolled) {
+        for (stage, records) in rolled.stages() {
+            let of = (rolled.agent.clone(), stage.clone());
+            let coverage = self.of.entry(of).or_default();
+            let coverage = coverage.entry(rolled.spool).or_default();
+            let count = coverage.records.entry(RecordKind::Recordings).or_default();
+            *count += u64::from(records.count_ones());
+        }
+    }
+
+    /// Whether some seal counts only a part of what is in this spool.
+    pub(super) fn is_resumed(&self, agent: &AgentId, spool: &SpoolId) -> bool {
+        let mut all = self.resumed.keys();
+        all.any(|(of, _, at)| of == agent && at == spool)
+    }
+
+    /// Counts the values in recordings.
+    pub(super) fn sum(&mut self, recorded: &Recorded) {
+        for OfSeries {
+            author,
+            series,
+            pieces,
+        } in recorded.each()
+        {
+            for pieces in pieces.chunk_by(|one, next| one.spool == next.spool) {
+                let Some(first) = pieces.first() else {
                     continue;
-                }
-                let coverage = self.at(&entry.key, &one.series.stage);
-                let sum = coverage.samples.entry(one.series.clone()).or_default();
-                *sum = sum.saturating_add(one.histogram.count());
+                };
+                let of = (author.clone(), series.stage.clone(), first.spool);
+                let from = self.resumed.get(&of).copied();
+                let counted = pieces.iter().filter(|piece| piece.begins() >= from);
+                let counted = counted.map(|piece| piece.histogram.count());
+                let counted = counted.fold(0, u64::saturating_add);
+                let spools = self
+                    .of
+                    .entry((author.clone(), series.stage.clone()))
+                    .or_default();
+                let samples = &mut spools.entry(first.spool).or_default().samples;
+                let sum = samples.entry(series.as_ref().clone()).or_default();
+                *sum = sum.saturating_add(counted);
             }
         }
     }
@@ -120,6 +159,12 @@ impl Proofs {
     pub(super) fn of(&self, agent: &AgentId, stage: &StageName) -> Proof {
         let known = self.0.get(&(agent.clone(), stage.clone()));
         known.cloned().unwrap_or(Proof::NoSeal)
+    }
+
+    /// Whether some seal contradicts what is here.
+    pub(super) fn any_differs(&self) -> bool {
+        let mut all = self.0.values();
+        all.any(|proof| matches!(proof, Proof::Differs(_)))
     }
 }
 

@@ -12,7 +12,6 @@ use nepho_common::{
     event::{ClockJump, Event, StartOrder, What},
     id::{AgentId, StageName},
     plan::{Act, PlannedStage},
-    recording::Recording,
     time::{ClockEpoch, Interval, Mono, Nanos, RunTime},
 };
 
@@ -252,9 +251,9 @@ fn answered(stage: &PlannedStage) -> Nanos {
 }
 
 impl Spoilt {
-    /// Whether everything in a recording of `stage` was over before.
-    pub(super) fn leaves(&self, stage: &PlannedStage, recording: &Recording) -> bool {
-        let Interval { to, .. } = recording.interval;
+    /// Whether everything that a recording of `stage` has of this interval was over before.
+    pub(super) fn leaves(&self, stage: &PlannedStage, interval: Interval) -> bool {
+        let Interval { to, .. } = interval;
         to.plus(answered(stage)) <= self.until
     }
 }

@@ -1,6 +1,6 @@
 //! A plan of three environments and a journal of it, for tests. What targets answer is an argument.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     control::Host,
@@ -411,7 +411,7 @@ fn measure(
             *samples.entry(series.clone()).or_default() += histogram.count();
         }
         let recording = |(series, histogram)| Recording {
-            series,
+            series: Arc::new(series),
             interval,
             histogram,
         };

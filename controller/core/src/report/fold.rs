@@ -9,7 +9,7 @@ use nepho_common::{
     id::{AgentId, Attempt, RunId, StageName},
     journal::{Body, RecordKey, RecordKind},
     plan::{Plan, PlannedStage, Window},
-    recording::{Exhibit, Gauge, Recording},
+    recording::{Exhibit, Gauge, Series},
     time::Interval,
 };
 
@@ -17,10 +17,13 @@ pub(super) use self::gather::{Gathered, gather};
 use super::{
     Unread,
     coverage::{Coverages, Proofs},
+    disturbed::Spoilt,
     doubts::{Code, Doubts},
     measured::Measurements,
     readings::Readings,
+    recorded::Recorded,
     render::Lang,
+    rollup::{self, Rolled},
     said::said,
     story::{Story, span_text},
 };
@@ -43,8 +46,7 @@ pub(super) struct Folded {
     /// What hosts said of themselves.
     pub(super) readings: Readings,
     pub(super) proofs: Proofs,
-    /// As they were reported; not all of them are believed.
-    pub(super) recordings: Vec<(RecordKey, Vec<Recording>)>,
+    pub(super) recorded: Recorded,
     /// As they were reported.
     pub(super) gauges: Vec<(RecordKey, Vec<Gauge>)>,
     /// The scenario file, if it is in the journal and is the one that the plan was made from.
@@ -54,6 +56,8 @@ pub(super) struct Folded {
     /// Authors of whom one record exists with two contents.
     pub(super) contested: BTreeSet<AgentId>,
     pub(super) doubts: Doubts,
+    /// More is asked of what was rolled up than is told apart in it: this is not what the records say.
+    pub(super) too_fine: bool,
 }
 
 /// What was measured in a part of a stage.
@@ -68,6 +72,7 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
     let Gathered {
         entries,
         unread,
+        rolled,
         run,
         attempt,
         contested,
@@ -92,7 +97,6 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
     let mine = entries;
     let mut coverages = Coverages::of(&mine);
     let mut exhibits = Vec::new();
-    let mut rest = Vec::new();
     for entry in mine {
         let records = folded.records.entry(entry.key.agent.clone()).or_default();
         *records.entry(entry.body.kind()).or_default() += 1;
@@ -107,7 +111,7 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
             }
             // A plan from anybody but the controller would let an agent judge itself.
             Body::Exhibits(found) if entry.key.agent.is_controller() => exhibits.extend(found),
-            Body::Recordings(found) => rest.push((entry.key, found)),
+            Body::Recordings(found) => folded.recorded.add(&entry.key, found),
             Body::Gauges(found) => folded.gauges.push((entry.key, found)),
             Body::Traces(found) => {
                 for trace in found {
@@ -118,44 +122,74 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
             Body::Seal(seal) => coverages.seal(&entry.key, seal),
         }
     }
+    for rolled in &rolled {
+        let records = folded.records.entry(rolled.agent.clone()).or_default();
+        let count = records.entry(RecordKind::Recordings).or_default();
+        *count += u64::from(rolled.records.count_ones());
+        folded.too_fine |= coverages.is_resumed(&rolled.agent, &rolled.spool);
+        coverages.count_rolled(rolled);
+    }
     folded.story.doubt_gaps(&mut folded.doubts);
     folded.story.doubt_full(&mut folded.doubts);
+    let told_apart: Vec<_> = rolled.iter().map(Rolled::told_apart).collect();
+    rolled
+        .into_iter()
+        .for_each(|rolled| folded.recorded.add_rolled(rolled));
+    coverages.sum(&folded.recorded);
     folded.proofs = coverages.settle();
     let Folded { story, doubts, .. } = &mut folded;
     story.clocks.doubt(&story.ordered, doubts);
     folded.plan = plan(&exhibits, &mut folded);
+    folded.too_fine |= folded.plan.is_none() && !told_apart.is_empty();
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);
-        // What is to be doubted is doubted once, below.
-        let gather = |records: &[(RecordKey, Vec<Recording>)]| {
-            Measurements::gather(
-                plan,
-                identity,
-                records,
-                &folded.gauges,
-                &mut Doubts::default(),
-            )
+        folded.too_fine |= !rollup::fits(&told_apart, plan, &folded.story, identity);
+        let Folded {
+            recorded, gauges, ..
+        } = &folded;
+        let gather = |look_at: &dyn Fn(&Series, Interval) -> bool| {
+            // What is to be doubted is doubted once, below.
+            let doubts = &mut Doubts::default();
+            Measurements::gather(plan, identity, recorded, look_at, gauges, doubts)
         };
         let disturbed = folded.story.disturbed.any();
-        let sound = disturbed.then(|| sound(plan, &folded.story, &rest));
+        let spoilt = disturbed.then(|| spoilt(plan, &folded.story));
+        let sound = spoilt
+            .as_ref()
+            .map(|spoilt| |series: &Series, interval| is_sound(spoilt, series, interval));
+        let mut of_parts = BTreeMap::new();
         for stage in &plan.stages {
             for during in parts(stage) {
-                let part = |all: &Vec<_>| gather(&part(&folded.story, stage, during, all));
-                let both = Part {
-                    measurements: part(&rest),
-                    sound: sound.as_ref().map(part),
+                let span = span(&folded.story, stage, during);
+                let inside = |series: &Series, interval| {
+                    series.stage == stage.name
+                        && span.is_some_and(|span| is_inside(during, span, interval))
                 };
-                folded.parts.insert((stage.name.clone(), during), both);
+                let both = Part {
+                    measurements: gather(&inside),
+                    sound: sound.as_ref().map(|is_sound| {
+                        gather(&|series, interval| {
+                            inside(series, interval) && is_sound(series, interval)
+                        })
+                    }),
+                };
+                of_parts.insert((stage.name.clone(), during), both);
             }
         }
-        folded.sound = sound.as_deref().map(gather);
+        folded.sound = sound.as_ref().map(|is_sound| gather(is_sound));
+        folded.parts = of_parts;
         folded.readings = Readings::gather(plan, &folded.gauges, &mut folded.doubts);
         folded.story.things.doubt(plan, &mut folded.doubts);
-        folded.measurements =
-            Measurements::gather(plan, identity, &rest, &folded.gauges, &mut folded.doubts);
+        folded.measurements = Measurements::gather(
+            plan,
+            identity,
+            &folded.recorded,
+            |_, _| true,
+            &folded.gauges,
+            &mut folded.doubts,
+        );
         folded.scenario = scenario(&exhibits, plan);
     }
-    folded.recordings = rest;
     unfinished(&mut folded);
     folded
 }
@@ -175,49 +209,36 @@ fn scenario(exhibits: &[Exhibit], plan: &Plan) -> Option<String> {
 }
 
 /// The parts of a stage that are judged by themselves.
-fn parts(stage: &PlannedStage) -> BTreeSet<Window> {
+pub(super) fn parts(stage: &PlannedStage) -> BTreeSet<Window> {
     let all = stage.expectations.iter().map(|one| one.during);
     all.filter(|during| during.is_part()).collect()
 }
 
-/// The recordings of a part of a stage. One that is not wholly inside, because a full spool merged
-/// it with its neighbours, says nothing of the part: its requests are missing there.
-fn part(
-    story: &Story,
-    stage: &PlannedStage,
-    during: Window,
-    all: &[(RecordKey, Vec<Recording>)],
-) -> Vec<(RecordKey, Vec<Recording>)> {
-    let Some(ordered) = story.ordered.get(&stage.name) else {
-        return Vec::new();
-    };
+/// Where a part of a stage lies in run time; `None` when nothing says when the stage began.
+pub(super) fn span(story: &Story, stage: &PlannedStage, during: Window) -> Option<Interval> {
+    let ordered = story.ordered.get(&stage.name)?;
     let (from, to) = during.span(stage.lasts);
-    let (from, to) = (ordered.at_run.plus(from), ordered.at_run.plus(to));
-    let inside = |one: &&Recording| {
-        let Interval {
-            from: first,
-            to: last,
-        } = one.interval;
-        // The last recording of a stage ends with its ten seconds, whenever the stage does.
-        let ends = match during {
-            Window::Before(_) => last <= to,
-            Window::After(_) | Window::Stage | Window::Baseline => true,
-        };
-        one.series.stage == stage.name && first >= from && ends
-    };
-    let of_record = |(key, recordings): &(RecordKey, Vec<Recording>)| {
-        let inside: Vec<_> = recordings.iter().filter(inside).cloned().collect();
-        (!inside.is_empty()).then(|| (key.clone(), inside))
-    };
-    all.iter().filter_map(of_record).collect()
+    Some(Interval {
+        from: ordered.at_run.plus(from),
+        to: ordered.at_run.plus(to),
+    })
 }
 
-/// The recordings of which everything was over before a clock stood still.
-fn sound(
-    plan: &Plan,
-    story: &Story,
-    all: &[(RecordKey, Vec<Recording>)],
-) -> Vec<(RecordKey, Vec<Recording>)> {
+/// Whether a recording is wholly inside a part of its stage. One that is not, because a full spool
+/// merged it with its neighbours, says nothing of the part: its requests are missing there.
+pub(super) fn is_inside(during: Window, span: Interval, recording: Interval) -> bool {
+    // The last recording of a stage ends with its ten seconds, whenever the stage does.
+    let ends = match during {
+        Window::Before(_) => recording.to <= span.to,
+        Window::After(_) | Window::Stage | Window::Baseline => true,
+    };
+    recording.from >= span.from && ends
+}
+
+type AllSpoilt<'a> = BTreeMap<(&'a AgentId, &'a StageName), (&'a PlannedStage, Spoilt)>;
+
+/// What clocks that stood still have spoilt.
+fn spoilt<'a>(plan: &'a Plan, story: &Story) -> AllSpoilt<'a> {
     let mut spoilt = BTreeMap::new();
     for stage in &plan.stages {
         for agent in plan.agents.keys() {
@@ -226,16 +247,13 @@ fn sound(
             }
         }
     }
-    let is_sound = |recording: &&Recording| {
-        let of = (&recording.series.agent, &recording.series.stage);
-        let spoilt = spoilt.get(&of);
-        spoilt.is_none_or(|(stage, spoilt)| spoilt.leaves(stage, recording))
-    };
-    let of_record = |(key, recordings): &(RecordKey, Vec<Recording>)| {
-        let sound = recordings.iter().filter(is_sound).cloned().collect();
-        (key.clone(), sound)
-    };
-    all.iter().map(of_record).collect()
+    spoilt
+}
+
+/// Whether everything in a recording was over before a clock stood still.
+fn is_sound(spoilt: &AllSpoilt<'_>, series: &Series, interval: Interval) -> bool {
+    let spoilt = spoilt.get(&(&series.agent, &series.stage));
+    spoilt.is_none_or(|(stage, spoilt)| spoilt.leaves(stage, interval))
 }
 
 /// The plan that was run, if it is there and is what it is said to be.

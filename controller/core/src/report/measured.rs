@@ -1,19 +1,21 @@
 //! Counts and latencies per planned path. An agent may report only what the plan asked of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nepho_common::{
     histogram::Histogram,
-    id::{AgentId, Attempt, InstanceId, Operation, RunId, Seq, SpoolId, StageName, StepName},
+    id::{AgentId, Attempt, InstanceId, Operation, RunId, SpoolId, StageName, StepName},
     journal::RecordKey,
     plan::{Expectation, Judge, Plan, PlannedPath, PlannedStage, Quantile, Route},
-    recording::{Gauge, Metric, Outcome, Recording, Series, Unit},
-    time::Nanos,
+    recording::{Gauge, Metric, Outcome, Series, Unit},
+    time::{Interval, Nanos},
 };
 
 use super::{
     doubts::{Code, Doubts},
+    recorded::{OfSeries, Piece, Recorded},
     said::{Said, said},
+    seqs::{self, Seqs},
     stats::blocks::{self, Slots},
 };
 
@@ -78,7 +80,7 @@ pub(super) struct OnPath {
     /// negative when it had ended.
     pub(super) certificate: Option<i64>,
     /// The records that say so.
-    pub(super) records: BTreeSet<(SpoolId, Seq)>,
+    pub(super) records: BTreeMap<SpoolId, Seqs>,
 }
 
 /// What was measured, by path. A path of which nothing is known is not in it.
@@ -86,36 +88,46 @@ pub(super) struct OnPath {
 pub(super) struct Measurements(BTreeMap<PathKey, OnPath>);
 
 impl Measurements {
-    /// Merges what the plan asked for and doubts the rest.
+    /// Merges what the plan asked for of the recordings that are to be looked at, and doubts the
+    /// rest of them.
     pub(super) fn gather(
         plan: &Plan,
         identity: Option<(&RunId, Attempt)>,
-        records: &[(RecordKey, Vec<Recording>)],
+        recorded: &Recorded,
+        look_at: impl Fn(&Series, Interval) -> bool,
         gauges: &[(RecordKey, Vec<Gauge>)],
         doubts: &mut Doubts,
     ) -> Self {
         let asked = Asked::of(plan, identity);
         let mut all: BTreeMap<PathKey, OnPath> = BTreeMap::new();
-        for (key, recordings) in records {
-            for recording in recordings {
-                let series = &recording.series;
-                let slot = match asked.check(&key.agent, series) {
-                    Ok(slot) => slot,
-                    Err(misfit) => {
-                        let (agent, to, why) = (&key.agent, &series.to, misfit.why());
-                        let (stage, step) = (&series.stage, &series.step);
-                        let text = said!(
-                            "{agent} reported {stage}/{step} to {to}, and it was left out: {why}",
-                            "{agent} 上报了 {stage}/{step} 到 {to} 的结果，未计入：{why}";
-                            why
-                        );
-                        doubts.add(misfit.code(), agent, text);
-                        continue;
-                    }
-                };
-                let on_path = all.entry(PathKey::of(series)).or_default();
-                on_path.records.insert((key.spool, key.seq));
-                on_path.take(recording, slot);
+        for OfSeries {
+            author,
+            series,
+            pieces,
+        } in recorded.each()
+        {
+            let mut pieces = pieces
+                .iter()
+                .filter(|piece| look_at(series, piece.interval))
+                .peekable();
+            if pieces.peek().is_none() {
+                continue;
+            }
+            match asked.check(author, series) {
+                Ok(slot) => {
+                    let on_path = all.entry(PathKey::of(series)).or_default();
+                    pieces.for_each(|piece| on_path.take(series, piece, slot));
+                }
+                Err(misfit) => {
+                    let (to, why) = (&series.to, misfit.why());
+                    let (stage, step) = (&series.stage, &series.step);
+                    let text = said!(
+                        "{author} reported {stage}/{step} to {to}, and it was left out: {why}",
+                        "{author} 上报了 {stage}/{step} 到 {to} 的结果，未计入：{why}";
+                        why
+                    );
+                    pieces.for_each(|_| doubts.add(misfit.code(), author, text.clone()));
+                }
             }
         }
         let certificates = gauges.iter().flat_map(|(key, gauges)| {
@@ -139,7 +151,12 @@ impl Measurements {
                 continue;
             };
             let on_path = all.entry(path.clone()).or_default();
-            on_path.records.insert((key.spool, key.seq));
+            let (block, bits) = seqs::place(key.seq);
+            on_path
+                .records
+                .entry(key.spool)
+                .or_default()
+                .add(block, bits);
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "as near as a time can be: 292 years are enough"
@@ -169,11 +186,13 @@ impl Measurements {
 }
 
 impl OnPath {
-    fn take(&mut self, recording: &Recording, slot: Option<Nanos>) {
-        let Series {
+    fn take(&mut self, series: &Series, piece: &Piece, slot: Option<Nanos>) {
+        let &Series {
             outcome, metric, ..
-        } = recording.series;
-        let histogram = &recording.histogram;
+        } = series;
+        let histogram = &piece.histogram;
+        let records = self.records.entry(piece.spool).or_default();
+        records.add(piece.block, piece.records);
         match metric {
             Metric::ResponseTime => {
                 let count = self.outcomes.entry(outcome).or_default();
@@ -181,7 +200,7 @@ impl OnPath {
                 if outcome == Outcome::Success {
                     self.response.merge(histogram);
                     if let Some(slot) = slot {
-                        self.slots.add(slot, recording.interval, histogram);
+                        self.slots.add(slot, piece.interval, histogram);
                     }
                 }
             }

@@ -12,6 +12,7 @@
 //! - [`model`]: what a report holds, `nepho.report/v1`.
 //! - `fold`: the set of records, the run they belong to, and its plan.
 //! - `story`: what controller and agents say happened.
+//! - `recorded`: recordings by author and series. [`rollup`]: those that need not be told apart.
 //! - `measured`: counts and latencies per planned path; what nobody was asked for is left out.
 //! - `coverage`: seals against what is stored; `missing`: how much is missing, from whom, why.
 //! - `tuple` and `sample`: which findings the plan asks for, and the figures of each.
@@ -49,12 +50,15 @@ mod measured;
 mod missing;
 pub mod model;
 mod readings;
+mod recorded;
 pub mod render;
 mod revision;
+pub mod rollup;
 #[cfg(test)]
 mod rules;
 mod said;
 mod sample;
+mod seqs;
 pub(crate) mod stats;
 mod story;
 mod summary;
@@ -66,6 +70,7 @@ mod witnessed;
 pub use model::{Report, Verdict};
 use render::Lang;
 pub use revision::{Revisions, known};
+pub use rollup::Rolled;
 
 /// A record that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +99,19 @@ pub fn report_in(
     unread: impl IntoIterator<Item = Unread>,
 ) -> Report {
     revision::latest(fold::gather(entries, unread), lang)
+}
+
+/// The report of one run of which some records of recordings were rolled up; these are not among the
+/// entries. `None` when they have to be: it asks for more than is in the roll-ups, or something does
+/// not add up.
+#[must_use]
+pub fn report_rolled(
+    lang: Lang,
+    entries: impl IntoIterator<Item = Entry>,
+    unread: impl IntoIterator<Item = Unread>,
+    rolled: Vec<Rolled>,
+) -> Option<Report> {
+    revision::latest_rolled(fold::gather(entries, unread).with(rolled), lang)
 }
 
 /// The report as it was in this revision; `None` when the journal has no such one.

@@ -13,6 +13,7 @@ use super::{
     fold::{Gathered, fold},
     model::{Change, Report, Revision},
     render::Lang,
+    rollup::Rolled,
     summary,
 };
 
@@ -85,6 +86,11 @@ impl Revisions {
         for key in keys(gathered).filter(|key| !self.knows(revision, key)) {
             *late.entry(key.agent.clone()).or_default() += 1;
         }
+        for key in gathered.rolled().iter().flat_map(Rolled::keys) {
+            if !self.knows(revision, &key) {
+                *late.entry(key.agent).or_default() += 1;
+            }
+        }
         late
     }
 }
@@ -122,6 +128,30 @@ pub(super) fn latest(gathered: Gathered, lang: Lang) -> Report {
         more_changes,
     });
     report
+}
+
+/// The report of everything that there is, some of it rolled up; `None` when it takes the records.
+pub(super) fn latest_rolled(gathered: Gathered, lang: Lang) -> Option<Report> {
+    let revisions = Revisions::of(&gathered.entries);
+    let last = revisions.last();
+    // What was late is compared with what was there before, record by record.
+    if last > 1 || (last == 1 && !revisions.late(last, &gathered).is_empty()) {
+        return None;
+    }
+    let folded = fold(gathered, lang);
+    if folded.too_fine || folded.proofs.any_differs() {
+        return None;
+    }
+    let mut report = summary::report(folded);
+    report.revision = (last == 1).then(|| Revision {
+        number: last,
+        closed: true,
+        late: BTreeMap::new(),
+        was: None,
+        changes: Vec::new(),
+        more_changes: 0,
+    });
+    Some(report)
 }
 
 /// The report as it was in this revision.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     histogram::Histogram,
-    id::{AgentId, Seq, SpoolId},
+    id::{AgentId, SpoolId},
     plan::{PlannedPath, PlannedStage, PlannedStep, Route},
     recording::Outcome,
     time::Nanos,
@@ -13,6 +13,7 @@ use nepho_common::{
 use super::{
     measured::{self, Measurements, PathKey},
     model::{Evidence, Figures, Samples},
+    seqs::Seqs,
     stats::blocks::Slots,
 };
 
@@ -34,7 +35,7 @@ pub(super) struct Sample<'a> {
     pub(super) service: Histogram,
     /// How late requests were sent.
     pub(super) lag: Histogram,
-    records: BTreeMap<(AgentId, SpoolId), BTreeSet<Seq>>,
+    records: BTreeMap<(AgentId, SpoolId), Seqs>,
 }
 
 /// What is known of one path.
@@ -94,9 +95,9 @@ impl<'a> Sample<'a> {
                 sample.slots.merge(&on.slots);
                 sample.service.merge(&on.service);
                 sample.lag.merge(&on.lag);
-                for &(spool, seq) in &on.records {
+                for (&spool, seqs) in &on.records {
                     let of_spool = (path.agent.clone(), spool);
-                    sample.records.entry(of_spool).or_default().insert(seq);
+                    sample.records.entry(of_spool).or_default().extend(seqs);
                 }
             }
             sample.paths.push(PathSample {
@@ -141,13 +142,13 @@ impl<'a> Sample<'a> {
     }
 
     pub(super) fn evidence(&self) -> Vec<Evidence> {
-        let evidence = |((agent, spool), seqs): (&(AgentId, SpoolId), &BTreeSet<Seq>)| {
+        let evidence = |((agent, spool), seqs): (&(AgentId, SpoolId), &Seqs)| {
             Some(Evidence {
                 agent: agent.clone(),
                 spool: *spool,
-                from: *seqs.first()?,
-                to: *seqs.last()?,
-                records: seqs.len() as u64,
+                from: seqs.first()?,
+                to: seqs.last()?,
+                records: seqs.count(),
             })
         };
         self.records.iter().filter_map(evidence).collect()

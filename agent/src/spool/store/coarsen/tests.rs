@@ -1,7 +1,7 @@
 //! A spool at its quota: no value is lost, what may have been sent is never touched, and a crash at
 //! any step leaves either.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     event::{Shortage, What},
@@ -45,7 +45,7 @@ pub(super) fn portion(n: u64, series: u64) -> Draft {
         (0..20).for_each(|value| histogram.record(Nanos(1_000_000 + (value * n) % 97 * 50_000)));
         let from = RunTime(i64::try_from(n).unwrap() * 10_000_000_000);
         Recording {
-            series: Series {
+            series: Arc::new(Series {
                 run: "r".parse().unwrap(),
                 attempt: Attempt(1),
                 stage: "one".parse().unwrap(),
@@ -56,7 +56,7 @@ pub(super) fn portion(n: u64, series: u64) -> Draft {
                 to: "local/x/1".parse().unwrap(),
                 outcome: Outcome::Success,
                 metric: Metric::ResponseTime,
-            },
+            }),
             interval: Interval {
                 from,
                 to: from.plus(Nanos::from_secs(10)),
@@ -80,8 +80,8 @@ fn draft(body: Body) -> Draft {
 /// The values of every series in these records.
 pub(super) fn sums<'a>(
     payloads: impl IntoIterator<Item = &'a Record>,
-) -> BTreeMap<Series, Histogram> {
-    let mut sums: BTreeMap<Series, Histogram> = BTreeMap::new();
+) -> BTreeMap<Arc<Series>, Histogram> {
+    let mut sums: BTreeMap<Arc<Series>, Histogram> = BTreeMap::new();
     for record in payloads {
         if let Body::Recordings(all) = journal::decode(record).unwrap().body {
             for one in all.into_iter().filter(|one| one.histogram.count() > 0) {

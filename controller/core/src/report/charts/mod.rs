@@ -2,7 +2,7 @@
 //! was recorded, and like the rest of the report a pure function of the set of records.
 //!
 //! - `plot`: for each stage, step and pair of environments the percentiles of the merged response
-//!   times, and how they lay over time.
+//!   times, and how they lay over time, in `columns`.
 //! - `marks`: what happened when. `gauge`: resources over time.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{doubts::Doubts, fold::Folded};
 
+pub(super) mod columns;
 mod gauge;
 mod marks;
 mod plot;

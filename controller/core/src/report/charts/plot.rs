@@ -6,21 +6,24 @@ use nepho_common::{
     histogram::{Histogram, range_of},
     id::{EnvironmentName, StageName, StepName},
     plan::Plan,
-    recording::{Metric, Outcome, Recording},
+    recording::{Metric, Outcome, Series},
     time::{Nanos, RunTime},
 };
 
 use super::{
-    super::{fold::Folded, measured::Asked, sample::is_failure, stats::quantile_ranks},
-    Column, Percentile, Plot, band_of, stretch,
+    super::{
+        fold::Folded,
+        measured::Asked,
+        recorded::{OfSeries, Piece, Recorded},
+        sample::is_failure,
+        stats::quantile_ranks,
+    },
+    Column, Percentile, Plot, band_of,
+    columns::Columns,
 };
 
 /// How many pairs are plotted: 40 services in 3 environments, and four steps of all of them.
 const PLOTS_MAX: usize = 60;
-/// How many columns a stage has at most; more than that are no longer told apart on paper.
-const COLUMNS_MAX: u64 = 120;
-/// Agents close a recording so often, so that columns can't be shorter.
-const COLUMN_MIN: Nanos = Nanos::from_secs(10);
 
 /// The percentiles of the curve. Denser where latency is decided, and for each nine the same four.
 const TICKS: [(u64, u64); 27] = [
@@ -63,8 +66,7 @@ type Place<'a> = (usize, usize, &'a EnvironmentName, &'a EnvironmentName);
 struct Gathering<'a> {
     stage: &'a StageName,
     step: &'a StepName,
-    start: RunTime,
-    every: Nanos,
+    time: Columns,
     successes: Histogram,
     failures: u64,
     our_side: u64,
@@ -81,33 +83,36 @@ pub(super) fn plots(folded: &Folded, plan: &Plan) -> (Vec<Plot>, u64) {
     }
     let asked = Asked::of(plan, folded.identity());
     let mut all: BTreeMap<Place<'_>, Gathering<'_>> = BTreeMap::new();
-    for (key, recordings) in &folded.recordings {
-        for recording in recordings {
-            let series = &recording.series;
-            if series.metric != Metric::ResponseTime || asked.check(&key.agent, series).is_err() {
-                continue;
-            }
-            // What passed the check is in the plan and its stage.
-            let Some(&(stage_at, step_at, lasts)) = places.get(&(&series.stage, &series.step))
-            else {
-                continue;
-            };
-            let ordered = folded.story.ordered.get(&series.stage);
-            let place = (stage_at, step_at, &series.from, &series.to.environment);
-            let gathering = all.entry(place).or_insert_with(|| Gathering {
-                stage: &series.stage,
-                step: &series.step,
-                // Without an order the first recording has to do.
-                start: ordered.map_or(recording.interval.from, |ordered| ordered.at_run),
-                every: stretch(lasts, COLUMN_MIN, COLUMNS_MAX),
-                successes: Histogram::default(),
-                failures: 0,
-                our_side: 0,
-                columns: BTreeMap::new(),
-                coarse: 0,
-            });
-            gathering.take(recording);
-        }
+    let is_plotted = |of: &&OfSeries| {
+        of.series.metric == Metric::ResponseTime && asked.check(&of.author, &of.series).is_ok()
+    };
+    for OfSeries { series, pieces, .. } in folded.recorded.each().filter(is_plotted) {
+        // What passed the check is in the plan and its stage.
+        let Some(&(stage_at, step_at, lasts)) = places.get(&(&series.stage, &series.step)) else {
+            continue;
+        };
+        let ordered = folded.story.ordered.get(&series.stage);
+        let place = (stage_at, step_at, &series.from, &series.to.environment);
+        let gathering = all.entry(place).or_insert_with(|| Gathering {
+            stage: &series.stage,
+            step: &series.step,
+            // Without an order the first recording of the stage has to do.
+            time: Columns::of(
+                ordered.map_or_else(
+                    || first(&folded.recorded, &series.stage),
+                    |ordered| ordered.at_run,
+                ),
+                lasts,
+            ),
+            successes: Histogram::default(),
+            failures: 0,
+            our_side: 0,
+            columns: BTreeMap::new(),
+            coarse: 0,
+        });
+        pieces
+            .iter()
+            .for_each(|piece| gathering.take(series, piece));
     }
     let more = all.len().saturating_sub(PLOTS_MAX) as u64;
     let plots = all.into_iter().take(PLOTS_MAX);
@@ -115,19 +120,25 @@ pub(super) fn plots(folded: &Folded, plan: &Plan) -> (Vec<Plot>, u64) {
     (plots.collect(), more)
 }
 
+/// When the first recording of a stage began.
+fn first(recorded: &Recorded, stage: &StageName) -> RunTime {
+    let of_stage = recorded.each().filter(|of| of.series.stage == *stage);
+    let pieces = of_stage.flat_map(|of| &of.pieces);
+    let begun = pieces.map(|piece| piece.interval.from).min();
+    begun.unwrap_or_default()
+}
+
 impl Gathering<'_> {
-    fn take(&mut self, recording: &Recording) {
-        let (interval, histogram) = (recording.interval, &recording.histogram);
+    fn take(&mut self, series: &Series, piece: &Piece) {
+        let (interval, histogram) = (piece.interval, &piece.histogram);
         let n = histogram.count();
-        // What an agent says of time is not believed beyond the stage.
-        let number = interval.from.since(self.start).0 / self.every.0.max(1);
-        let number = number.min(COLUMNS_MAX - 1);
-        let at_ns = self.start.plus(Nanos(self.every.0.saturating_mul(number)));
+        let (number, is_long) = self.time.place(interval);
+        let at_ns = self.time.at(number);
         let column = self.columns.entry(number).or_insert_with(|| Column {
             at_ns,
             ..Column::default()
         });
-        let outcome = recording.series.outcome;
+        let outcome = series.outcome;
         if outcome == Outcome::Success {
             self.successes.merge(histogram);
             for (bin, n) in histogram.bins() {
@@ -141,7 +152,7 @@ impl Gathering<'_> {
         } else {
             self.our_side = self.our_side.saturating_add(n);
         }
-        if interval.to.since(interval.from) > self.every {
+        if is_long {
             self.coarse = self.coarse.saturating_add(n);
         }
     }
@@ -157,7 +168,7 @@ impl Gathering<'_> {
             our_side: self.our_side,
             max_ns: self.successes.max(),
             curve: curve(&self.successes),
-            every_ns: self.every,
+            every_ns: self.time.every,
             columns: self.columns.into_values().collect(),
             coarse: self.coarse,
         }

@@ -11,6 +11,7 @@ use nepho_common::{
 use crate::report::{
     Unread,
     doubts::{Code, Doubts},
+    rollup::Rolled,
     said::said,
 };
 
@@ -20,10 +21,24 @@ pub(in crate::report) struct Gathered {
     pub(in crate::report) entries: Vec<Entry>,
     /// Those that could not be read.
     pub(in crate::report) unread: BTreeSet<Unread>,
+    /// Instead of records of recordings.
+    pub(super) rolled: Vec<Rolled>,
     pub(super) run: Option<RunId>,
     pub(super) attempt: Option<Attempt>,
     pub(super) contested: BTreeSet<AgentId>,
     pub(super) doubts: Doubts,
+}
+
+impl Gathered {
+    /// What stands for records that are not here.
+    pub(in crate::report) fn rolled(&self) -> &[Rolled] {
+        &self.rolled
+    }
+
+    /// The same, with what stands for more records.
+    pub(in crate::report) fn with(self, rolled: Vec<Rolled>) -> Self {
+        Self { rolled, ..self }
+    }
 }
 
 /// Finds the run that these records tell of, and what belongs to it.

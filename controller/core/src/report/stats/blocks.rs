@@ -51,13 +51,18 @@ pub(crate) fn slot(lasts: Nanos) -> Option<Nanos> {
     (finest >= BLOCKS_MIN as u64).then(|| Nanos(finest.div_ceil(SLOTS_MAX as u64) * FINEST.0))
 }
 
+/// In which slot something lies, by its beginning; whether it is longer than one.
+pub(crate) fn place(slot: Nanos, interval: Interval) -> (i64, bool) {
+    let slot = i64::try_from(slot.0).unwrap_or(i64::MAX).max(1);
+    let spans = i128::from(interval.to.0) - i128::from(interval.from.0);
+    (interval.from.0.div_euclid(slot), spans > i128::from(slot))
+}
+
 impl Slots {
     /// Adds values of this interval to slots of this length.
     pub(crate) fn add(&mut self, slot: Nanos, interval: Interval, values: &Histogram) {
-        let slot = i64::try_from(slot.0).unwrap_or(i64::MAX).max(1);
-        let spans = i128::from(interval.to.0) - i128::from(interval.from.0);
-        self.coarse |= spans > i128::from(slot);
-        let at = interval.from.0.div_euclid(slot);
+        let (at, is_long) = place(slot, interval);
+        self.coarse |= is_long;
         self.by_time.entry(at).or_default().merge(values);
     }
 
