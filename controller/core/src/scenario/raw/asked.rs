@@ -54,7 +54,7 @@ pub(crate) struct RawHttp {
     #[schemars(length(min = 1, max = 2000))]
     pub(crate) body: Option<String>,
     /// Paths into a JSON body, each with the text, number or word that must stand there, in quotes:
-    /// {$.status: ok, "$.items[0].count": "3"}.
+    /// `{$.status: ok, "$.items[0].count": "3"}`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 50))]
     pub(crate) json: Option<BTreeMap<String, Option<String>>>,
     /// How many redirects are followed: 0 (when left out) to 10. Each leads to a target that the
@@ -121,7 +121,7 @@ pub(crate) struct RawGrpc {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ProbePrometheus", extend("required" = ["query"]))]
 pub(crate) struct RawPrometheus {
-    /// What is asked, in PromQL; a scalar, or one series: sum(rate(http_errors_total[1m])).
+    /// What is asked, in PromQL; a scalar, or one series: `sum(rate(http_errors_total[1m]))`.
     #[schemars(length(min = 1, max = 2000))]
     pub(crate) query: Option<String>,
     /// The least that the number may be, in quotes: "0.99".
