@@ -1,8 +1,12 @@
 //! What containers of this host use, by what their engine says. All that fit one pick are one
 //! thing, and what they use is added up; what the engine does not say of one of them is not told.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use futures_util::{StreamExt as _, stream};
 use nepho_common::{
     event::Presence,
     id::ThingName,
@@ -10,11 +14,11 @@ use nepho_common::{
     recording::Unit,
     time::{Mono, Nanos},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Reading,
-    engine::{Engine, EngineError, Inspected, Used, WITHIN},
+    engine::{AT_ONCE, Engine, EngineError, Inspected, Listed, Used},
     presence::Tracker,
     share::{float, rate, share},
 };
@@ -35,9 +39,11 @@ struct Followed {
     last: Option<BTreeMap<Identity, Found>>,
 }
 
-/// A container that runs.
+/// A container that is there.
 #[derive(Debug, Clone, Copy)]
 struct Found {
+    /// Or it was started, and ended.
+    runs: bool,
     /// When its counters were read.
     at: Mono,
     used: Used,
@@ -46,30 +52,28 @@ struct Found {
 }
 
 impl Reader {
-    /// Everything of these containers, and what changed about their being there.
+    /// Everything of these containers, and what changed about their being there. What the engine
+    /// has not said within this time is not told.
     pub(super) async fn read(
         &mut self,
         socket: &str,
         picks: &BTreeMap<ThingName, ContainerPick>,
+        within: Duration,
     ) -> (Vec<Reading>, Vec<(ThingName, Presence)>) {
         let (mut readings, mut changes) = (Vec::new(), Vec::new());
         if picks.is_empty() {
             return (readings, changes);
         }
-        let found = match timeout(WITHIN, find(socket, picks)).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "containers can't be looked at");
-                Err(error.presence())
-            }
-            Err(_) => Err(Presence::NoAnswer),
-        };
+        let found = find(socket, picks, Instant::now() + within).await;
         for name in picks.keys() {
             let followed = self.of.entry(name.clone()).or_default();
-            let change = match &found {
-                Ok(found) => {
-                    let mine = found.get(name).cloned().unwrap_or_default();
-                    let (told, change) = followed.look(mine);
+            let nothing = BTreeMap::new();
+            let mine = found.as_ref().map(|found| found.get(name));
+            let change = match mine {
+                Ok(Some(Err(why))) | Err(why) => followed.tracker.blind(*why),
+                Ok(mine) => {
+                    let mine = mine.and_then(|mine| mine.as_ref().ok());
+                    let (told, change) = followed.look(mine.unwrap_or(&nothing).clone());
                     let of = |(gauge, value, unit)| Reading {
                         name: gauge,
                         thing: Some(name.clone()),
@@ -79,7 +83,6 @@ impl Reader {
                     readings.extend(told.into_iter().map(of));
                     change
                 }
-                Err(why) => followed.tracker.blind(*why),
             };
             changes.extend(change.map(|how| (name.clone(), how)));
         }
@@ -87,33 +90,78 @@ impl Reader {
     }
 }
 
+/// What was found of each thing, or why one of its containers can't be looked at.
+type Things = BTreeMap<ThingName, Result<BTreeMap<Identity, Found>, Presence>>;
+
+/// Asks of each container by itself: an engine that is busy with one answers nothing about that
+/// one, and that is no reason to know nothing of the others.
 async fn find(
     socket: &str,
     picks: &BTreeMap<ThingName, ContainerPick>,
-) -> Result<BTreeMap<ThingName, BTreeMap<Identity, Found>>, EngineError> {
-    let mut engine = Engine::connect(socket).await?;
-    let mut found: BTreeMap<ThingName, BTreeMap<Identity, Found>> = BTreeMap::new();
-    for container in engine.list().await? {
+    until: Instant,
+) -> Result<Things, Presence> {
+    let listed = async { Engine::connect(socket).await?.list().await };
+    let listed = timeout_at(until, listed).await;
+    let listed = listed.map_err(|_| Presence::NoAnswer)?;
+    let listed = listed.map_err(|error| why(&error))?;
+    let of = listed.into_iter().filter_map(|container| {
         let fits = picks.iter().filter(|(_, pick)| container.fits(pick));
         let things: Vec<_> = fits.map(|(name, _)| name.clone()).collect();
-        if things.is_empty() {
-            continue;
-        }
-        let Some((inspected, stats)) = engine.of(&container).await? else {
-            continue;
-        };
-        let one = Found {
-            at: clock::now(),
-            used: stats.used(),
-            restarts: inspected.restarts,
-        };
-        let identity = identity(&container.id, &inspected);
+        let asked = !things.is_empty();
+        asked.then_some(async move { (ask(socket, &container, until).await, things) })
+    });
+    let all: Vec<_> = stream::iter(of).buffer_unordered(AT_ONCE).collect().await;
+    let mut found = Things::new();
+    for (answer, things) in all {
         for name in things {
-            let mine = found.entry(name).or_default();
-            mine.insert(identity.clone(), one);
+            let mine = found.entry(name).or_insert_with(|| Ok(BTreeMap::new()));
+            match (&answer, mine) {
+                (Ok(Some((identity, one))), Ok(mine)) => {
+                    mine.insert(identity.clone(), *one);
+                }
+                (Err(why), mine) => *mine = Err(*why),
+                (Ok(_), _) => {}
+            }
         }
     }
     Ok(found)
+}
+
+/// What is known of it when the time is over: `None` of one that is gone.
+async fn ask(
+    socket: &str,
+    container: &Listed,
+    until: Instant,
+) -> Result<Option<(Identity, Found)>, Presence> {
+    let inspected = async {
+        let mut engine = Engine::connect(socket).await?;
+        let inspected = engine.inspect(container).await?;
+        Ok((engine, inspected))
+    };
+    let answer = timeout_at(until, inspected).await;
+    let answer = answer.map_err(|_| Presence::NoAnswer)?;
+    let (mut engine, Some(inspected)) = answer.map_err(|error| why(&error))? else {
+        return Ok(None);
+    };
+    let mut used = Used::default();
+    if inspected.runs() {
+        // One that is just started or stopped has none for seconds: that it is there is known.
+        if let Ok(told) = timeout_at(until, engine.used(container)).await {
+            used = told.map_err(|error| why(&error))?;
+        }
+    }
+    let found = Found {
+        runs: inspected.runs(),
+        at: clock::now(),
+        used,
+        restarts: inspected.restarts,
+    };
+    Ok(Some((identity(&container.id, &inspected), found)))
+}
+
+fn why(error: &EngineError) -> Presence {
+    tracing::debug!(%error, "containers can't be looked at");
+    error.presence()
 }
 
 fn identity(id: &str, inspected: &Inspected) -> Identity {
@@ -123,41 +171,70 @@ fn identity(id: &str, inspected: &Inspected) -> Identity {
 impl Followed {
     fn look(
         &mut self,
-        found: BTreeMap<Identity, Found>,
+        all: BTreeMap<Identity, Found>,
     ) -> (Vec<(&'static str, f64, Unit)>, Option<Presence>) {
-        let change = self.tracker.look(found.keys().cloned().collect());
-        if let Some(last) = &self.last {
-            self.tracker.missed(unseen(last, &found));
-        }
+        let last = self.last.take();
+        let counted = self.tracker.restarts();
+        let (again, starts) = last.as_ref().map_or((0, 0), |last| again(last, &all));
+        let change = self.tracker.look(present(last.as_ref(), &all));
+        let seen = self.tracker.restarts() - counted;
+        // What came in the place of another of the same id was seen by its presence too.
+        let missed = again.saturating_sub(seen) + starts.saturating_sub(again);
+        self.tracker.missed(missed);
+        let runs = |(of, one): (&Identity, &Found)| one.runs.then(|| (of.clone(), *one));
+        let found: BTreeMap<Identity, Found> = all.iter().filter_map(runs).collect();
+        self.last = Some(all);
         let restarts = float(self.tracker.restarts());
-        let mut all = vec![
+        let mut told = vec![
             ("container.count", float(found.len() as u64), Unit::Count),
             ("container.restarts", restarts, Unit::Count),
         ];
         if !found.is_empty() {
             let memory: Option<u64> = found.values().map(|one| one.used.memory).sum();
-            all.extend(memory.map(|sum| ("container.memory", float(sum), Unit::Bytes)));
+            told.extend(memory.map(|sum| ("container.memory", float(sum), Unit::Bytes)));
             let threads: Option<u64> = found.values().map(|one| one.used.threads).sum();
-            all.extend(threads.map(|sum| ("container.threads", float(sum), Unit::Count)));
+            told.extend(threads.map(|sum| ("container.threads", float(sum), Unit::Count)));
         }
-        if let Some(last) = self.last.as_ref().filter(|_| !found.is_empty()) {
-            all.extend(rates(last, &found));
+        if let Some(last) = last.as_ref().filter(|_| !found.is_empty()) {
+            told.extend(rates(last, &found));
         }
-        self.last = Some(found);
-        (all, change)
+        (told, change)
     }
 }
 
-/// Starts again that the engine counted between two looks, beyond the one that was seen.
-fn unseen(last: &BTreeMap<Identity, Found>, now: &BTreeMap<Identity, Found>) -> u64 {
-    let more = now.iter().map(|((id, started), one)| {
-        let before = last.iter().find(|((other, _), _)| other == id);
-        before.map_or(0, |((_, earlier), before)| {
-            let counted = one.restarts.saturating_sub(before.restarts);
-            counted.saturating_sub(u64::from(earlier != started))
-        })
-    });
-    more.fold(0, u64::saturating_add)
+/// Those that run, and those that were started since the last look although they have ended again:
+/// what crashes as soon as it starts may be down at every look.
+fn present(
+    last: Option<&BTreeMap<Identity, Found>>,
+    now: &BTreeMap<Identity, Found>,
+) -> BTreeSet<Identity> {
+    let is = |((id, started), one): &(&Identity, &Found)| {
+        one.runs || last.is_some_and(|last| earlier(last, id, started).is_some())
+    };
+    now.iter().filter(is).map(|(of, _)| of.clone()).collect()
+}
+
+/// The same container, before it was started again.
+fn earlier<'a>(last: &'a BTreeMap<Identity, Found>, id: &str, started: &str) -> Option<&'a Found> {
+    let mut last = last.iter();
+    let found = last.find(|((other, before), _)| other == id && before != started);
+    found.map(|(_, found)| found)
+}
+
+/// Of how many containers another start was found than at the last look, and how many starts those
+/// were as far as the engine counted them.
+fn again(last: &BTreeMap<Identity, Found>, now: &BTreeMap<Identity, Found>) -> (u64, u64) {
+    let mut sums = (0_u64, 0_u64);
+    for ((id, started), one) in now {
+        let same = last.get(&(id.clone(), started.clone()));
+        let other = earlier(last, id, started);
+        let before = same.or(other).map_or(one.restarts, |found| found.restarts);
+        let counted = one.restarts.saturating_sub(before);
+        let other = u64::from(other.is_some());
+        sums.0 = sums.0.saturating_add(other);
+        sums.1 = sums.1.saturating_add(counted.max(other));
+    }
+    sums
 }
 
 /// Rates since the last look. One that was started since then has used all that it used since then.
@@ -249,6 +326,7 @@ mod tests {
             ..Used::default()
         };
         Found {
+            runs: true,
             at: Mono(at * 1_000_000_000),
             used,
             restarts,
@@ -305,6 +383,36 @@ mod tests {
         // Made anew under the same name.
         let told = values(followed.look(found(&[("b", "1", one(6, 1, 0))])).0);
         assert!(near(told["container.restarts"], 5.0), "{told:?}");
+    }
+
+    #[test]
+    fn one_that_is_down_at_every_look_is_still_counted() {
+        let down = |at| Found {
+            runs: false,
+            ..one(at, 0, 0)
+        };
+        let mut followed = Followed::default();
+        let restarts = |told| values(told)["container.restarts"];
+        let (told, change) = followed.look(found(&[("a", "1", down(0))]));
+        assert_eq!(change, Some(Presence::NotThere));
+        assert!(near(restarts(told), 0.0), "whatever was before is not told");
+        for start in 2..=4_u32 {
+            let (told, _) = followed.look(found(&[("a", &start.to_string(), down(2))]));
+            let told = values(told);
+            assert!(near(told["container.count"], 0.0) && !told.contains_key("container.cpu"));
+            assert!(near(told["container.restarts"], f64::from(start - 1)));
+        }
+        // Nothing began since, then it runs.
+        let (told, change) = followed.look(found(&[("a", "4", down(8))]));
+        assert_eq!((restarts(told), change), (3.0, Some(Presence::Gone)));
+        let (told, change) = followed.look(found(&[("a", "5", one(10, 0, 0))]));
+        assert_eq!((restarts(told), change), (4.0, Some(Presence::There)));
+        // One that was stopped, and another in its place; the old one stays as it was.
+        let old = ("a", "5", down(12));
+        let (told, _) = followed.look(found(&[old, ("b", "6", one(12, 0, 0))]));
+        assert!(near(restarts(told), 5.0));
+        let (told, _) = followed.look(found(&[old, ("b", "6", one(14, 0, 3))]));
+        assert!(near(restarts(told), 8.0), "what the engine alone counted");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a container engine says: three questions over its Unix socket, and its answers parsed. An
 //! engine is as hostile as any target: its answers are bounded in bytes and in time.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, io};
 
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -13,10 +13,11 @@ use tokio::{net::UnixStream, task::JoinSet};
 
 /// A container takes about 2 KiB of the list.
 const ANSWER_MAX: usize = 8 << 20;
-/// All questions of one reading. An engine that is busy answers within tens of milliseconds.
-pub(super) const WITHIN: Duration = Duration::from_secs(5);
+/// Containers that are asked for at a time: enough to make little of one that waits, and few
+/// connections for an engine that has other things to do.
+pub(super) const AT_ONCE: usize = 8;
 
-/// A connection to an engine, for one reading.
+/// A connection to an engine, for a few questions.
 pub(super) struct Engine {
     sender: http1::SendRequest<Empty<Bytes>>,
     /// Ends with this.
@@ -63,7 +64,7 @@ impl EngineError {
     }
 }
 
-/// A container that runs, in the list.
+/// A container, in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Listed {
     #[serde(rename = "Id")]
@@ -114,12 +115,22 @@ pub(super) struct Inspected {
 struct State {
     #[serde(rename = "StartedAt", default)]
     started: String,
+    #[serde(rename = "Running", default)]
+    running: bool,
+    /// It ended, and is started again in a while. An engine calls that running too.
+    #[serde(rename = "Restarting", default)]
+    restarting: bool,
 }
 
 impl Inspected {
     /// The instant, as the engine writes it.
     pub(super) fn started(&self) -> &str {
         &self.state.started
+    }
+
+    /// Whether it does anything now.
+    pub(super) const fn runs(&self) -> bool {
+        self.state.running && !self.state.restarting
     }
 }
 
@@ -263,35 +274,32 @@ impl Engine {
         })
     }
 
-    /// The containers that run.
+    /// The containers, whether they run or not.
     ///
     /// # Errors
     /// It does not say.
     pub(super) async fn list(&mut self) -> Result<Vec<Listed>, EngineError> {
-        let mut all: Vec<Listed> = self.ask("/containers/json").await?;
+        let mut all: Vec<Listed> = self.ask("/containers/json?all=true").await?;
         all.retain(Listed::is_sane);
         Ok(all)
     }
 
-    /// How this one was started, and what it used so far; `None` when it is gone.
+    /// How this one was started; `None` when it is gone.
     ///
     /// # Errors
     /// It does not say.
-    pub(super) async fn of(
-        &mut self,
-        container: &Listed,
-    ) -> Result<Option<(Inspected, Stats)>, EngineError> {
-        let id = &container.id;
-        let about = async {
-            let inspected = self.ask(&format!("/containers/{id}/json")).await?;
-            let stats = format!("/containers/{id}/stats?stream=false&one-shot=true");
-            Ok((inspected, self.ask(&stats).await?))
-        };
-        match about.await {
-            Ok(found) => Ok(Some(found)),
-            Err(EngineError::Status(StatusCode::NOT_FOUND)) => Ok(None),
-            Err(error) => Err(error),
-        }
+    pub(super) async fn inspect(&mut self, one: &Listed) -> Result<Option<Inspected>, EngineError> {
+        unless_gone(self.ask(&format!("/containers/{}/json", one.id)).await)
+    }
+
+    /// What this one used so far; nothing is known of it when it is gone.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(super) async fn used(&mut self, one: &Listed) -> Result<Used, EngineError> {
+        let path = format!("/containers/{}/stats?stream=false&one-shot=true", one.id);
+        let stats: Option<Stats> = unless_gone(self.ask(&path).await)?;
+        Ok(stats.unwrap_or_default().used())
     }
 
     /// Without a version in its path, an engine answers in its own.
@@ -310,6 +318,14 @@ impl Engine {
             return Err(EngineError::Status(status));
         }
         serde_json::from_slice(&body).map_err(EngineError::Parse)
+    }
+}
+
+fn unless_gone<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(EngineError::Status(StatusCode::NOT_FOUND)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -16,6 +16,8 @@ mod proc;
 mod process;
 mod share;
 
+use std::time::Duration;
+
 use nepho_common::{
     event::{Presence, What},
     id::{Operation, StageName, StepName, ThingName},
@@ -28,6 +30,11 @@ use tokio::sync::watch;
 
 use super::{guard::Guard, pacer::Mode};
 use crate::{clock, clock::Alarm};
+
+/// How long an engine is waited for: at least so long, and never longer. Some tell what a container
+/// uses once a second, to whoever waits for it. Between the two, a reading is over before the next
+/// is due.
+const WITHIN: (Duration, Duration) = (Duration::from_millis(1_500), Duration::from_secs(5));
 
 /// What one reading says: a name, of what, a value and its unit.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +54,68 @@ pub(super) struct Look {
     pub(super) events: Vec<What>,
 }
 
+/// What one look found, not yet said of which step.
+struct Seen {
+    at: Mono,
+    readings: Vec<Reading>,
+    changes: Vec<(ThingName, Presence)>,
+}
+
+/// Looks, and knows what it saw last.
+trait Source {
+    /// Everything that this watch asks for; `None` when this program ends.
+    fn look(&mut self, watch: Watch, engine: &str) -> impl Future<Output = Option<Seen>> + Send;
+}
+
+/// The host and its processes.
+#[derive(Debug, Default)]
+struct Here {
+    host: host::Reader,
+    processes: process::Reader,
+}
+
+impl Source for Here {
+    async fn look(&mut self, watch: Watch, _engine: &str) -> Option<Seen> {
+        let mut readers = std::mem::take(self);
+        // The files of /proc may take the kernel some milliseconds.
+        let read = tokio::task::spawn_blocking(move || {
+            let at = clock::now();
+            let (mut readings, changes) = readers.processes.read(at, &watch.processes);
+            if !watch.without_host {
+                let told = readers.host.read(at).into_iter();
+                readings.extend(told.map(|(name, value, unit)| Reading {
+                    name,
+                    thing: None,
+                    value,
+                    unit,
+                }));
+            }
+            let seen = Seen {
+                at,
+                readings,
+                changes,
+            };
+            (readers, seen)
+        });
+        let (readers, seen) = read.await.ok()?;
+        *self = readers;
+        Some(seen)
+    }
+}
+
+impl Source for container::Reader {
+    async fn look(&mut self, watch: Watch, engine: &str) -> Option<Seen> {
+        let at = clock::now();
+        let within = (watch.every.duration() * 3 / 4).clamp(WITHIN.0, WITHIN.1);
+        let (readings, changes) = self.read(engine, &watch.containers, within).await;
+        Some(Seen {
+            at,
+            readings,
+            changes,
+        })
+    }
+}
+
 /// A step that watches this host.
 #[derive(Debug, Clone)]
 pub(super) struct Watching {
@@ -62,18 +131,33 @@ pub(super) struct Watching {
     pub(super) guard: Guard,
 }
 
-/// Knows what was read last.
-#[derive(Debug, Default)]
-struct Readers {
-    host: host::Reader,
-    processes: process::Reader,
-    containers: container::Reader,
-}
-
 impl Watching {
-    /// Reads until the stage ends, and hands every reading to `tell`.
-    pub(super) async fn run<F>(self, mut mode: watch::Receiver<Mode>, tell: impl Fn(Look) -> F)
+    /// Reads until the stage ends, and hands every reading to `tell`. An engine that takes its time
+    /// holds up no reading of anything else.
+    pub(super) async fn run<F>(self, mode: watch::Receiver<Mode>, tell: impl Fn(Look) -> F)
     where
+        F: Future<Output = ()>,
+    {
+        let here = async {
+            if !self.watch.without_host || !self.watch.processes.is_empty() {
+                self.follow(mode.clone(), Here::default(), &tell).await;
+            }
+        };
+        let engine = async {
+            if !self.watch.containers.is_empty() {
+                let containers = container::Reader::default();
+                self.follow(mode.clone(), containers, &tell).await;
+            }
+        };
+        tokio::join!(here, engine);
+    }
+
+    async fn follow<F>(
+        &self,
+        mut mode: watch::Receiver<Mode>,
+        mut source: impl Source,
+        tell: impl Fn(Look) -> F,
+    ) where
         F: Future<Output = ()>,
     {
         let mut alarm = match Alarm::new() {
@@ -88,7 +172,6 @@ impl Watching {
         // A process that resumes a stage reads at the instants that are still to come.
         let missed = clock::now().since(self.at).0.div_ceil(every);
         let mut next = self.at.plus(Nanos(missed.saturating_mul(every)));
-        let mut readers = Some(Readers::default());
         while next < end {
             tokio::select! {
                 biased;
@@ -99,19 +182,17 @@ impl Watching {
                     }
                 }
             }
-            let allowed = allowed(&self.watch, &self.guard.policy());
-            let mine = readers.take().unwrap_or_default();
+            let (watch, engine) = allowed(&self.watch, &self.guard.policy());
             // An engine that hangs must not hold up the end of the stage.
-            let looked = tokio::select! {
+            let seen = tokio::select! {
                 biased;
-                looked = self.look(mine, allowed) => looked,
+                seen = source.look(watch, &engine) => seen,
                 _ = mode.wait_for(|mode| *mode > Mode::Send) => None,
             };
-            let Some((back, look)) = looked else {
+            let Some(seen) = seen else {
                 break;
             };
-            readers = Some(back);
-            tell(look).await;
+            tell(self.told(seen)).await;
             let now = clock::now();
             while next <= now {
                 next = next.plus(Nanos(every));
@@ -119,44 +200,20 @@ impl Watching {
         }
     }
 
-    async fn look(
-        &self,
-        mut readers: Readers,
-        (watch, engine): (Watch, String),
-    ) -> Option<(Readers, Look)> {
-        let picks = watch.containers.clone();
-        // The files of /proc may take the kernel some milliseconds.
-        let read = tokio::task::spawn_blocking(move || {
-            let at = clock::now();
-            let mut readings = Vec::new();
-            if !watch.without_host {
-                let told = readers.host.read(at).into_iter();
-                readings.extend(told.map(|(name, value, unit)| Reading {
-                    name,
-                    thing: None,
-                    value,
-                    unit,
-                }));
-            }
-            let (more, changes) = readers.processes.read(at, &watch.processes);
-            readings.extend(more);
-            (readers, at, readings, changes)
-        });
-        let (mut readers, at, mut readings, mut changes) = read.await.ok()?;
-        let (more, seen) = readers.containers.read(&engine, &picks).await;
-        readings.extend(more);
-        changes.extend(seen);
-        let look = Look {
-            gauges: readings
-                .into_iter()
-                .filter_map(|one| self.gauge(at, one))
-                .collect(),
+    fn told(&self, seen: Seen) -> Look {
+        let Seen {
+            at,
+            readings,
+            changes,
+        } = seen;
+        let gauges = readings.into_iter();
+        let changes = changes.into_iter();
+        Look {
+            gauges: gauges.filter_map(|one| self.gauge(at, one)).collect(),
             events: changes
-                .into_iter()
                 .map(|(thing, how)| self.event(at, thing, how))
                 .collect(),
-        };
-        Some((readers, look))
+        }
     }
 
     fn gauge(&self, at: Mono, reading: Reading) -> Option<Gauge> {

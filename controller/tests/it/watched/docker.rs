@@ -201,7 +201,11 @@ stages:
         docker.ask(&["restart", "--time", "0", "web-2"]).unwrap();
     }
     running.said(Duration::from_secs(60)).with(10);
-    let two = report(&site.dir().join("two"));
+    let out = site.dir().join("two");
+    let ran = told(&out, "look", "container.count", "idle");
+    let restarted = told(&out, "look", "container.restarts", "idle");
+    println!("of one that is restarted all the time {ran:?} ran, after {restarted:?} restarts");
+    let two = report(&out);
     let restarts = |thing| of(&two, "resource.container.restarts", "look", thing);
     assert_eq!(restarts("idle").verdict, fail, "{:?}", restarts("idle"));
     assert_eq!(restarts("busy").verdict, pass, "the other one ran on");

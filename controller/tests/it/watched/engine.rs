@@ -112,12 +112,12 @@ fn answer(line: &str, mood: Mood, begun: Instant) -> String {
     match (mood, path) {
         (_, None) => panic!("agents only ask, and this changes something: {line}"),
         (Mood::Garbled, _) => "<html>".to_owned(),
-        (Mood::Empty, Some("/containers/json")) => "[]".to_owned(),
-        (_, Some("/containers/json")) => "[{\"Id\":\"0123abcd\",\"Names\":[\"/web-1\"],\
+        (Mood::Empty, Some("/containers/json?all=true")) => "[]".to_owned(),
+        (_, Some("/containers/json?all=true")) => "[{\"Id\":\"0123abcd\",\"Names\":[\"/web-1\"],\
              \"Labels\":{\"role\":\"web\"},\"State\":\"running\"}]"
             .to_owned(),
         (_, Some("/containers/0123abcd/json")) => "{\"Id\":\"0123abcd\",\"RestartCount\":0,\
-             \"State\":{\"StartedAt\":\"2026-01-01T00:00:00.5Z\"}}"
+             \"State\":{\"Running\":true,\"StartedAt\":\"2026-01-01T00:00:00.5Z\"}}"
             .to_owned(),
         (_, Some(_)) => format!(
             "{{\"cpu_stats\":{{\"cpu_usage\":{{\"total_usage\":{used}}},\"throttling_data\":\
