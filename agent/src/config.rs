@@ -119,6 +119,12 @@ Example:
         #[command(flatten)]
         data: Data,
     },
+    /// Send load to one address: `nepho load` starts this, and says what to do on standard input.
+    #[command(hide = true)]
+    Load {
+        #[command(flatten)]
+        place: PolicyPlace,
+    },
     /// Look for what keeps this agent from working, with the command that mends it.
     ///
     /// Changes nothing and may be called while the agent runs. Ends with 6 if something is wrong.
@@ -179,6 +185,11 @@ pub enum Task {
         /// End with the parent.
         die_with_parent: bool,
     },
+    /// Send load as standard input says.
+    Load {
+        /// The policy file of this host's agent.
+        policy: PathBuf,
+    },
     /// Look for what is wrong.
     Doctor {
         /// Where.
@@ -222,6 +233,9 @@ impl From<Verb> for Task {
                 drain: Duration::from_secs(drain),
                 policy,
                 die_with_parent,
+            },
+            Verb::Load { place } => Self::Load {
+                policy: place.path(),
             },
             Verb::Doctor {
                 output,

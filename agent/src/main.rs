@@ -20,6 +20,7 @@ use nepho_agent::{
     log,
     policy::{self, PolicyError},
     scrub,
+    work::load::one_shot,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -40,6 +41,11 @@ async fn main() -> ExitCode {
             policy,
             die_with_parent,
         } => Box::pin(run(dir, policy, drain, die_with_parent)).await,
+        Task::Load { policy } => match Box::pin(one_shot::run(&policy)).await {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(error.into()),
+        },
         Task::Doctor {
             dir,
             policy,

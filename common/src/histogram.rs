@@ -110,7 +110,8 @@ pub struct Histogram {
 
 /// A histogram as it crosses the wire: everything public, nothing believed. See
 /// [`Histogram::from_sparse`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sparse {
     /// [`LAYOUT`].
     pub layout: u32,

@@ -10,6 +10,7 @@
 //! - [`histogram`] and [`recording`]: latency in layout 1, and the four kinds of measurement.
 //! - [`plan`]: what will be done, by whom, to what; and one agent's slice of it.
 //! - [`policy`] and [`secret`]: what an agent may do, and how a plan refers to secrets.
+//! - [`load`]: load on one address, outside of a plan.
 //! - [`control`]: what controller and agent tell each other while a run is under way.
 //! - [`protocol`]: which version two sides speak, and who has to be upgraded.
 //! - [`event`]: what an agent or the controller says happened.
@@ -29,6 +30,7 @@ pub mod histogram;
 pub mod id;
 pub mod journal;
 pub mod json_path;
+pub mod load;
 pub mod measured;
 pub mod plan;
 pub mod policy;

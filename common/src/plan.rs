@@ -6,6 +6,7 @@
 
 mod amount;
 mod check;
+mod load;
 mod watch;
 
 use std::{
@@ -21,6 +22,7 @@ pub use self::{
         Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX,
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
+    load::{Arrivals, BadRate, BadSchedule, BadStripe, Leg, Parts, Rate, Schedule, Stripe},
     watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };
 use crate::{

@@ -98,11 +98,13 @@ pub enum Metric {
     Handshake,
     /// From sending to the first byte of the answer.
     FirstByte,
+    /// Handing the request to the kernel, from having a connection on.
+    Send,
 }
 
 impl Metric {
     /// Every metric, in the order of the wire.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ResponseTime,
         Self::ServiceTime,
         Self::SendLag,
@@ -111,6 +113,7 @@ impl Metric {
         Self::Connect,
         Self::Handshake,
         Self::FirstByte,
+        Self::Send,
     ];
 
     /// The word for people and JSON.
@@ -125,6 +128,7 @@ impl Metric {
             Self::Connect => "connect",
             Self::Handshake => "handshake",
             Self::FirstByte => "first-byte",
+            Self::Send => "send",
         }
     }
 }

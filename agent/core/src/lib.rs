@@ -20,4 +20,5 @@ pub mod budget;
 pub mod doctor;
 pub mod engine;
 pub mod outbox;
+pub mod pace;
 pub mod recorder;

@@ -7,11 +7,13 @@
 //! - [`slots`]: what is due when, as a value.
 //! - [`pacer`]: the task of a stage.
 //! - `watch`: what this host uses and has left.
+//! - [`load`]: many requests to one address.
 //! - [`probe`]: one request and what became of it.
 //! - [`guard`]: stands before every connection. [`secret`]: what a header needs and nobody sees.
 
 pub mod guard;
 mod listeners;
+pub mod load;
 pub mod pacer;
 pub mod probe;
 pub mod secret;

@@ -8,6 +8,7 @@
 //! - [`planner`]: scenario, fleet, inventory and seed to a plan that leaves nothing to choose.
 //! - [`run`]: the state machine of one run. [`clock`]: how far an agent's clock is off.
 //! - [`doctor`]: what is wrong with a controller's host, from facts.
+//! - [`load`]: what a generator on its own counted, and what speaks against it.
 //! - [`log`]: a run's events in words.
 //! - [`report`]: a fold of the journal, verdicts with their evidence, renderers.
 //!
@@ -21,6 +22,7 @@ pub mod compose;
 pub mod diagnose;
 pub mod doctor;
 pub mod fleet;
+pub mod load;
 pub mod log;
 pub mod planner;
 pub mod report;

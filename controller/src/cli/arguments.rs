@@ -7,7 +7,7 @@ use nepho_controller_core::report::render::Lang;
 
 use super::{
     Context, Failure, Out, agents, colour, completion, controller, demo, doctor, enroll, explain,
-    export, init, lang, logs,
+    export, init, lang, load, logs,
     out::{Color, Format},
     patience::{self, patiently},
     plan, report, run, runs, schema, status, stop, validate,
@@ -103,6 +103,7 @@ enum Verb {
     Runs(runs::Arguments),
     Report(report::Arguments),
     Export(export::Arguments),
+    Load(load::Arguments),
     Agents(agents::Arguments),
     Enroll(enroll::Arguments),
     Controller(controller::Arguments),
@@ -247,6 +248,7 @@ impl Verb {
                 )
                 .await
             }
+            Self::Load(arguments) => Box::pin(load::perform(context, arguments)).await,
             Self::Schema(arguments) => schema::perform(context, arguments),
             Self::Explain(arguments) => explain::perform(context, &arguments),
             Self::Completion(arguments) => completion::perform(context, &arguments),

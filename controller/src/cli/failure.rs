@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, io, path::PathBuf};
 
+use nepho_common::histogram::BadHistogram;
 use nepho_controller_core::diagnose::Diagnostics;
 
 use crate::{
@@ -73,6 +74,15 @@ pub enum Failure {
     /// Signals can't be listened for.
     #[error("can't listen for signals")]
     Signals(#[source] io::Error),
+    /// The generator can't be started, or talked to.
+    #[error("can't talk to the load generator")]
+    Pipe(#[source] io::Error),
+    /// The generator ended without saying so.
+    #[error("the load generator ended ({0}) before it was done")]
+    GeneratorEnded(String),
+    /// The generator tells what is none.
+    #[error("the load generator tells what can't be")]
+    Generator(#[source] BadHistogram),
     /// Ended by a signal before anything ran.
     #[error("interrupted; everything that was started has ended")]
     Interrupted(Exit),
@@ -124,6 +134,9 @@ impl Failure {
             | Self::Private(_)
             | Self::Service(_)
             | Self::Demo(_)
+            | Self::Pipe(_)
+            | Self::GeneratorEnded(_)
+            | Self::Generator(_)
             | Self::Signals(_) => Exit::Internal,
         }
     }
@@ -153,6 +166,9 @@ impl Failure {
             | Self::Private(_)
             | Self::Service(_)
             | Self::Demo(_)
+            | Self::Pipe(_)
+            | Self::GeneratorEnded(_)
+            | Self::Generator(_)
             | Self::Signals(_)
             | Self::Interrupted(_) => return None,
         };

@@ -15,7 +15,7 @@
 //!   files, with `progress` and `signals`. `watch`: a run as others see it change. `artifacts`: what
 //!   a run leaves on disk.
 //! - Verbs: `agents`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`,
-//!   `init`, `logs`, `plan`, `report`, `run`, `runs`, `schema`, `status`, `stop` (and `abort`),
+//!   `init`, `load`, `logs`, `plan`, `report`, `run`, `runs`, `schema`, `status`, `stop` (and `abort`),
 //!   `validate`.
 //!
 //! Deliberately absent: verbs that this release does not have; prompts.
@@ -40,6 +40,7 @@ mod found;
 pub mod fuzz;
 mod init;
 mod lang;
+mod load;
 mod logs;
 pub mod out;
 mod patience;

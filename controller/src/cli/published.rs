@@ -5,6 +5,7 @@
 
 use nepho_common::doctor::{Check, Examination};
 use nepho_controller_core::{
+    load::Summary,
     log::Line,
     planner::{self, Planned},
     report::Report,
@@ -75,7 +76,7 @@ impl Published {
 }
 
 /// Each format, in the order of their names.
-pub(super) fn all() -> [Published; 21] {
+pub(super) fn all() -> [Published; 22] {
     let mut all = [
         body::<AgentView>(),
         body::<AgentDetail>(),
@@ -89,6 +90,7 @@ pub(super) fn all() -> [Published; 21] {
         of::<Manifest>(export::SCHEMA),
         body::<Written>(),
         body::<Line>(),
+        of::<Summary>(Summary::SCHEMA),
         body::<Log>(),
         of::<Planned>(planner::SCHEMA),
         of::<Report>(Report::SCHEMA),

@@ -8,7 +8,7 @@
 //! - [`site`]: a controller with agents in a temporary directory. [`fleet`]: services to measure.
 //! - [`found`]: a report and a journal as the tests read them.
 //! - A file for each promise: [`nginx`], [`mistakes`], [`refold`], [`crash`], [`disk`], [`start`], [`kept`],
-//!   [`ending`], [`command_line`], [`identity`], [`late`], [`matrix`], [`secret`], [`survive`],
+//!   [`ending`], [`command_line`], [`identity`], [`late`], [`load`], [`matrix`], [`secret`], [`survive`],
 //!   [`causes`], [`certificate`], [`doctor`], [`newcomer`], [`steady`], [`browser`], [`watched`].
 
 #![expect(
@@ -33,6 +33,7 @@ mod kept;
 mod kinds;
 mod languages;
 mod late;
+mod load;
 mod matrix;
 mod mistakes;
 mod newcomer;

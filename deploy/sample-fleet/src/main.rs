@@ -1,8 +1,8 @@
 //! `nepho-sample-fleet`: the services that demo and tests measure, and the distance between them.
 //!
 //! `service` is one service of the fleet in a process of its own, `proxy` gives a set of addresses
-//! their distance, `name-server` answers for names. All say on one line of stdout where they listen,
-//! and nothing else there.
+//! their distance, `name-server` answers for names, `light` is what a load generator is measured
+//! against. All say on one line of stdout where they listen, and nothing else there.
 //!
 //! Deliberately absent: real databases. A service of kind `mysql` only holds the port open.
 
@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 mod child;
 mod counts;
+mod light;
 mod listener;
 mod name_server;
 mod proxy;
@@ -28,7 +29,9 @@ const EXAMPLES: &str = r#"Examples:
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"flap_ms":2000}'
   curl -X POST http://127.0.0.1:4000/admin/switch -d '{"burn":true}'
   nepho-sample-fleet proxy --config proxy.json
-  nepho-sample-fleet name-server --answer orders.test=127.0.0.1 --answer api.test=127.0.0.2,::1"#;
+  nepho-sample-fleet name-server --answer orders.test=127.0.0.1 --answer api.test=127.0.0.2,::1
+  nepho-sample-fleet light --delay 10ms --stamps stamps
+  nepho-sample-fleet light --hostile drip"#;
 
 /// The services that Nephoscope's demo and tests measure.
 #[derive(Debug, Parser)]
@@ -49,6 +52,8 @@ enum Role {
     Proxy(proxy::Arguments),
     /// Be a name server, over UDP and TCP, that knows the names it is given and no others.
     NameServer(name_server::Arguments),
+    /// Be a light HTTP target that knows when each request came and went, or a hostile one.
+    Light(Box<light::Arguments>),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         Role::NameServer(arguments) => {
             name_server::run(arguments).map_err(child::Failure::from_error)
         }
+        Role::Light(arguments) => light::run(*arguments).map_err(child::Failure::from_error),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,7 +36,8 @@ macro_rules! words {
 
 words!(Outcome: Success, Status, Content, Refused, Reset, Timeout, Unreachable, Resolve, Tls,
     Protocol, OurSide);
-words!(Metric: ResponseTime, ServiceTime, SendLag, PoolWait, Resolve, Connect, Handshake, FirstByte);
+words!(Metric: ResponseTime, ServiceTime, SendLag, PoolWait, Resolve, Connect, Handshake, FirstByte,
+    Send);
 words!(Unit: Count, Bytes, Nanoseconds, Ratio, PerSecond, BytesPerSecond);
 words!(RecordKind: Events, Recordings, Gauges, Traces, Exhibits, Seal);
 words!(DnsRecord: A, Aaaa, Cname, Mx, Txt, Ns, Srv, Ptr);

@@ -47,10 +47,14 @@ use rustls::RootCertStore;
 
 use self::{
     dns::DnsQuestion, event::EventQuestion, grpc::GrpcQuestion, http::HttpQuestion,
-    icmp::IcmpQuestion, means::Means, prometheus::PrometheusQuestion, roots::Tls, tcp::TcpQuestion,
+    icmp::IcmpQuestion, means::Means, prometheus::PrometheusQuestion, tcp::TcpQuestion,
     tls::TlsQuestion,
 };
 pub use self::{failure::Failure, symptom::Clue};
+pub(super) use self::{
+    roots::{Spoken, Tls},
+    site::Site,
+};
 use super::guard::Guard;
 use crate::chain::Chain;
 

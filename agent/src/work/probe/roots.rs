@@ -6,14 +6,17 @@ use std::{
 };
 
 use nepho_agent_core::recorder::Certificate;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// What is to be spoken over TLS, as ALPN names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(in crate::work) enum Spoken {
     Http1,
     Http2,
     /// Nothing is said of it.
@@ -22,7 +25,7 @@ pub(super) enum Spoken {
 
 /// How to shake hands.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(in crate::work) struct Tls {
     http1: TlsConnector,
     http2: TlsConnector,
     unnamed: TlsConnector,
@@ -43,12 +46,31 @@ impl Tls {
         }
     }
 
-    pub(super) const fn connector(&self, spoken: Spoken) -> &TlsConnector {
+    pub(in crate::work) const fn connector(&self, spoken: Spoken) -> &TlsConnector {
         match spoken {
             Spoken::Http1 => &self.http1,
             Spoken::Http2 => &self.http2,
             Spoken::Unnamed => &self.unnamed,
         }
+    }
+}
+
+impl Tls {
+    /// Trusting these authorities in PEM and no others, or those of this host.
+    pub(in crate::work) async fn of(authorities: Option<&str>) -> Result<Self, String> {
+        let Some(pem) = authorities else {
+            return Ok(of_host().await);
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let certificate = certificate.map_err(|_| "the authorities are no PEM")?;
+            let added = roots.add(certificate);
+            added.map_err(|_| "one of the authorities is no certificate")?;
+        }
+        if roots.is_empty() {
+            return Err("the authorities hold no certificate".to_owned());
+        }
+        Ok(Self::trusting(roots))
     }
 }
 

@@ -6,18 +6,18 @@ use rustls::pki_types::ServerName;
 
 /// Scheme, host and port of a URL.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+pub(in crate::work) struct Site {
     /// What is judged and dialled.
-    pub(super) to: Endpoint,
+    pub(in crate::work) to: Endpoint,
     /// For whom the certificate must be; `None` without TLS.
-    pub(super) tls: Option<ServerName<'static>>,
+    pub(in crate::work) tls: Option<ServerName<'static>>,
     /// What the request names as its host.
-    pub(super) host: HeaderValue,
+    pub(in crate::work) host: HeaderValue,
 }
 
 impl Site {
     /// The site of a URL, and the path with its query.
-    pub(super) fn of(url: &str) -> Result<(Self, Uri), String> {
+    pub(in crate::work) fn of(url: &str) -> Result<(Self, Uri), String> {
         let bad = |what: &str| format!("{what} of {url}");
         let to = Endpoint::of_url(url).map_err(|why| why.to_string())?;
         let parsed: Uri = url.parse().map_err(|_| bad("bad address"))?;

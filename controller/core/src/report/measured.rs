@@ -209,7 +209,11 @@ impl OnPath {
             // Parts of the whole: for diagnosis, not for verdicts.
             Metric::Connect => self.connect.merge(histogram),
             Metric::FirstByte => self.first_byte.merge(histogram),
-            Metric::ServiceTime | Metric::PoolWait | Metric::Resolve | Metric::Handshake => {}
+            Metric::ServiceTime
+            | Metric::PoolWait
+            | Metric::Resolve
+            | Metric::Handshake
+            | Metric::Send => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The real binary, as the demo starts it.
 
 mod child;
+mod light;
 mod name_server;
 mod proxy;
 mod running;

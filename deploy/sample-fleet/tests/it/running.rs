@@ -27,7 +27,11 @@ pub(crate) fn binary() -> Command {
 impl Running {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = binary();
-        command.args(arguments).stderr(Stdio::inherit());
+        Self::start_command(command.args(arguments).stderr(Stdio::inherit()))
+    }
+
+    /// Starts a command whose stdout is piped.
+    pub(crate) fn start_command(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
@@ -78,6 +82,14 @@ impl Running {
             .expect("stdout until its end");
         let status = self.child.wait().expect("our child can be waited for");
         (status, asked.elapsed(), rest)
+    }
+
+    /// What an ended one wrote to a piped stderr.
+    pub(crate) fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        let stderr = self.child.stderr.as_mut().expect("stderr is piped");
+        stderr.read_to_string(&mut errors).expect("stderr is text");
+        errors
     }
 }
 
@@ -136,6 +148,9 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("someone listens");
     stream
         .set_read_timeout(Some(PATIENCE))
+        .expect("a patience above zero");
+    stream
+        .set_write_timeout(Some(PATIENCE))
         .expect("a patience above zero");
     stream.set_nodelay(true).expect("a fresh connection");
     stream

@@ -1,0 +1,255 @@
+//! Load: many requests to one address, due when a schedule says so.
+//!
+//! A load has lanes, threads that share nothing of a request; each has its part of the schedule and
+//! of the connections. Everything that was due is counted once, and each request's time begins when
+//! it was due.
+//!
+//! - [`http1`]: reads answers. `request`: the bytes that are sent. `stream`: connections.
+//! - `lane`: one thread. `user`: one connection in it. `sweep`: time-outs, and what is told.
+//! - `sheet`: what is counted.
+//! - [`one_shot`]: the generator on its own, without a controller.
+
+pub mod http1;
+mod lane;
+pub mod one_shot;
+mod request;
+mod sheet;
+mod stream;
+mod sweep;
+mod user;
+
+use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
+
+use nepho_agent_core::pace::Pace;
+use nepho_common::{
+    load::{CONNECTIONS_MAX, Counted, Model, Order},
+    plan::{BadSchedule, Stripe},
+    time::Mono,
+};
+use tokio::sync::{mpsc, watch};
+
+use self::{
+    lane::{Said, Share, Work},
+    request::{BadRequest, Request},
+    stream::Door,
+};
+use super::{
+    guard::Guard,
+    pacer::Mode,
+    probe::{Failure, Site, Spoken, Tls},
+};
+
+/// Lanes tell once a second, and what came late of earlier seconds with it.
+const SAID_MAX: usize = 1_024;
+
+/// Why a load can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Unable {
+    /// The address is none.
+    #[error("{0}")]
+    Address(String),
+    /// The request is none.
+    #[error("{0}")]
+    Request(String),
+    /// The schedule is none.
+    #[error("no schedule can be made of what is asked for")]
+    Schedule(#[from] BadSchedule),
+    /// More or less than can be.
+    #[error("{what} must be at least 1 and at most {most}, and is {is}")]
+    Bounds {
+        /// Of what.
+        what: &'static str,
+        /// What was asked for.
+        is: u64,
+        /// The most.
+        most: u64,
+    },
+    /// Not one connection could be opened.
+    #[error("no connection to {to} could be opened")]
+    NoConnection {
+        /// Whom.
+        to: String,
+        /// Why.
+        #[source]
+        why: Failure,
+    },
+    /// The policy forbids the target, or its name leads nowhere.
+    #[error("{to} can't be dialled")]
+    Target {
+        /// Whom.
+        to: String,
+        /// Why.
+        #[source]
+        why: Failure,
+    },
+    /// This host has no more threads or file handles.
+    #[error("a thread of the generator can't go on")]
+    Thread(#[source] io::Error),
+}
+
+impl From<BadRequest> for Unable {
+    fn from(bad: BadRequest) -> Self {
+        Self::Request(bad.to_string())
+    }
+}
+
+/// A load whose connections are open.
+#[derive(Debug)]
+pub struct Load {
+    said: mpsc::Receiver<Said>,
+    start: watch::Sender<Option<Mono>>,
+    mode: watch::Sender<Mode>,
+    lanes: Vec<JoinHandle<()>>,
+    /// How many connections are open.
+    pub connections: u32,
+    /// Where they lead.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Load {
+    /// Opens the connections.
+    ///
+    /// # Errors
+    /// What is asked for can't be done, is forbidden, or nobody is there.
+    pub async fn open(order: &Order, guard: &Guard) -> Result<Self, Unable> {
+        bounded("connections", order.connections, CONNECTIONS_MAX)?;
+        bounded("lanes", order.lanes, order.connections)?;
+        let (site, path) = Site::of(&order.url).map_err(Unable::Address)?;
+        let request = Request::new(order, &site.host, &path.to_string())?;
+        let to = site.to.to_string();
+        let addresses = guard.addresses(&site.to).await;
+        let addresses = addresses.map_err(|why| Unable::Target {
+            to: to.clone(),
+            why,
+        })?;
+        let tls = match site.tls {
+            None => None,
+            Some(name) => {
+                let tls = Tls::of(order.authorities.as_deref()).await;
+                let tls = tls.map_err(Unable::Request)?;
+                Some((tls.connector(Spoken::Http1).clone(), name))
+            }
+        };
+        let work = Arc::new(Work {
+            request,
+            door: Door {
+                addresses: addresses.clone().into(),
+                tls,
+            },
+            model: order.model.clone(),
+            lasts: order.lasts,
+            timeout: order.timeout,
+        });
+        Self::start(order, work, addresses, to).await
+    }
+
+    async fn start(
+        order: &Order,
+        work: Arc<Work>,
+        addresses: Vec<SocketAddr>,
+        to: String,
+    ) -> Result<Self, Unable> {
+        let (say, said) = mpsc::channel(SAID_MAX);
+        let (start, started) = watch::channel(None);
+        let (mode, asked) = watch::channel(Mode::Send);
+        let mut load = Self {
+            said,
+            start,
+            mode,
+            lanes: Vec::new(),
+            connections: 0,
+            addresses,
+        };
+        for lane in 0..order.lanes {
+            let share = share(order, lane)?;
+            let (work, said) = (Arc::clone(&work), say.clone());
+            let (started, asked) = (started.clone(), asked.clone());
+            let thread = std::thread::Builder::new().name(format!("lane-{lane}"));
+            let thread = thread.spawn(move || lane::run(work, share, started, asked, &said));
+            load.lanes.push(thread.map_err(Unable::Thread)?);
+        }
+        drop(say);
+        let mut failure = None;
+        for _ in 0..order.lanes {
+            match load.said.recv().await {
+                Some(Said::Opened(count, why)) => {
+                    load.connections += count;
+                    failure = failure.or(why);
+                }
+                Some(Said::Broken(error)) => return Err(Unable::Thread(error)),
+                Some(Said::Counted(_)) | None => {}
+            }
+        }
+        match failure {
+            Some(why) if load.connections == 0 => Err(Unable::NoConnection { to, why }),
+            _ => Ok(load),
+        }
+    }
+
+    /// Begins at this instant.
+    pub fn begin(&self, at: Mono) {
+        self.start.send_replace(Some(at));
+    }
+
+    /// From now on nothing new is sent, or nothing is waited for either.
+    pub fn turn(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// What was counted next; `None` when it is over.
+    ///
+    /// # Errors
+    /// A thread could not go on.
+    pub async fn next(&mut self) -> Result<Option<Counted>, Unable> {
+        loop {
+            match self.said.recv().await {
+                Some(Said::Counted(counted)) => return Ok(Some(counted)),
+                Some(Said::Opened(..)) => {}
+                Some(Said::Broken(error)) => return Err(Unable::Thread(error)),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.turn(Mode::Cut);
+        // A lane that waits for its start ends when nobody can give one.
+        self.start.send_replace(Some(Mono(0)));
+        self.said.close();
+        for lane in self.lanes.drain(..) {
+            drop(lane.join());
+        }
+    }
+}
+
+fn bounded(what: &'static str, is: u32, most: u32) -> Result<(), Unable> {
+    if (1..=most).contains(&is) {
+        return Ok(());
+    }
+    Err(Unable::Bounds {
+        what,
+        is: is.into(),
+        most: most.into(),
+    })
+}
+
+/// What this lane does of it; the first ones take what can't be divided.
+fn share(order: &Order, lane: u32) -> Result<Share, Unable> {
+    let lanes = order.lanes;
+    let (each, rest) = (order.connections / lanes, order.connections % lanes);
+    let due = match &order.model {
+        Model::Open { schedule, seed } => {
+            let stripe = Stripe::new(lane, lanes).expect("lanes count from 0, and there is one");
+            Some(Pace::new(schedule, *seed, stripe)?)
+        }
+        Model::Closed { .. } => None,
+    };
+    Ok(Share {
+        lane,
+        due,
+        connections: each + u32::from(lane < rest),
+        in_flight_max: order.in_flight_max.div_ceil(lanes.into()),
+    })
+}

@@ -1,0 +1,231 @@
+//! What a lane counts: requests by the second in which they were due, times by how they ended.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    load::{Counted, Counts, Own, Timed, Times},
+    recording::{Metric, Outcome},
+    time::{Mono, Nanos},
+};
+
+/// What is counted together.
+const SECOND: u64 = 1_000_000_000;
+
+/// The instants of one request. Each is read from the clock once, and the parts between them add up
+/// to the response time, whatever the clock said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamps {
+    /// When it was due.
+    pub(super) intended: Mono,
+    /// When the lane turned to it: what passed since then is not the lane's fault.
+    pub(super) dispatched: Mono,
+    /// When it had a connection.
+    pub(super) taken: Mono,
+    /// When its last byte was handed to the kernel.
+    pub(super) sent: Mono,
+    /// When the first byte of the answer was here.
+    pub(super) first: Option<Mono>,
+    /// When the answer was complete, or the failure known.
+    pub(super) done: Mono,
+}
+
+impl Stamps {
+    /// The times that are told of it.
+    fn times(&self) -> [(Metric, Option<Nanos>); 6] {
+        let first = self.first.map(|first| first.since(self.sent));
+        [
+            (Metric::ResponseTime, Some(self.done.since(self.intended))),
+            (Metric::SendLag, Some(self.dispatched.since(self.intended))),
+            (Metric::PoolWait, Some(self.taken.since(self.dispatched))),
+            (Metric::Send, Some(self.sent.since(self.taken))),
+            (Metric::ServiceTime, Some(self.done.since(self.sent))),
+            (Metric::FirstByte, first),
+        ]
+    }
+}
+
+/// What one lane counted and did not tell yet.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    lane: u32,
+    start: Mono,
+    seconds: BTreeMap<u64, Page>,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    counts: Counts,
+    /// Of what succeeded: nearly everything.
+    well: [nepho_common::histogram::Histogram; 6],
+    times: Times,
+}
+
+impl Sheet {
+    pub(super) fn new(lane: u32, start: Mono) -> Self {
+        Self {
+            lane,
+            start,
+            seconds: BTreeMap::new(),
+        }
+    }
+
+    fn page(&mut self, of: Mono) -> &mut Page {
+        let second = of.since(self.start).0 / SECOND;
+        self.seconds.entry(second).or_default()
+    }
+
+    /// What belongs to the second in which this was due.
+    pub(super) fn counts(&mut self, of: Mono) -> &mut Counts {
+        &mut self.page(of).counts
+    }
+
+    /// A request that was sent came to an end.
+    pub(super) fn ended(&mut self, stamps: &Stamps, outcome: Outcome, received: u64) {
+        let page = self.page(stamps.intended);
+        page.counts.completed += 1;
+        page.counts.received += received;
+        let times = stamps.times().into_iter().zip(&mut page.well);
+        for ((metric, time), well) in times {
+            let Some(time) = time else { continue };
+            if outcome == Outcome::Success {
+                well.record(time);
+            } else {
+                let times = &mut page.times;
+                times.entry((outcome, metric)).or_default().record(time);
+            }
+        }
+    }
+
+    /// A request failed before it could be sent: it waited, and that is all.
+    pub(super) fn unsent(&mut self, intended: Mono, dispatched: Mono, outcome: Outcome, at: Mono) {
+        let page = self.page(intended);
+        page.counts.unsent += 1;
+        for (metric, time) in [
+            (Metric::ResponseTime, at.since(intended)),
+            (Metric::SendLag, dispatched.since(intended)),
+            (Metric::PoolWait, at.since(dispatched)),
+        ] {
+            let times = &mut page.times;
+            times.entry((outcome, metric)).or_default().record(time);
+        }
+    }
+
+    /// A connection was opened at this instant, and what that took.
+    pub(super) fn connected(&mut self, at: Mono, connect: Nanos, handshake: Option<Nanos>) {
+        let page = self.page(at);
+        page.counts.connected += 1;
+        let took = [
+            (Metric::Connect, Some(connect)),
+            (Metric::Handshake, handshake),
+        ];
+        for (metric, time) in took {
+            if let Some(time) = time {
+                let key = (Outcome::Success, metric);
+                page.times.entry(key).or_default().record(time);
+            }
+        }
+    }
+
+    /// Everything since it was last told; the second that is under way says how the lane did.
+    pub(super) fn tell(&mut self, now: Mono, own: Own) -> Vec<Counted> {
+        let latest = now.since(self.start).0.saturating_sub(1) / SECOND;
+        self.seconds.entry(latest).or_default();
+        let lane = self.lane;
+        let told = std::mem::take(&mut self.seconds).into_iter();
+        told.map(|(second, page)| Counted {
+            lane,
+            second,
+            counts: page.counts,
+            times: page.told(),
+            own: (second == latest).then_some(own),
+        })
+        .collect()
+    }
+}
+
+impl Page {
+    fn told(self) -> Vec<Timed> {
+        let order = Stamps::METRICS.into_iter().zip(&self.well);
+        let well = order
+            .filter(|(_, times)| times.count() > 0)
+            .map(|(metric, times)| Timed::new(Outcome::Success, metric, times));
+        let others = self.times.iter();
+        let others = others.map(|((outcome, metric), times)| Timed::new(*outcome, *metric, times));
+        well.chain(others).collect()
+    }
+}
+
+impl Stamps {
+    /// In the order of [`Self::times`].
+    const METRICS: [Metric; 6] = [
+        Metric::ResponseTime,
+        Metric::SendLag,
+        Metric::PoolWait,
+        Metric::Send,
+        Metric::ServiceTime,
+        Metric::FirstByte,
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_parts_of_a_request_add_up_to_its_response_time(
+            start in 0..1_u64 << 60,
+            parts in prop::array::uniform4(0..1_u64 << 40),
+        ) {
+            let mut at = Mono(start);
+            let mut next = |part: u64| { at = at.plus(Nanos(part)); at };
+            let stamps = Stamps {
+                intended: Mono(start),
+                dispatched: next(parts[0]),
+                taken: next(parts[1]),
+                sent: next(parts[2]),
+                first: None,
+                done: next(parts[3]),
+            };
+            let times: BTreeMap<_, _> = stamps.times().into_iter().collect();
+            let of = |metric| times[&metric].unwrap().0;
+            let sum: u64 = [Metric::SendLag, Metric::PoolWait, Metric::Send, Metric::ServiceTime]
+                .into_iter().map(of).sum();
+            prop_assert_eq!(of(Metric::ResponseTime), sum);
+            prop_assert_eq!(times.keys().count(), Stamps::METRICS.len());
+            let order: Vec<_> = stamps.times().into_iter().map(|(metric, _)| metric).collect();
+            prop_assert_eq!(order, Stamps::METRICS);
+        }
+    }
+
+    #[test]
+    fn what_comes_late_belongs_to_the_second_in_which_it_was_due() {
+        let start = Mono(5 * SECOND);
+        let mut sheet = Sheet::new(3, start);
+        let due = start.plus(Nanos::from_millis(1_500));
+        sheet.counts(due).offered += 1;
+        let told = sheet.tell(start.plus(Nanos::from_secs(2)), Own::default());
+        assert_eq!((told.len(), told[0].second, told[0].lane), (1, 1, 3));
+        assert!(told[0].own.is_some());
+        let late = Stamps {
+            intended: due,
+            dispatched: due,
+            taken: due,
+            sent: due,
+            first: None,
+            done: due.plus(Nanos::from_secs(3)),
+        };
+        sheet.ended(&late, Outcome::Timeout, 0);
+        let told = sheet.tell(start.plus(Nanos::from_secs(5)), Own::default());
+        let seconds: Vec<_> = told.iter().map(|one| one.second).collect();
+        assert_eq!(seconds, [1, 4]);
+        assert_eq!(told[0].counts.completed, 1);
+        assert!(told[0].own.is_none() && told[1].own.is_some());
+        let response = told[0].times.iter();
+        let mut response = response.filter(|one| one.metric == Metric::ResponseTime);
+        let times = response.next().unwrap().histogram().unwrap();
+        assert_eq!(times.max(), Some(Nanos::from_secs(3)));
+    }
+}

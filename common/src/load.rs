@@ -1,0 +1,235 @@
+//! Load on one address: what a generator is told to do, and what it says of it.
+//!
+//! ```text
+//! Order --stdin--> generator --stdout--> Told::Ready, Told::Second, …, Told::Ended
+//! ```
+//!
+//! Every request is counted as offered once: it was due. Then it was sent, or it was shed, or its
+//! time was over before it could be sent; what was sent was completed, whatever came back, or cut
+//! at the end.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    histogram::{BadHistogram, Histogram, Sparse},
+    plan::Schedule,
+    recording::{Metric, Outcome},
+    time::{Mono, Nanos},
+};
+
+/// The most connections of one generator: below the ports that a host has towards one address.
+pub const CONNECTIONS_MAX: u32 = 20_000;
+/// The most bytes of a request's body: it is sent from memory.
+pub const BODY_MAX: usize = 1 << 20;
+
+/// What a generator is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Always [`Order::SCHEMA`].
+    pub schema: String,
+    /// Whom, and what.
+    pub url: String,
+    /// `GET`, or another method.
+    pub method: String,
+    /// In the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+    /// What is sent behind them.
+    pub body: Vec<u8>,
+    /// When.
+    pub model: Model,
+    /// Connections in all.
+    pub connections: u32,
+    /// Threads, each with its share of the connections and of the schedule.
+    pub lanes: u32,
+    /// From the start, the warm-up with it.
+    pub lasts: Nanos,
+    /// The first so long of it is told apart from the rest.
+    pub warm_up: Nanos,
+    /// From the intended instant on; an answer that comes later came for nobody.
+    pub timeout: Nanos,
+    /// A request that is due while so many wait or are open is shed, and counted.
+    pub in_flight_max: u64,
+    /// Each request carries its number in the whole schedule in the header `x-nepho-slot`.
+    pub number: bool,
+    /// Certificates of authorities that are trusted for this target, in PEM, and no others; the
+    /// host's own when `None`.
+    pub authorities: Option<String>,
+}
+
+impl Order {
+    /// Names this format.
+    pub const SCHEMA: &'static str = "nepho.load-order/v1";
+}
+
+/// What makes requests due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Model {
+    /// A schedule that does not wait for answers.
+    Open {
+        /// The intended instants.
+        schedule: Schedule,
+        /// Draws whatever it leaves to chance.
+        seed: u64,
+    },
+    /// Each connection is a user who waits for the answer, thinks, and asks again.
+    Closed {
+        /// From an answer to the next request.
+        think: Nanos,
+    },
+}
+
+impl Model {
+    /// Whether requests are due whatever becomes of those before.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+/// What a generator says, one line each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Told {
+    /// It can't even begin.
+    Refused {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Its connections are open, and it begins.
+    Ready {
+        /// How many are open.
+        connections: u32,
+        /// The addresses that it dialled.
+        to: Vec<String>,
+    },
+    /// What one lane counted since it last said so.
+    Counted(Box<Counted>),
+    /// Nothing more comes.
+    Ended {
+        /// The instant from which the schedule counts, on the host's monotonic clock.
+        began: Mono,
+        /// From there to the last answer.
+        took: Nanos,
+    },
+}
+
+/// What one lane counted, of the requests that were due in one second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// Which lane.
+    pub lane: u32,
+    /// Which second, from the start.
+    pub second: u64,
+    /// Requests and bytes.
+    pub counts: Counts,
+    /// Times, by how it ended and what was timed.
+    pub times: Vec<Timed>,
+    /// Of the lane itself; absent in what came late of an earlier second.
+    pub own: Option<Own>,
+}
+
+/// Requests and bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Were due.
+    pub offered: u64,
+    /// Went out.
+    pub sent: u64,
+    /// Came to an end: an answer, or a failure.
+    pub completed: u64,
+    /// Were due and not even begun, because too many were open.
+    pub shed: u64,
+    /// Were due, and were over before they could be sent.
+    pub unsent: u64,
+    /// Were open when the generator was told to end at once.
+    pub cut: u64,
+    /// Bytes of answers.
+    pub received: u64,
+    /// Bytes of requests.
+    pub written: u64,
+    /// Connections that were opened.
+    pub connected: u64,
+}
+
+impl Counts {
+    /// Adds the other.
+    pub fn add(&mut self, other: Self) {
+        let Self {
+            offered,
+            sent,
+            completed,
+            shed,
+            unsent,
+            cut,
+            received,
+            written,
+            connected,
+        } = other;
+        for (sum, more) in [
+            (&mut self.offered, offered),
+            (&mut self.sent, sent),
+            (&mut self.completed, completed),
+            (&mut self.shed, shed),
+            (&mut self.unsent, unsent),
+            (&mut self.cut, cut),
+            (&mut self.received, received),
+            (&mut self.written, written),
+            (&mut self.connected, connected),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+/// Times of requests that ended alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timed {
+    /// How they ended.
+    pub outcome: Outcome,
+    /// What was timed.
+    pub metric: Metric,
+    /// The times.
+    histogram: Sparse,
+}
+
+impl Timed {
+    /// These times.
+    #[must_use]
+    pub fn new(outcome: Outcome, metric: Metric, histogram: &Histogram) -> Self {
+        Self {
+            outcome,
+            metric,
+            histogram: histogram.to_sparse(),
+        }
+    }
+
+    /// The times, checked.
+    ///
+    /// # Errors
+    /// Whoever wrote this is no generator of ours.
+    pub fn histogram(&self) -> Result<Histogram, BadHistogram> {
+        Histogram::from_sparse(&self.histogram)
+    }
+}
+
+/// How a lane itself did in a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Own {
+    /// Processor time that its thread used.
+    pub used: Nanos,
+    /// In so long.
+    pub over: Nanos,
+    /// The longest that its thread did not get to run although it was due to.
+    pub gap: Nanos,
+}
+
+/// Histograms by how requests ended and what was timed.
+pub type Times = BTreeMap<(Outcome, Metric), Histogram>;

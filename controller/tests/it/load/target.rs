@@ -1,0 +1,74 @@
+//! A light target with stamps of its own.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal};
+
+use super::Running;
+use crate::process::{clean, eventually, program};
+
+/// A target that runs.
+pub(super) struct Light {
+    running: Running,
+    stamps: PathBuf,
+    pub(super) url: String,
+}
+
+impl Light {
+    pub(super) fn start(dir: &Path, words: &[&str]) -> Self {
+        let stamps = dir.join("stamps");
+        let mut command = clean(Command::new(program("nepho-sample-fleet")));
+        command.arg("light").args(words);
+        if !words.contains(&"--hostile") {
+            command.arg("--stamps").arg(&stamps);
+        }
+        let (running, ready) = Running::announced(&mut command, dir, "light");
+        let address = ready["listen"].as_str().unwrap();
+        Self {
+            url: format!("http://{address}/"),
+            running,
+            stamps,
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// It does nothing for so long.
+    pub(super) fn freeze(&self, long: Duration) {
+        self.signal(Signal::STOP);
+        std::thread::sleep(long);
+        self.signal(Signal::CONT);
+    }
+
+    /// Ends it: when the answer to each numbered request went.
+    pub(super) fn went(mut self) -> BTreeMap<u64, u64> {
+        self.signal(Signal::TERM);
+        self.running.ended(Duration::from_secs(30));
+        let bytes = std::fs::read(&self.stamps).unwrap();
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
+        let records = bytes.chunks_exact(24);
+        let numbered = records.map(|record| (number(&record[..8]), number(&record[16..])));
+        numbered.filter(|(slot, _)| *slot != u64::MAX).collect()
+    }
+}
+
+/// The process that this one started, if it did already.
+pub(super) fn child(running: &Running) -> Option<Pid> {
+    let pid = running.pid().as_raw_nonzero();
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(path).ok()?;
+    let first = children.split_whitespace().next()?;
+    Pid::from_raw(first.parse().ok()?)
+}
+
+/// The process that this one starts.
+pub(super) fn child_of(running: &Running) -> Pid {
+    eventually("the generator is there", || child(running))
+}
