@@ -162,96 +162,118 @@ fn late(stamps: &[Stamps], truth: &[u64]) -> Vec<u64> {
     late
 }
 
+/// Tries up to five times. A busy machine spoils an attempt, a fault spoils them all.
+fn some_attempt(mut attempt: impl FnMut() -> Result<(), String>) {
+    let mut spoiled = Vec::new();
+    while let Err(reason) = attempt() {
+        spoiled.push(reason);
+        assert!(spoiled.len() < 5, "{spoiled:#?}");
+    }
+    println!("spoiled: {spoiled:?}");
+}
+
+/// Whether answers went when they should, but for a millisecond and what the machine makes of a wait.
+fn are_in_time(stamps: &[Stamps], truth: &[u64], control: u64) -> Result<(), String> {
+    let late = late(stamps, truth);
+    let (median, most) = (late[late.len() / 2], late[late.len() - 1]);
+    let said = format!(
+        "late by {} us, at most {} us; the machine's own {} us",
+        median / 1000,
+        most / 1000,
+        control / 1000
+    );
+    println!("{said}");
+    if median <= MS + control {
+        Ok(())
+    } else {
+        Err(said)
+    }
+}
+
 #[test]
 fn the_virtual_queue_follows_lindley() {
     let occupied = 5 * MS;
     let instants = arrivals(200, Duration::from_nanos(occupied).div_f64(0.6));
-    let act = || stamped(&["--delay", "5ms"], |target| send_all(target, &instants));
-    let (stamps, control) = lateness_during(act);
-    let slots: BTreeSet<_> = stamps.iter().map(|stamp| stamp.slot).collect();
-    assert_eq!((stamps.len(), slots.len()), (200, 200));
-    let truth = lindley(&stamps, occupied);
-    let waited = stamps.iter().zip(&truth);
-    let waited = waited
-        .filter(|(stamp, done)| **done > stamp.came + occupied)
-        .count();
-    assert!(
-        waited >= 40,
-        "only {waited} of 200 waited: no queue was tested"
-    );
-    let late = late(&stamps, &truth);
-    println!(
-        "{waited} of 200 waited; late by {} us, at most {} us; the machine's own {} us",
-        late[100] / 1000,
-        late[199] / 1000,
-        control / 1000
-    );
-    assert!(late[100] <= MS + control, "{control}: {late:?}");
+    let run = || stamped(&["--delay", "5ms"], |target| send_all(target, &instants));
+    some_attempt(|| {
+        let (stamps, control) = lateness_during(run);
+        let slots: BTreeSet<_> = stamps.iter().map(|stamp| stamp.slot).collect();
+        assert_eq!((stamps.len(), slots.len()), (200, 200));
+        let truth = lindley(&stamps, occupied);
+        let pairs = stamps.iter().zip(&truth);
+        let waited = pairs.filter(|(stamp, done)| **done > stamp.came + occupied);
+        let waited = waited.count();
+        assert!(waited >= 40, "only {waited} waited: no queue was tested");
+        are_in_time(&stamps, &truth, control)
+    });
 }
 
 #[test]
 fn without_a_queue_every_answer_is_as_late_as_every_other() {
     let later = 5 * MS;
     let instants = arrivals(200, Duration::from_nanos(later).div_f64(0.6));
-    let act = || {
+    let run = || {
         stamped(&["--delay-each", "5ms"], |target| {
             send_all(target, &instants)
         })
     };
-    let (stamps, control) = lateness_during(act);
-    let truth: Vec<_> = stamps.iter().map(|stamp| stamp.came + later).collect();
-    let late = late(&stamps, &truth);
-    assert!(late[100] <= MS + control, "{control}: {late:?}");
-    // The control: one server could not have kept up with these.
-    let queue = lindley(&stamps, later);
-    let early = stamps
-        .iter()
-        .zip(&queue)
-        .filter(|(stamp, done)| stamp.went + MS < **done);
-    assert!(early.count() >= 40, "a queue would look the same");
+    some_attempt(|| {
+        let (stamps, control) = lateness_during(run);
+        let truth: Vec<_> = stamps.iter().map(|stamp| stamp.came + later).collect();
+        are_in_time(&stamps, &truth, control)?;
+        // One server could not have kept up with these.
+        let queue = lindley(&stamps, later);
+        let pairs = stamps.iter().zip(&queue);
+        let early = pairs.filter(|(stamp, done)| stamp.went + MS < **done);
+        match early.count() {
+            40.. => Ok(()),
+            early => Err(format!("only {early} were earlier than from a queue")),
+        }
+    });
 }
 
 #[test]
 fn both_delays_add_up() {
     // In pairs, so that each second one waits.
-    let instants: Vec<_> = (0..60)
-        .map(|nth| Duration::from_millis(12 * (nth / 2)))
-        .collect();
+    let instants = (0..60).map(|nth| Duration::from_millis(12 * (nth / 2)));
+    let instants: Vec<_> = instants.collect();
     let both = ["--delay", "5ms", "--delay-each", "30ms"];
-    let (stamps, control) =
-        lateness_during(|| stamped(&both, |target| send_all(target, &instants)));
-    let mut truth = lindley(&stamps, 5 * MS);
-    for done in &mut truth {
-        *done += 30 * MS;
-    }
-    let late = late(&stamps, &truth);
-    assert!(late[30] <= MS + control, "{control}: {late:?}");
+    let run = || stamped(&both, |target| send_all(target, &instants));
+    some_attempt(|| {
+        let (stamps, control) = lateness_during(run);
+        let truth = lindley(&stamps, 5 * MS).into_iter();
+        let truth: Vec<_> = truth.map(|done| done + 30 * MS).collect();
+        are_in_time(&stamps, &truth, control)
+    });
 }
 
 #[test]
 fn the_freeze_comes_once_and_lasts_as_long_as_it_was_told() {
     let stall = ["--stall-at", "200ms", "--stall-for", "300ms"];
-    let stamps = stamped(&stall, |target| {
-        let mut idle = Peer::new(target.address());
+    let ask_on = |target: &Running| {
+        let mut peer = Peer::new(target.address());
         thread::sleep(Duration::from_millis(250)); // Counts from the first request, not before.
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(800) {
-            assert_eq!(idle.asks(GET).status, 200);
+            assert_eq!(peer.asks(GET).status, 200);
             thread::sleep(Duration::from_millis(1));
         }
-    });
-    let gaps = stamps.windows(2).map(|pair| (pair[0].came, pair[1].came));
-    let frozen: Vec<_> = gaps
-        .filter(|(before, after)| after - before >= 300 * MS)
-        .collect();
-    let [(before, after)] = frozen[..] else {
-        panic!("{frozen:?}");
     };
-    let (begins, ends) = (before - stamps[0].came, after - stamps[0].came);
-    println!("no request from {} to {} ms", begins / MS, ends / MS);
-    assert!(
-        ends >= 500 * MS && stamps.last().unwrap().came > after,
-        "{begins} {ends}"
-    );
-    assert!(begins <= 300 * MS && ends <= 800 * MS, "{begins} {ends}");
+    some_attempt(|| {
+        let stamps = stamped(&stall, ask_on);
+        let first = stamps[0].came;
+        let gaps = stamps
+            .windows(2)
+            .map(|pair| [pair[0].came - first, pair[1].came - first]);
+        let frozen: Vec<_> = gaps
+            .filter(|[before, after]| after - before >= 300 * MS)
+            .collect();
+        let said = format!("no request in {frozen:?} ns");
+        println!("{said}");
+        match frozen[..] {
+            // The last request before it may be as old as the pause between two.
+            [[100_000_000..=250_000_000, 500_000_000..=700_000_000]] => Ok(()),
+            _ => Err(said),
+        }
+    });
 }
