@@ -1,6 +1,7 @@
 //! The light target, seen by the plainest of clients.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 use std::{
     fs,
