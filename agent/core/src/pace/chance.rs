@@ -113,6 +113,17 @@ mod tests {
         assert_eq!(exponential(0), 73_473_601_139_354);
     }
 
+    /// To the last part, on every machine. A program in another language found the same sum (FNV-1a
+    /// over whole numbers).
+    #[test]
+    fn a_seed_draws_the_same_everywhere_and_for_ever() {
+        let chance = Chance::new(7);
+        let fold = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+        let draws = (0..100_000).flat_map(|n| [chance.gap(n), chance.owner(n)]);
+        let sum = draws.fold(0xcbf2_9ce4_8422_2325, fold);
+        assert_eq!(sum, 1_262_557_308_339_681_934);
+    }
+
     /// The bits below the 53 that count change nothing.
     #[test]
     fn a_gap_and_its_owner_have_nothing_in_common() {

@@ -105,6 +105,49 @@ fn a_billion_arrivals_later_nothing_has_drifted() {
     assert_eq!((over.nth(usize::MAX), over.next()), (None, None));
 }
 
+/// At two parts a nanosecond half of all gaps end where a nanosecond does, to the part.
+#[test]
+fn what_is_due_to_the_part_is_not_skipped() {
+    let slow = flat(Arrivals::Poisson, "0.001/s", DAY);
+    let mut exactly = 0;
+    for seed in 0..10 {
+        let due = due_at_arrivals(&slow, seed);
+        for (arrival, due) in whole(&slow, seed).zip(due) {
+            let mut pace = whole(&slow, seed);
+            pace.skip_to(arrival.at);
+            assert_eq!(pace.next(), Some(arrival));
+            exactly += u32::from(slow.due(arrival.at) == Parts(due));
+        }
+    }
+    assert!(exactly > 100, "{exactly} of some 864");
+}
+
+/// Two of the few ramps in which the float is a nanosecond early: one in 7,000 at random.
+#[test]
+fn a_guess_that_is_early_is_put_right() {
+    for (from, to, lasts, number) in [
+        (
+            1_502_317_915,
+            5_292_815_142,
+            76_828_260_097_339,
+            261_020_772_017,
+        ),
+        (
+            8_772_160_347,
+            1_533_203_800,
+            61_988_430_726_916,
+            319_406_675_770,
+        ),
+    ] {
+        let (from, to, lasts) = (Rate(from), Rate(to), Nanos(lasts));
+        let leg = Leg { from, to, lasts };
+        let ramp = Schedule::legs(Arrivals::Constant, vec![leg]).unwrap();
+        let at = whole(&ramp, 0).nth(number).unwrap().at;
+        let due = due(number as u64);
+        assert!(leg.due(at) <= due && due < leg.due(Nanos(at.0 + 1)));
+    }
+}
+
 #[test]
 fn a_list_is_sent_as_it_is() {
     let list = Schedule::list([0, 5, 5, 9].map(Nanos).into()).unwrap();
