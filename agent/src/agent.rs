@@ -307,6 +307,7 @@ async fn deliver(
 
 fn features() -> std::collections::BTreeSet<Feature> {
     let known = [
+        "load.http",
         "probe.dns",
         "probe.event",
         "probe.grpc",

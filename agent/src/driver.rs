@@ -14,7 +14,7 @@ use std::{
 
 use nepho_agent_core::{
     engine::{Action, Engine, Input},
-    recorder::{Recorder, SEAL_EVERY},
+    recorder::{LOAD_EVERY, Recorder, SEAL_EVERY},
 };
 use nepho_common::{
     control::{Command, Order, Phase, Refusal, Status},
@@ -22,7 +22,7 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, PlanId, RunId, RunKey, Seq, StageName},
     journal::{Body, RecordKind},
     plan::AssignedStage,
-    recording::{TRACE_RUNS_MAX, Trace},
+    recording::{Recording, TRACE_RUNS_MAX, Trace},
     time::{Mono, Nanos, RunTime},
 };
 use nepho_proto::journal;
@@ -58,6 +58,9 @@ const GAUGES_MAX: usize = 256;
 /// trace a quarter of what a record may hold. One trace alone stays below it.
 const TRACES_MAX: usize = 64;
 const TRACE_RUNS: usize = 2 * TRACE_RUNS_MAX;
+/// What a lane counted of a second is here so long after its end, on a host that is not overloaded;
+/// what comes later goes with the next second.
+const LOAD_TOLD_BY: Nanos = Nanos::from_millis(100);
 /// How often to look whether the host slept.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the disk may take for what is left when the agent is stopped.
@@ -130,6 +133,8 @@ struct Active {
     recorder: Recorder,
     /// When what was observed is sealed next: a whole number of intervals after the start.
     flush: Mono,
+    /// The same of what loads counted; never when there is none.
+    flush_loads: Option<Mono>,
     mode: watch::Sender<Mode>,
     /// What is told with the next recordings.
     noted: Vec<Event>,
@@ -233,8 +238,9 @@ impl Driver {
     }
 
     fn wake(&self) -> Option<Mono> {
-        let flushes = self.stages.values().map(|active| active.flush);
-        flushes.chain(self.engine.wake()).min()
+        let stages = self.stages.values();
+        let flushes = stages.flat_map(|active| [Some(active.flush), active.flush_loads]);
+        flushes.flatten().chain(self.engine.wake()).min()
     }
 
     /// What can't be given is known before the engine is asked, and what it refuses is in this
@@ -337,6 +343,7 @@ impl Driver {
         tracing::info!(%run, stage = %name, at = at.0, resumed, "stage begins");
         let (mode, watched) = watch::channel(Mode::Send);
         let Author { agent, environment } = self.author.clone();
+        let has_load = stage.steps.iter().any(|step| step.act.load().is_some());
         let recorder = Recorder::new(key.clone(), agent, environment, stage.clone(), at_run);
         let recorder = if resumed {
             recorder.resumed(self.promised_to.next())
@@ -348,6 +355,7 @@ impl Driver {
             stage: name,
             recorder,
             flush: at.plus(SEAL_EVERY),
+            flush_loads: has_load.then(|| at.plus(LOAD_EVERY).plus(LOAD_TOLD_BY)),
             mode,
             noted: Vec::new(),
         };
@@ -393,6 +401,14 @@ impl Driver {
                 self.promise(Meaning::Progress, vec![draft]).await;
             }
             Seen::Ended(observation) => active.recorder.observe(observation),
+            Seen::Loaded {
+                step,
+                share,
+                counted,
+            } => {
+                let bad = active.recorder.load(step, share, &counted).err();
+                debug_assert!(bad.is_none(), "our own lanes count: {bad:?}");
+            }
             Seen::Noted(what) => active.noted.push(stamp(&self.epochs, *what)),
             Seen::Read(gauges) => active.recorder.read(gauges),
             Seen::Missed(missed) => {
@@ -413,6 +429,12 @@ impl Driver {
             drafts.extend(active.flushed());
             while active.flush <= now {
                 active.flush = active.flush.plus(SEAL_EVERY);
+            }
+        }
+        for active in self.stages.values_mut() {
+            while active.flush_loads.is_some_and(|due| due <= now) {
+                drafts.extend(active.flushed_loads());
+                active.flush_loads = active.flush_loads.map(|due| due.plus(LOAD_EVERY));
             }
         }
         if !drafts.is_empty() {
@@ -546,18 +568,35 @@ impl Active {
         draft(&self.key, body)
     }
 
-    fn flushed(&mut self) -> Vec<Draft> {
-        let recordings = self.recorder.flush();
-        let portions = journal::fit(recordings);
-        let mut drafts = Vec::with_capacity(portions.len());
-        for portion in portions {
+    fn recorded(&mut self, recordings: Vec<Recording>) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        for portion in journal::fit(recordings) {
             drafts.push(self.draft(Body::Recordings(portion)));
             self.recorder.wrote(RecordKind::Recordings);
         }
+        drafts
+    }
+
+    fn flushed_loads(&mut self) -> Vec<Draft> {
+        let recordings = self.recorder.flush_loads();
+        let mut drafts = self.recorded(recordings);
+        drafts.extend(self.read());
+        drafts
+    }
+
+    fn read(&mut self) -> Vec<Draft> {
+        let mut drafts = Vec::new();
         for portion in self.recorder.gauges().chunks(GAUGES_MAX) {
             drafts.push(self.draft(Body::Gauges(portion.to_vec())));
             self.recorder.wrote(RecordKind::Gauges);
         }
+        drafts
+    }
+
+    fn flushed(&mut self) -> Vec<Draft> {
+        let recordings = self.recorder.flush();
+        let mut drafts = self.recorded(recordings);
+        drafts.extend(self.flushed_loads());
         for portion in traces(self.recorder.traces()) {
             drafts.push(self.draft(Body::Traces(portion)));
             self.recorder.wrote(RecordKind::Traces);

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::plan::Model;
 use crate::{
     histogram::{BadHistogram, Histogram, Sparse},
-    plan::Schedule,
+    plan::Stripe,
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
 };
@@ -40,6 +41,9 @@ pub struct Order {
     pub body: Vec<u8>,
     /// When.
     pub model: Model,
+    /// Which part of the schedule is this generator's.
+    #[serde(default = "whole")]
+    pub stripe: Stripe,
     /// Connections in all.
     pub connections: u32,
     /// Threads, each with its share of the connections and of the schedule.
@@ -59,35 +63,13 @@ pub struct Order {
     pub authorities: Option<String>,
 }
 
+const fn whole() -> Stripe {
+    Stripe::WHOLE
+}
+
 impl Order {
     /// Names this format.
     pub const SCHEMA: &'static str = "nepho.load-order/v1";
-}
-
-/// What makes requests due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// A schedule that does not wait for answers.
-    Open {
-        /// The intended instants.
-        schedule: Schedule,
-        /// Draws whatever it leaves to chance.
-        seed: u64,
-    },
-    /// Each connection is a user who waits for the answer, thinks, and asks again.
-    Closed {
-        /// From an answer to the next request.
-        think: Nanos,
-    },
-}
-
-impl Model {
-    /// Whether requests are due whatever becomes of those before.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Open { .. })
-    }
 }
 
 /// What a generator says, one line each.
@@ -191,6 +173,9 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timed {
+    /// Which of the calls of a mix, from 0.
+    #[serde(default)]
+    pub call: u16,
     /// How they ended.
     pub outcome: Outcome,
     /// What was timed.
@@ -204,10 +189,18 @@ impl Timed {
     #[must_use]
     pub fn new(outcome: Outcome, metric: Metric, histogram: &Histogram) -> Self {
         Self {
+            call: 0,
             outcome,
             metric,
             histogram: histogram.to_sparse(),
         }
+    }
+
+    /// The same of another call.
+    #[must_use]
+    pub const fn of_call(mut self, call: u16) -> Self {
+        self.call = call;
+        self
     }
 
     /// The times, checked.

@@ -22,7 +22,10 @@ pub use self::{
         Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX,
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
-    load::{Arrivals, BadRate, BadSchedule, BadStripe, Leg, Parts, Rate, Schedule, Stripe},
+    load::{
+        Arrivals, BadRate, BadSchedule, BadStripe, Call, Leg, Load, Model, Parts, Rate, Schedule,
+        Share, Stripe,
+    },
     watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };
 use crate::{
@@ -140,6 +143,8 @@ pub enum Act<T> {
     Probe(Probe<T>),
     /// Reads again and again what hosts have left, and what some things on them use.
     Watch(Watch),
+    /// Sends many requests, when a schedule says so or answers let it.
+    Load(Load<T>),
 }
 
 impl<T> Act<T> {
@@ -148,14 +153,37 @@ impl<T> Act<T> {
     pub const fn probe(&self) -> Option<&Probe<T>> {
         match self {
             Self::Probe(probe) => Some(probe),
-            Self::Watch(_) => None,
+            Self::Watch(_) | Self::Load(_) => None,
+        }
+    }
+
+    /// The load, if it is one.
+    #[must_use]
+    pub const fn load(&self) -> Option<&Load<T>> {
+        match self {
+            Self::Load(load) => Some(load),
+            Self::Probe(_) | Self::Watch(_) => None,
         }
     }
 
     /// Whom it asks; nobody when it asks nobody.
     #[must_use]
     pub fn to(&self) -> &[T] {
-        self.probe().map_or(&[], |probe| &probe.to)
+        match self {
+            Self::Probe(probe) => &probe.to,
+            Self::Load(load) => &load.to,
+            Self::Watch(_) => &[],
+        }
+    }
+
+    /// How long an answer is waited for; nothing when none is.
+    #[must_use]
+    pub const fn timeout(&self) -> Nanos {
+        match self {
+            Self::Probe(probe) => probe.timeout,
+            Self::Load(load) => load.timeout,
+            Self::Watch(_) => Nanos(0),
+        }
     }
 }
 
@@ -493,6 +521,8 @@ pub enum Window {
     Before(Nanos),
     /// The steady state at the end: the last so long of the stage.
     After(Nanos),
+    /// The stage less its first so long, in which a load warms up.
+    Warm(Nanos),
 }
 
 impl Window {
@@ -507,6 +537,7 @@ impl Window {
                 let from = lasts.0.saturating_sub(over.0) / Self::EDGE.0 * Self::EDGE.0;
                 (Nanos(from), lasts)
             }
+            Self::Warm(from) => (from.min(lasts), lasts),
         }
     }
 
@@ -518,7 +549,7 @@ impl Window {
     pub const fn is_part(self) -> bool {
         match self {
             Self::Stage | Self::Baseline => false,
-            Self::Before(_) | Self::After(_) => true,
+            Self::Before(_) | Self::After(_) | Self::Warm(_) => true,
         }
     }
 }
@@ -570,10 +601,7 @@ impl AssignedStage {
     /// How long answers are waited for after the end: the longest time-out.
     #[must_use]
     pub fn drain(&self) -> Nanos {
-        let timeouts = self.steps.iter().map(|step| match &step.act {
-            Act::Probe(probe) => probe.timeout,
-            Act::Watch(_) => Nanos(0),
-        });
+        let timeouts = self.steps.iter().map(|step| step.act.timeout());
         timeouts.max().unwrap_or_default()
     }
 }
@@ -676,9 +704,22 @@ impl Plan {
                     hosts: watch.hosts.get(agent).cloned().into_iter().collect(),
                     ..watch.clone()
                 }),
+                Act::Load(load) => Act::Load(Load {
+                    model: load.model.clone(),
+                    timeout: load.timeout,
+                    warm_up: load.warm_up,
+                    calls: load.calls.clone(),
+                    shares: load
+                        .shares
+                        .iter()
+                        .filter(|share| share.agent == *agent)
+                        .cloned()
+                        .collect(),
+                    to: load.to.iter().filter_map(target).collect(),
+                }),
             };
             let is_mine = match &act {
-                Act::Probe(probe) => !probe.to.is_empty(),
+                Act::Probe(_) | Act::Load(_) => !act.to().is_empty(),
                 Act::Watch(watch) => !watch.hosts.is_empty(),
             };
             is_mine.then(|| AssignedStep {

@@ -300,6 +300,23 @@ pub const WATCH_GAUGES: [(&str, Unit); 35] = [
     ("process.threads", Unit::Count),
 ];
 
+/// What agents tell of each share of a load and each second, and in which unit. What belongs to one
+/// second may be told in pieces: counts and bytes are then added up.
+pub const LOAD_GAUGES: [(&str, Unit); 10] = [
+    ("load.offered", Unit::Count),
+    ("load.sent", Unit::Count),
+    ("load.shed", Unit::Count),
+    ("load.unsent", Unit::Count),
+    ("load.cut", Unit::Count),
+    ("load.connected", Unit::Count),
+    ("load.received", Unit::Bytes),
+    ("load.written", Unit::Bytes),
+    // Of one core, of the busiest thread.
+    ("load.cpu", Unit::Ratio),
+    // The longest time that a thread was due to run and did not.
+    ("load.gap", Unit::Nanoseconds),
+];
+
 /// Outcomes in send order, run-length encoded. Per series (its outcome is not used) and back end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {

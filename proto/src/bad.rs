@@ -1,6 +1,10 @@
 //! What is wrong with a message from outside, and in which field.
 
-use nepho_common::{histogram::BadHistogram, id::BadName, plan::BadPick};
+use nepho_common::{
+    histogram::BadHistogram,
+    id::BadName,
+    plan::{BadPick, BadSchedule, BadStripe},
+};
 
 /// A message is refused as a whole; nothing in it is defaulted or skipped, but for what a newer
 /// release may say of the runs that it knows.
@@ -85,6 +89,12 @@ pub enum Wrong {
     /// Picks no process and no container.
     #[error(transparent)]
     Pick(#[from] BadPick),
+    /// Nobody can send by it.
+    #[error(transparent)]
+    Schedule(#[from] BadSchedule),
+    /// No share of anything.
+    #[error(transparent)]
+    Stripe(#[from] BadStripe),
     /// Not a histogram.
     #[error(transparent)]
     Histogram(#[from] BadHistogram),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nepho_common::{
     control::Refusal,
     id::Feature,
-    plan::{Act, Assignment, Watch},
+    plan::{Act, AssignedStage, Assignment, Check, Load, Target, Watch},
     time::Nanos,
 };
 
@@ -76,6 +76,11 @@ pub fn admit(assignment: &Assignment, features: &BTreeSet<Feature>) -> Result<()
                     }
                     continue;
                 }
+                Act::Load(load) => {
+                    admit_load(load, stage)
+                        .map_err(|why| Refusal::Invalid(format!("step {} {why}", step.name)))?;
+                    continue;
+                }
             };
             if probe.every < EVERY_MIN {
                 return invalid(format!("step {} asks every {}", step.name, probe.every));
@@ -110,9 +115,53 @@ pub fn admit(assignment: &Assignment, features: &BTreeSet<Feature>) -> Result<()
     Ok(())
 }
 
+/// Whether a load is one that the engine can make.
+fn admit_load(load: &Load<Target>, stage: &AssignedStage) -> Result<(), String> {
+    if load.timeout > TIMEOUT_MAX || load.timeout == Nanos(0) {
+        return Err(format!("waits {} for answers", load.timeout));
+    }
+    if load.warm_up >= stage.lasts {
+        return Err(format!("warms up for {}, all of the stage", load.warm_up));
+    }
+    if load.calls.is_empty() {
+        return Err("sends nothing".to_owned());
+    }
+    let names: BTreeSet<_> = load.calls.iter().map(|call| &call.operation).collect();
+    if names.len() != load.calls.len() {
+        return Err("has two requests of one name".to_owned());
+    }
+    if load.shares.is_empty() {
+        return Err("sends to nobody".to_owned());
+    }
+    let mut whom = BTreeSet::new();
+    for share in &load.shares {
+        if !whom.insert(&share.to) {
+            return Err(format!("has two shares of {}", share.to));
+        }
+        for call in &load.calls {
+            let is_it = |to: &&Target| to.to == share.to && to.operation == call.operation;
+            let mut all = load.to.iter().filter(is_it);
+            let (Some(target), None) = (all.next(), all.next()) else {
+                let what = &call.operation;
+                return Err(format!(
+                    "does not say once how to send {what} to {}",
+                    share.to
+                ));
+            };
+            if !matches!(target.check, Check::Http(_)) {
+                return Err(format!("sends other things than HTTP to {}", share.to));
+            }
+        }
+    }
+    if load.to.len() != load.shares.len() * load.calls.len() {
+        return Err("names targets that it sends nothing to".to_owned());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use nepho_common::plan::{AssignedStage, AssignedStep, Check, Probe, Target, TcpCheck};
+    use nepho_common::plan::{AssignedStep, Probe, TcpCheck};
 
     use super::*;
 

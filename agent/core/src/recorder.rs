@@ -3,6 +3,8 @@
 //! Raw points are kept until they are sealed: a probe makes a point a second, and a dense
 //! histogram per series would cost 197 kB each.
 
+mod loads;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
@@ -14,6 +16,9 @@ use nepho_common::{
     recording::{Gauge, Metric, Outcome, Recording, Series, Trace, Unit},
     time::{Interval, Nanos, RunTime},
 };
+
+pub use self::loads::LOAD_EVERY;
+use self::loads::Loads;
 
 /// How often the recordings of probes are sealed: a second each would be 650 MB an hour for 600
 /// series.
@@ -100,6 +105,7 @@ pub struct Recorder {
     /// Where what this process writes of a resumed stage begins.
     from: Option<Seq>,
     points: Vec<Observation>,
+    loads: Loads,
     /// The end of the certificate that each target showed last.
     certificates: BTreeMap<(usize, usize), i64>,
     gauges: Vec<Gauge>,
@@ -132,6 +138,7 @@ impl Recorder {
             began,
             from: None,
             points: Vec::new(),
+            loads: Loads::default(),
             certificates: BTreeMap::new(),
             gauges: Vec::new(),
             traces: Vec::new(),
@@ -233,9 +240,6 @@ impl Recorder {
                 sealed.entry((series, from)).or_default().record(value);
             }
         }
-        for ((series, _), histogram) in &sealed {
-            *self.samples.entry(series.clone()).or_default() += histogram.count();
-        }
         let recording = |((series, from), histogram)| Recording {
             series: Arc::new(series),
             interval: Interval {
@@ -244,7 +248,16 @@ impl Recorder {
             },
             histogram,
         };
-        sealed.into_iter().map(recording).collect()
+        let sealed: Vec<_> = sealed.into_iter().map(recording).collect();
+        self.sum(&sealed);
+        sealed
+    }
+
+    fn sum(&mut self, sealed: &[Recording]) {
+        for one in sealed {
+            let known = self.samples.entry(one.series.as_ref().clone()).or_default();
+            *known += one.histogram.count();
+        }
     }
 
     /// How requests ended one after the other, of each target that failed between two flushes. One
@@ -313,7 +326,10 @@ impl Recorder {
     #[must_use]
     pub fn seal(&self) -> Seal {
         debug_assert!(
-            self.points.is_empty() && self.gauges.is_empty() && self.traces.is_empty(),
+            self.points.is_empty()
+                && self.loads.is_empty()
+                && self.gauges.is_empty()
+                && self.traces.is_empty(),
             "what was observed is written before the seal"
         );
         Seal {
@@ -330,8 +346,16 @@ impl Recorder {
     }
 
     fn series(&self, point: &Observation, metric: Metric) -> Option<Series> {
-        let step = self.stage.steps.get(point.step)?;
-        let target = step.act.to().get(point.target)?;
+        self.of((point.step, point.target), (point.outcome, metric))
+    }
+
+    fn of(
+        &self,
+        (step, target): (usize, usize),
+        (outcome, metric): (Outcome, Metric),
+    ) -> Option<Series> {
+        let step = self.stage.steps.get(step)?;
+        let target = step.act.to().get(target)?;
         Some(Series {
             run: self.key.run.clone(),
             attempt: self.key.attempt,
@@ -341,7 +365,7 @@ impl Recorder {
             from: self.environment.clone(),
             agent: self.agent.clone(),
             to: target.to.clone(),
-            outcome: point.outcome,
+            outcome,
             metric,
         })
     }

@@ -24,6 +24,7 @@ use nepho_agent_core::recorder::Observation;
 use nepho_common::{
     event::What,
     id::{RunId, StageName},
+    load::Counted,
     recording::Gauge,
     time::{Mono, Nanos},
 };
@@ -44,6 +45,15 @@ pub enum Seen {
     Noted(Box<What>),
     /// What a watch read.
     Read(Vec<Gauge>),
+    /// A generator counted something.
+    Loaded {
+        /// Place of the step in the stage.
+        step: usize,
+        /// Place of the share in the step.
+        share: usize,
+        /// What.
+        counted: Box<Counted>,
+    },
     /// Requests that were due were not sent: the step, and by how much each was late.
     Missed(Vec<(usize, Nanos)>),
     /// Nothing is sent any more, and every answer came or timed out.

@@ -18,11 +18,12 @@ use tokio::{
 use super::{
     Seen, Sighting,
     guard::Guard,
+    load::Loading,
     probe::{Answer, Asker, Cause, Clue, Question},
     slots::{Due, Slot, Slots},
     watch::Watching,
 };
-use crate::{clock, clock::Alarm, hold};
+use crate::{chain::Chain, clock, clock::Alarm, hold};
 
 /// A time-out that is noticed later than this says nothing of the target: a timer of ours is late by
 /// milliseconds, on a host that is overloaded by tens of them.
@@ -84,6 +85,7 @@ pub async fn run(
     let mut alarm = Alarm::new()?;
     let resumed = job.resumed;
     let mut watching = watches(&job, &mode, &seen);
+    let mut loading = loads(&job, &mode, &seen);
     let mut pacer = Pacer::new(job, mode.clone(), seen).await;
     let (at, mut is_begun) = (pacer.at, resumed);
     if resumed {
@@ -122,6 +124,7 @@ pub async fn run(
     }
     while pacer.open.join_next().await.is_some() {}
     while watching.join_next().await.is_some() {}
+    while loading.join_next().await.is_some() {}
     pacer.tell(Seen::Idle).await;
     Ok(())
 }
@@ -160,6 +163,35 @@ fn watches(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting
                 }
             }
         }));
+    }
+    tasks
+}
+
+/// A task for each share of each load.
+fn loads(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for one in Loading::all(&job.stage, job.at, &job.guard) {
+        let (seen, mode) = (seen.clone(), mode.clone());
+        let (run, stage) = (job.run.clone(), job.stage.name.clone());
+        let (step, share) = (one.step, one.share);
+        tasks.spawn(async move {
+            let whose = Whose { run, stage };
+            let tell = |counted| {
+                let counted = Box::new(counted);
+                let loaded = Seen::Loaded {
+                    step,
+                    share,
+                    counted,
+                };
+                let (seen, loaded) = (seen.clone(), whose.clone().saw(loaded));
+                // Nobody listens only when the agent ends.
+                async move { drop(seen.send(loaded).await) }
+            };
+            if let Err(error) = one.run(mode, tell).await {
+                let Whose { run, stage } = &whose;
+                tracing::error!(%run, %stage, error = %Chain(&error), "a load can't go on");
+            }
+        });
     }
     tasks
 }
@@ -493,6 +525,7 @@ mod tests {
                     Seen::Missed(missed) => panic!("missed {missed:?}"),
                     Seen::Noted(_) => {}
                     Seen::Read(read) => panic!("nothing is watched: {read:?}"),
+                    Seen::Loaded { .. } => panic!("nothing is loaded"),
                     Seen::Idle => return ended,
                 }
             }

@@ -5,12 +5,14 @@
 //! is the business of the agent that sends them (`nepho_agent_core::pace`).
 
 mod rate;
+mod step;
 mod stripe;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     rate::{BadRate, Rate},
+    step::{Call, Load, Model, Share},
     stripe::{BadStripe, Stripe},
 };
 use crate::time::Nanos;

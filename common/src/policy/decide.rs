@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{BadEndpoint, Endpoint, Policy};
 use crate::{
     id::Feature,
-    plan::{Act, AssignedStage, Assignment, Probe, Target},
+    plan::{Act, AssignedStage, Assignment, Load, Probe, Target},
     secret::{BadReference, Part, SecretRef, parts},
     time::Nanos,
 };
@@ -179,14 +179,35 @@ impl Policy {
         let own = lasts.into_iter().chain(rate).chain(connections);
         let watches = stage.steps.iter().filter_map(|step| match &step.act {
             Act::Watch(watch) => Some(watch),
-            Act::Probe(_) => None,
+            Act::Probe(_) | Act::Load(_) => None,
         });
         own.chain(watches.flat_map(|watch| self.against_watch(watch)))
-            .chain(targets(stage).filter_map(|target| self.admits_target(target, doors).err()))
+            .chain(
+                stage
+                    .steps
+                    .iter()
+                    .flat_map(|step| self.against_targets(&step.act, doors)),
+            )
+    }
+
+    fn against_targets<'a>(
+        &'a self,
+        act: &'a Act<Target>,
+        doors: &'a [Endpoint],
+    ) -> impl Iterator<Item = Denied> + 'a {
+        act.to().iter().filter_map(move |target| {
+            let action = match act {
+                Act::Probe(_) | Act::Watch(_) => target.check.feature(),
+                Act::Load(_) => Load::<Target>::action(),
+            };
+            let admitted = self.admits_action(&action);
+            admitted
+                .and_then(|()| self.admits_target(target, doors))
+                .err()
+        })
     }
 
     fn admits_target(&self, target: &Target, doors: &[Endpoint]) -> Result<(), Denied> {
-        self.admits_action(&target.check.feature())?;
         let endpoint = Endpoint::of(&target.check).map_err(|why| Denied::Endpoint {
             target: target.to.to_string(),
             why,
@@ -231,17 +252,24 @@ impl Policy {
 }
 
 fn targets(stage: &AssignedStage) -> impl Iterator<Item = &Target> {
-    probes(stage).flat_map(|probe| &probe.to)
+    stage.steps.iter().flat_map(|step| step.act.to())
+}
+
+fn loads(stage: &AssignedStage) -> impl Iterator<Item = &Load<Target>> {
+    stage.steps.iter().filter_map(|step| step.act.load())
 }
 
 fn probes(stage: &AssignedStage) -> impl Iterator<Item = &Probe<Target>> {
     stage.steps.iter().filter_map(|step| step.act.probe())
 }
 
-/// The most requests of a stage in any one second: a mean would hide a burst. Probes are added up
-/// as if the worst seconds of all of them came together.
+/// The most requests of a stage in any one second: a mean would hide a burst. Steps are added up
+/// as if the worst seconds of all of them came together. How chance gathers requests is not
+/// counted: what a policy bounds of a load is the rate that was asked for.
 fn rate(stage: &AssignedStage) -> u64 {
-    probes(stage).map(busiest).fold(0, u64::saturating_add)
+    let loads = loads(stage).flat_map(|load| load.shares.iter().map(|share| load.peak(share)));
+    let probes = probes(stage).map(busiest);
+    probes.chain(loads).fold(0, u64::saturating_add)
 }
 
 /// The most requests of a probe in any one second. A target is asked at its offset and then every
@@ -285,7 +313,10 @@ fn connections(stage: &AssignedStage) -> u64 {
         let held = probe.to.iter().map(|to| to.check.connections());
         each.saturating_mul(held.fold(0, u64::saturating_add))
     };
-    probes(stage).map(held).fold(0, u64::saturating_add)
+    let shares = loads(stage).flat_map(|load| &load.shares);
+    let loads = shares.map(|share| u64::from(share.connections));
+    let probes = probes(stage).map(held);
+    probes.chain(loads).fold(0, u64::saturating_add)
 }
 
 /// Requests per second of the fastest stage.

@@ -9,6 +9,7 @@
 
 mod estimate;
 mod judge;
+mod load;
 mod permitted;
 mod question;
 mod spread;
@@ -20,8 +21,8 @@ use nepho_common::{
     control::PolicyReport,
     id::{AgentId, Digest, EnvironmentName, Feature, InstanceId, PlanId, StageName, StepName},
     plan::{
-        Act, Check, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage, PlannedStep,
-        Probe, Route, Watch,
+        Act, Check, Load, Plan, PlannedAgent, PlannedInstance, PlannedPath, PlannedStage,
+        PlannedStep, Probe, Route, Watch,
     },
     time::Nanos,
 };
@@ -114,6 +115,7 @@ pub fn plan(
         scenario,
         fleet,
         inventory,
+        seed: choices.seed,
         problems: Vec::new(),
         unattended: BTreeMap::new(),
         notes: Vec::new(),
@@ -179,6 +181,7 @@ struct Draft<'a> {
     scenario: &'a Scenario,
     fleet: &'a Fleet,
     inventory: &'a Inventory,
+    seed: u64,
     problems: Vec<String>,
     /// Environments without an agent, and the steps that need one there.
     unattended: BTreeMap<EnvironmentName, Vec<String>>,
@@ -191,6 +194,7 @@ impl Draft<'_> {
             let act = match step {
                 Step::Probe(probe) => Act::Probe(self.probe(&stage.name, name, probe)),
                 Step::Watch(watch) => Act::Watch(self.watch(&stage.name, name, watch)),
+                Step::Load(load) => Act::Load(self.load(stage, name, load)),
             };
             PlannedStep {
                 name: name.clone(),
@@ -227,7 +231,11 @@ impl Draft<'_> {
             after: stage.after.clone(),
             lasts: stage.lasts,
             steps,
-            expectations: stage.expect.iter().flat_map(judge::expectations).collect(),
+            expectations: stage
+                .expect
+                .iter()
+                .flat_map(|one| judge::expectations(one, stage.steps.get(&one.on)))
+                .collect(),
         }
     }
 
@@ -375,7 +383,10 @@ fn taking_part(
             let agent = agents.entry(path.agent.clone());
             let agent = agent.or_insert_with(|| planned(&path.agent));
             if let Route::Ask { check, .. } = &path.route {
-                agent.features.extend(check.features());
+                match &step.act {
+                    Act::Load(_) => drop(agent.features.insert(Load::<PlannedPath>::action())),
+                    Act::Probe(_) | Act::Watch(_) => agent.features.extend(check.features()),
+                }
             }
         }
         if let Act::Watch(watch) = &step.act {
@@ -399,8 +410,15 @@ fn asked(step: &PlannedStep) -> impl Iterator<Item = &Check> {
 /// Requests of a stage in all.
 fn requests(stage: &PlannedStage) -> u64 {
     let of_step = |step: &PlannedStep| {
-        let Some(probe) = step.act.probe() else {
-            return 0;
+        let probe = match &step.act {
+            Act::Probe(probe) => probe,
+            Act::Watch(_) => return 0,
+            Act::Load(load) => {
+                let all = load.to.iter();
+                return all
+                    .filter_map(|path| load.planned(path, (Nanos(0), stage.lasts)))
+                    .sum();
+            }
         };
         let of_path = |path: &PlannedPath| match &path.route {
             Route::Ask { offset, .. } => probe.requests(*offset, stage.lasts),

@@ -11,7 +11,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use nepho_common::{
     load::{BODY_MAX, Model, Order, Told},
-    plan::{Arrivals, Rate, Schedule},
+    plan::{Arrivals, Rate, Schedule, Stripe},
     time::Nanos,
 };
 use nepho_controller_core::{
@@ -221,6 +221,7 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
         headers: arguments.headers,
         body: body.unwrap_or_default(),
         model,
+        stripe: Stripe::WHOLE,
         connections: arguments.connections,
         lanes: arguments.threads,
         lasts,

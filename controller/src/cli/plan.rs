@@ -95,6 +95,7 @@ fn disturbs(planned: &Planned) -> bool {
     let mut steps = planned.plan.stages.iter().flat_map(|stage| &stage.steps);
     steps.any(|step| match &step.act {
         Act::Probe(_) | Act::Watch(_) => false,
+        Act::Load(_) => true,
     })
 }
 

@@ -4,9 +4,10 @@ use nepho_common::{
     control::{Command, Hello, Order, Phase, PolicyReport, Status},
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
-        Act, AssignedStage, AssignedStep, Assignment, Check, ContainerPick, DnsCheck, DnsRecord,
-        EventCheck, GrpcCheck, HttpCheck, IcmpCheck, NatsCheck, PickText, Probe, ProcessPick,
-        PrometheusCheck, RedisCheck, Target, TcpCheck, TlsCheck, Watch, WebhookCheck,
+        Act, Arrivals, AssignedStage, AssignedStep, Assignment, Call, Check, ContainerPick,
+        DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, Leg, Load, Model,
+        NatsCheck, PickText, Probe, ProcessPick, PrometheusCheck, Rate, RedisCheck, Schedule,
+        Share, Stripe, Target, TcpCheck, TlsCheck, Watch, WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
@@ -255,8 +256,59 @@ prop_compose! {
     }
 }
 
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let arrivals = prop_oneof![Just(Arrivals::Poisson), Just(Arrivals::Constant)];
+    let leg = (1..=Rate::MAX.0, 0..=Rate::MAX.0, 1_u64..1_000_000_000_000);
+    let leg = leg.prop_map(|(from, to, lasts)| Leg {
+        from: Rate(from),
+        to: Rate(to),
+        lasts: Nanos(lasts),
+    });
+    let list = vec(0_u64..1_000_000_000_000, 1..5).prop_map(|mut at| {
+        at.sort_unstable();
+        Schedule::list(at.into_iter().map(Nanos).collect()).unwrap()
+    });
+    prop_oneof![
+        (arrivals, vec(leg, 1..4))
+            .prop_map(|(arrivals, legs)| Schedule::legs(arrivals, legs).unwrap()),
+        list,
+    ]
+}
+
 prop_compose! {
-    fn stage()(name in name(), lasts in span(), steps in vec(prop_oneof![probing(), watching()], 0..3)) -> AssignedStage {
+    fn share()(
+        agent in name(), to in instance(), (of, nth) in (1..100_u32, any::<u32>()),
+        connections in 1..100_u32, lanes in any::<u32>(), in_flight_max in any::<u64>(),
+    ) -> Share {
+        let stripe = Stripe::new(nth % of, of).unwrap();
+        let lanes = lanes % connections.min(Load::<Target>::LANES_MAX) + 1;
+        let lanes = lanes.min(connections);
+        Share { agent, to, stripe, connections, lanes, in_flight_max }
+    }
+}
+
+prop_compose! {
+    fn call()(operation in operation(), weight in 1..9_u32, body in "[ -~\n]{0,9}") -> Call {
+        Call { operation, weight, body }
+    }
+}
+
+prop_compose! {
+    fn loading()(
+        name in name(),
+        model in prop_oneof![
+            (schedule(), any::<u64>()).prop_map(|(schedule, seed)| Model::Open { schedule, seed }),
+            span().prop_map(|think| Model::Closed { think }),
+        ],
+        timeout in span(), warm_up in span(), calls in vec(call(), 0..3),
+        shares in vec(share(), 0..3), to in vec(target(), 0..3),
+    ) -> AssignedStep {
+        AssignedStep { name, act: Act::Load(Load { model, timeout, warm_up, calls, shares, to }) }
+    }
+}
+
+prop_compose! {
+    fn stage()(name in name(), lasts in span(), steps in vec(prop_oneof![probing(), watching(), loading()], 0..3)) -> AssignedStage {
         AssignedStage { name, lasts, steps }
     }
 }

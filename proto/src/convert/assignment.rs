@@ -78,6 +78,7 @@ impl TryFrom<wire::AssignedStep> for AssignedStep {
         let act = match wire.act.ok_or_else(unknown).within("act")? {
             wire::assigned_step::Act::Probe(probe) => Act::Probe(probe.try_into().within("probe")?),
             wire::assigned_step::Act::Watch(watch) => Act::Watch(watch.try_into().within("watch")?),
+            wire::assigned_step::Act::Load(load) => Act::Load(load.try_into().within("load")?),
         };
         Ok(Self {
             name: name("name", wire.name)?,
@@ -91,6 +92,7 @@ impl From<&AssignedStep> for wire::AssignedStep {
         let (kind, act) = match &step.act {
             Act::Probe(probe) => ("probe", wire::assigned_step::Act::Probe(probe.into())),
             Act::Watch(watch) => ("watch", wire::assigned_step::Act::Watch(watch.into())),
+            Act::Load(load) => ("load", wire::assigned_step::Act::Load(load.into())),
         };
         Self {
             name: step.name.to_string(),

@@ -11,6 +11,7 @@ pub(crate) mod field;
 pub(crate) mod gauge;
 pub(crate) mod hello;
 pub(crate) mod histogram;
+pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod plan;
 pub(crate) mod record;

@@ -382,6 +382,7 @@ impl Run {
 const fn may_be_resumed<T>(act: &Act<T>) -> bool {
     match act {
         Act::Probe(_) | Act::Watch(_) => true,
+        Act::Load(_) => false,
     }
 }
 

@@ -7,13 +7,14 @@
 //! - [`http1`]: reads answers. `request`: the bytes that are sent. `stream`: connections.
 //! - `lane`: one thread. `user`: one connection in it. `sweep`: time-outs, and what is told.
 //! - `sheet`: what is counted.
-//! - [`one_shot`]: the generator on its own, without a controller.
+//! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
 
 pub mod http1;
 mod lane;
 pub mod one_shot;
 mod request;
 mod sheet;
+mod step;
 mod stream;
 mod sweep;
 mod user;
@@ -23,11 +24,12 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
     load::{CONNECTIONS_MAX, Counted, Model, Order},
-    plan::{BadSchedule, Stripe},
+    plan::{BadSchedule, BadStripe},
     time::Mono,
 };
 use tokio::sync::{mpsc, watch};
 
+pub(super) use self::step::Loading;
 use self::{
     lane::{Said, Share, Work},
     request::{BadRequest, Request},
@@ -54,6 +56,9 @@ pub enum Unable {
     /// The schedule is none.
     #[error("no schedule can be made of what is asked for")]
     Schedule(#[from] BadSchedule),
+    /// No share of the schedule can be so small.
+    #[error("no share can be made of the schedule")]
+    Stripe(#[from] BadStripe),
     /// More or less than can be.
     #[error("{what} must be at least 1 and at most {most}, and is {is}")]
     Bounds {
@@ -102,15 +107,17 @@ pub struct Load {
     lanes: Vec<JoinHandle<()>>,
     /// How many connections are open.
     pub connections: u32,
+    /// Why one could not be opened.
+    pub failure: Option<Failure>,
     /// Where they lead.
     pub addresses: Vec<SocketAddr>,
 }
 
 impl Load {
-    /// Opens the connections.
+    /// Opens the connections. That none could be is no error: what is due will find out.
     ///
     /// # Errors
-    /// What is asked for can't be done, is forbidden, or nobody is there.
+    /// What is asked for can't be done, or is forbidden.
     pub async fn open(order: &Order, guard: &Guard) -> Result<Self, Unable> {
         bounded("connections", order.connections, CONNECTIONS_MAX)?;
         bounded("lanes", order.lanes, order.connections)?;
@@ -140,14 +147,13 @@ impl Load {
             lasts: order.lasts,
             timeout: order.timeout,
         });
-        Self::start(order, work, addresses, to).await
+        Self::start(order, work, addresses).await
     }
 
     async fn start(
         order: &Order,
         work: Arc<Work>,
         addresses: Vec<SocketAddr>,
-        to: String,
     ) -> Result<Self, Unable> {
         let (say, said) = mpsc::channel(SAID_MAX);
         let (start, started) = watch::channel(None);
@@ -158,6 +164,7 @@ impl Load {
             mode,
             lanes: Vec::new(),
             connections: 0,
+            failure: None,
             addresses,
         };
         for lane in 0..order.lanes {
@@ -169,21 +176,19 @@ impl Load {
             load.lanes.push(thread.map_err(Unable::Thread)?);
         }
         drop(say);
-        let mut failure = None;
         for _ in 0..order.lanes {
             match load.said.recv().await {
                 Some(Said::Opened(count, why)) => {
                     load.connections += count;
-                    failure = failure.or(why);
+                    if let Some(why) = why {
+                        load.failure.get_or_insert(why);
+                    }
                 }
                 Some(Said::Broken(error)) => return Err(Unable::Thread(error)),
                 Some(Said::Counted(_)) | None => {}
             }
         }
-        match failure {
-            Some(why) if load.connections == 0 => Err(Unable::NoConnection { to, why }),
-            _ => Ok(load),
-        }
+        Ok(load)
     }
 
     /// Begins at this instant.
@@ -241,7 +246,7 @@ fn share(order: &Order, lane: u32) -> Result<Share, Unable> {
     let (each, rest) = (order.connections / lanes, order.connections % lanes);
     let due = match &order.model {
         Model::Open { schedule, seed } => {
-            let stripe = Stripe::new(lane, lanes).expect("lanes count from 0, and there is one");
+            let stripe = order.stripe.split(lane, lanes)?;
             Some(Pace::new(schedule, *seed, stripe)?)
         }
         Model::Closed { .. } => None,

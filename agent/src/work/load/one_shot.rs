@@ -89,6 +89,10 @@ async fn obey(input: &mut BufReader<Stdin>, policy: &Path) -> Result<(), Refusal
         load = Load::open(&order, &guard) => load?,
         () = ends.next() => return Ok(()),
     };
+    if let Some(why) = load.failure.take().filter(|_| load.connections == 0) {
+        let to = order.url;
+        return Err(Unable::NoConnection { to, why }.into());
+    }
     let to = load.addresses.iter().map(ToString::to_string).collect();
     let connections = load.connections;
     say(&Told::Ready { connections, to }).map_err(Refusal::Pipe)?;

@@ -107,7 +107,7 @@ const AGENT: &str = concat!("nepho-agent/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests {
-    use nepho_common::{load::Model, time::Nanos};
+    use nepho_common::{load::Model, plan::Stripe, time::Nanos};
 
     use super::*;
 
@@ -120,6 +120,7 @@ mod tests {
             headers: headers.iter().map(pair).collect(),
             body: body.as_bytes().to_vec(),
             model: Model::Closed { think: Nanos(0) },
+            stripe: Stripe::WHOLE,
             connections: 1,
             lanes: 1,
             lasts: Nanos::from_secs(1),

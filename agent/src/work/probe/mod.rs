@@ -52,6 +52,7 @@ use self::{
 };
 pub use self::{failure::Failure, symptom::Clue};
 pub(super) use self::{
+    reference::text as reveal,
     roots::{Spoken, Tls},
     site::Site,
 };

@@ -76,6 +76,8 @@ codes! {
     LiteralSecret = "N0309",
     /// What a probe can't ask or expect.
     BadQuestion = "N0310",
+    /// Not a rate, or not a schedule.
+    BadSchedule = "N0311",
     /// An environment that the fleet does not have.
     UnknownEnvironment = "N0401",
     /// A group that the fleet does not have.

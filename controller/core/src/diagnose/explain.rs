@@ -88,7 +88,7 @@ fn text(code: Code) -> &'static str {
         }
         Code::ExactlyOne => {
             "Of several keys exactly one must be there: a probe asks `health`, `http` or `tcp`; a \
-             service has `http` or `tcp`, and `address` or `instances`; an entry of `expect` has \
+             load is `open` or `closed`; a service has `http` or `tcp`, and `address` or `instances`; an entry of `expect` has \
              `failures`, `success-rate`, `latency`, `certificate` or `resource`.\n\n\
              wrong:  probe: {health: {}, tcp: {}}\n\
              right:  two steps, one with `health: {}` and one with `tcp: {}`"
@@ -170,6 +170,13 @@ fn text(code: Code) -> &'static str {
              of a kind of record, a number, a host that a certificate can name.\n\n\
              wrong:  json: {status: ok}\n\
              right:  json: {$.status: ok}"
+        }
+        Code::BadSchedule => {
+            "A rate says how many requests are due in a second or a minute, over all agents of the \
+             step; decimals are taken as far as a thousandth of a request per second. A schedule \
+             must send something, and its instants must not go back in time.\n\n\
+             wrong:  open: {rate: 800}\n\
+             right:  open: {rate: 800/s}"
         }
         Code::UnknownEnvironment => {
             "The fleet file has no such environment. Everything that is named must be declared \

@@ -140,6 +140,8 @@ pub struct Instance {
     pub kind: Kind,
     /// Services that its service needs.
     pub depends_on: BTreeSet<ServiceId>,
+    /// The group that it spreads requests over, when it is a balancer.
+    pub balances: Option<GroupName>,
 }
 
 /// Where an instance is reached depends on who asks.

@@ -166,6 +166,7 @@ impl Parser<'_> {
             Scheme::Tcp
         };
         let depends_on = self.depends_on(at, raw);
+        let balances = self.group_of(&at.key("balances"), raw.balances.as_deref());
         let copies = self.copies(at, raw, plain);
         let id = ServiceId {
             environment: environment?,
@@ -191,6 +192,7 @@ impl Parser<'_> {
                     addresses: copy.addresses,
                     kind: kind.clone(),
                     depends_on: depends_on.clone(),
+                    balances: balances.clone(),
                 };
                 (copy.inside_at, instance)
             })

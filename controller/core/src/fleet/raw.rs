@@ -96,6 +96,9 @@ pub(crate) struct RawService {
     pub(crate) http: Option<RawHttp>,
     /// A service without HTTP: its health is that it accepts a TCP connection.
     pub(crate) tcp: Option<RawTcp>,
+    /// A balancer of HTTP requests: the group that it spreads them over. A load with `via: balancer`
+    /// to that group goes here.
+    pub(crate) balances: Option<String>,
     /// Services that this one needs: NAME in the same environment, or ENVIRONMENT/NAME.
     pub(crate) depends_on: Option<Vec<Option<String>>>,
     /// Nephoscope only measures it (the default).

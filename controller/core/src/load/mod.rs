@@ -336,6 +336,7 @@ mod tests {
                 schedule: schedule.unwrap(),
                 seed: 1,
             },
+            stripe: nepho_common::plan::Stripe::WHOLE,
             connections: 8,
             lanes: 1,
             lasts: Nanos::from_secs(3),

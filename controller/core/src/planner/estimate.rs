@@ -3,8 +3,8 @@
 use nepho_common::{
     id::{StageName, StepName},
     plan::{
-        Act, Expectation, Judge, Plan, PlannedPath, PlannedStage, Probe, Ratio, Route, Watch,
-        Window,
+        Act, Expectation, Judge, Load, Plan, PlannedPath, PlannedStage, PlannedStep, Probe, Ratio,
+        Route, Watch, Window,
     },
     time::Nanos,
 };
@@ -86,6 +86,7 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
     let probe = match &step.act {
         Act::Probe(probe) => probe,
         Act::Watch(watch) => return Some(readings(plan, stage, expectation, watch)),
+        Act::Load(load) => return loaded(plan, stage, expectation, (step, load)),
     };
     let all = tuples(plan, step, &expectation.by);
     let needed = needed(&expectation.judge);
@@ -112,6 +113,49 @@ fn estimate(plan: &Plan, stage: &PlannedStage, expectation: &Expectation) -> Opt
         within,
         would_need,
         or_every: or_every.filter(|every| *every >= scenario::EVERY.0),
+    })
+}
+
+/// Requests of a load; `None` when only answers decide how many there will be.
+fn loaded(
+    plan: &Plan,
+    stage: &PlannedStage,
+    expectation: &Expectation,
+    (step, load): (&PlannedStep, &Load<PlannedPath>),
+) -> Option<Estimate> {
+    let all = tuples(plan, step, &expectation.by);
+    let needed = needed(&expectation.judge);
+    let span = expectation.during.span(stage.lasts);
+    let within = Nanos(span.1.0.saturating_sub(span.0.0));
+    let asked: Vec<_> = all.iter().filter(|tuple| paths(tuple) > 0).collect();
+    let given = |tuple: &&Tuple<'_>| {
+        let with_path = tuple
+            .paths
+            .iter()
+            .filter(|path| path.route != Route::NoPath);
+        with_path
+            .map(|path| load.planned(path, span))
+            .sum::<Option<u64>>()
+    };
+    let each: Option<Vec<u64>> = asked.iter().map(given).collect();
+    let planned = each?.into_iter().min().unwrap_or(0);
+    // As much more time as there is too little of it.
+    let would_need = (planned < needed).then(|| {
+        let wide = u128::from(within.0) * u128::from(needed) / u128::from(planned.max(1));
+        let whole = wide.div_ceil(1_000_000_000) * 1_000_000_000 + u128::from(span.0.0);
+        Nanos(u64::try_from(whole).unwrap_or(u64::MAX))
+    });
+    Some(Estimate {
+        stage: stage.name.clone(),
+        on: expectation.on.clone(),
+        expected: text(expectation),
+        findings: all.len() as u64,
+        without_path: (all.len() - asked.len()) as u64,
+        needed,
+        planned,
+        within,
+        would_need,
+        or_every: None,
     })
 }
 
@@ -196,7 +240,7 @@ fn text(expectation: &Expectation) -> String {
         Judge::Same { fact } => format!("the same {fact}"),
     };
     let judged = match expectation.during {
-        Window::Stage | Window::Baseline => judged,
+        Window::Stage | Window::Baseline | Window::Warm(_) => judged,
         Window::Before(over) => format!("steady state, {judged} over the first {over}"),
         Window::After(over) => format!("steady state, {judged} over the last {over}"),
     };

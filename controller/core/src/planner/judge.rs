@@ -3,17 +3,24 @@
 use nepho_common::{
     id::Operation,
     plan::{Expectation, Judge, PlannedStage, Ratio, Window},
+    time::Nanos,
 };
 
-use crate::scenario::{self, Bounds, Steady};
+use crate::scenario::{self, Bounds, Steady, Step};
 
 /// What is expected of a stage.
-pub(super) fn expectations(written: &scenario::Expectation) -> Vec<Expectation> {
+pub(super) fn expectations(written: &scenario::Expectation, of: Option<&Step>) -> Vec<Expectation> {
+    let during = match (written.during, of) {
+        (Window::Baseline, Some(Step::Load(load))) if load.warm_up > Nanos(0) => {
+            Window::Warm(load.warm_up)
+        }
+        (during, _) => during,
+    };
     let expectation = |judge| Expectation {
         on: written.on.clone(),
         judge,
         by: written.by.iter().copied().collect(),
-        during: written.during,
+        during,
         gate: written.gate,
     };
     judges(&written.judge)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     control::PolicyReport,
     id::AgentId,
-    plan::{Assignment, Plan},
+    plan::{Assignment, Load, Plan, PlannedPath},
     policy::{
         Denied, Endpoint, HostPattern, Network, Policy, Ports, TargetRule, peak_rate, references,
     },
@@ -14,7 +14,7 @@ use nepho_common::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Inventory;
+use super::{Inventory, load};
 use crate::{
     fleet::{Address, Headers, Host, Kind},
     scenario::{Loaded, ProbeKind, Step},
@@ -198,12 +198,31 @@ pub fn local_policy(loaded: &Loaded) -> Policy {
     let steps = loaded.scenario.stages.iter().flat_map(|stage| &stage.steps);
     let mut kinds = steps.filter_map(|(_, step)| match step {
         Step::Probe(probe) => Some(&probe.kind),
-        Step::Watch(_) => None,
+        Step::Watch(_) | Step::Load(_) => None,
     });
     if kinds.any(|kind| matches!(kind, ProbeKind::Event(_))) {
         // The operator wrote it, and it is the operator's host.
         let action = "probe.event".parse().expect("a name");
         policy.actions.insert(action);
+    }
+    for stage in &loaded.scenario.stages {
+        let (mut rate, mut connections) = (0, 0);
+        for (name, step) in &stage.steps {
+            let Step::Load(load) = step else { continue };
+            policy.actions.insert(Load::<PlannedPath>::action());
+            let expects = stage.expect.iter().filter(|one| one.on == *name);
+            let within = load::answered_within(expects.map(|one| &one.judge));
+            // What is spread over several paths is rounded up on each.
+            let room = loaded.fleet.instances.len() as u64;
+            connections +=
+                load::size(load, loaded.fleet.instances.len(), within).connections + room;
+            rate += load::peak(load) + room;
+        }
+        let limits = &mut policy.limits;
+        let careful = Policy::careful().limits;
+        let more = careful.requests_per_second.saturating_add(rate);
+        limits.requests_per_second = limits.requests_per_second.max(more);
+        limits.connections = limits.connections.max(careful.connections + connections);
     }
     let addresses: BTreeSet<&Address> = loaded
         .fleet
@@ -258,10 +277,16 @@ fn secrets(loaded: &Loaded) -> BTreeSet<SecretRef> {
     let steps = loaded.scenario.stages.iter().flat_map(|stage| &stage.steps);
     let kinds = steps.filter_map(|(_, step)| match step {
         Step::Probe(probe) => Some(&probe.kind),
-        Step::Watch(_) => None,
+        Step::Watch(_) | Step::Load(_) => None,
     });
+    let steps = loaded.scenario.stages.iter().flat_map(|stage| &stage.steps);
+    let loads = steps.filter_map(|(_, step)| match step {
+        Step::Load(load) => Some(&load.requests),
+        Step::Watch(_) | Step::Probe(_) => None,
+    });
+    let sent = loads.flatten().flat_map(|request| request.headers.values());
     let asked = kinds.flat_map(ProbeKind::values);
-    let values = health.flat_map(Headers::values).chain(asked);
+    let values = health.flat_map(Headers::values).chain(asked).chain(sent);
     let parts = values.flat_map(|value| parts(&value.to_string()).unwrap_or_default());
     let secret = |part| match part {
         Part::Secret(secret) => Some(secret),

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use nepho_common::plan::{Act, Plan, PlannedStep, Route};
+use nepho_common::{
+    plan::{
+        Act, Arrivals, Leg, Load, Model, Plan, PlannedPath, PlannedStep, Ratio, Route, Schedule,
+    },
+    time::Nanos,
+};
 
 use super::{BlastRadius, Estimate, Planned};
 
@@ -107,6 +112,7 @@ fn per_minute(planned: &Planned) -> u64 {
 fn describe(plan: &Plan, step: &PlannedStep) -> String {
     let probe = match &step.act {
         Act::Probe(probe) => probe,
+        Act::Load(load) => return describe_load(plan, step, load),
         Act::Watch(watch) => {
             let hosts: Vec<_> = watch.hosts.iter().map(ToString::to_string).collect();
             let host = (!watch.without_host).then(|| "the hosts".to_owned());
@@ -161,6 +167,85 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
         "{:12} probe every {}, time-out {}: {operations}; from {from}",
         step.name, probe.every, probe.timeout
     )
+}
+
+fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> String {
+    let mut from: BTreeMap<String, u64> = BTreeMap::new();
+    let mut to: BTreeMap<String, u64> = BTreeMap::new();
+    let mut connections = 0;
+    for share in &load.shares {
+        let agent = plan.agents.get(&share.agent);
+        let environment = agent.map(|agent| agent.environment.to_string());
+        *from.entry(environment.unwrap_or_default()).or_default() += 1;
+        *to.entry(share.to.to_string()).or_default() += 1;
+        connections += u64::from(share.connections);
+    }
+    let listed = |all: BTreeMap<String, u64>| {
+        let each: Vec<_> = all.into_keys().collect();
+        match each.as_slice() {
+            [one, two, three, _, ..] => {
+                let more = each.len() - 3;
+                format!("{one}, {two}, {three} and {more} more")
+            }
+            few => few.join(", "),
+        }
+    };
+    let when = match &load.model {
+        Model::Open { schedule, .. } => described(schedule),
+        Model::Closed { think } if *think == Nanos(0) => {
+            counted(connections, "user")
+        }
+        Model::Closed { think } => {
+            format!("{} who think {think}", counted(connections, "user"))
+        }
+    };
+    let all: u64 = load.calls.iter().map(|call| u64::from(call.weight)).sum();
+    let share = |weight: u32| {
+        Ratio(u32::try_from(u64::from(weight) * 10_000 / all.max(1) * 100).unwrap_or(0))
+    };
+    let calls = load.calls.iter().map(|call| match load.calls.len() {
+        1 => call.operation.to_string(),
+        _ => format!("{} {}", share(call.weight), call.operation),
+    });
+    let calls: Vec<_> = calls.collect();
+    format!(
+        "{:12} load {when} over {}, time-out {}: {}; from {} to {}",
+        step.name,
+        counted(connections, "connection"),
+        load.timeout,
+        calls.join(", "),
+        listed(from),
+        listed(to)
+    )
+}
+
+fn described(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::List(instants) => counted(instants.len() as u64, "instant"),
+        Schedule::Legs { arrivals, legs } => {
+            let how = match arrivals {
+                Arrivals::Poisson => "Poisson",
+                Arrivals::Constant => "constant",
+            };
+            let leg = |leg: &Leg| {
+                if leg.from == leg.to {
+                    leg.from.to_string()
+                } else {
+                    format!("{} to {}", leg.from, leg.to)
+                }
+            };
+            match legs.as_slice() {
+                [one] => format!("{} ({how})", leg(one)),
+                many => {
+                    let each: Vec<_> = many
+                        .iter()
+                        .map(|one| format!("{} for {}", leg(one), one.lasts))
+                        .collect();
+                    format!("{} ({how})", each.join(", "))
+                }
+            }
+        }
+    }
 }
 
 fn expects(estimate: &Estimate) -> String {

@@ -245,6 +245,7 @@ impl On<'_> {
 fn answered(stage: &PlannedStage) -> Nanos {
     let steps = stage.steps.iter().map(|step| match &step.act {
         Act::Probe(probe) => probe.every.0.saturating_add(probe.timeout.0),
+        Act::Load(load) => load.timeout.0,
         Act::Watch(_) => 0,
     });
     Nanos(steps.max().unwrap_or_default())

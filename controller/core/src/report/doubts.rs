@@ -164,6 +164,16 @@ impl Doubts {
         }
     }
 
+    /// Adds all of these.
+    pub(super) fn merge(&mut self, others: Self) {
+        for ((code, about), (times, example)) in others.0 {
+            let known = self.0.entry((code, about));
+            let (sum, text) = known.or_insert_with(|| (0, example.clone()));
+            *sum = sum.saturating_add(times);
+            *text = example.min(text.clone());
+        }
+    }
+
     /// The best verdict that the run can have.
     pub(super) fn at_best(&self) -> Verdict {
         let best = self.0.keys().map(|(code, _)| code.at_best());

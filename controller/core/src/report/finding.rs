@@ -254,7 +254,7 @@ impl Place<'_> {
         };
         let during = self.expectation.during;
         let (kind, steady) = match during {
-            Window::Stage | Window::Baseline => (kind, None),
+            Window::Stage | Window::Baseline | Window::Warm(_) => (kind, None),
             Window::Before(_) => (format!("before.{kind}"), Some(Steady::Before)),
             Window::After(_) => (format!("after.{kind}"), Some(Steady::After)),
         };

@@ -2,7 +2,10 @@
 
 mod gather;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use nepho_common::{
     event::RunEnd,
@@ -19,6 +22,7 @@ use super::{
     coverage::{Coverages, Proofs},
     disturbed::Spoilt,
     doubts::{Code, Doubts},
+    loads::Loads,
     measured::Measurements,
     readings::Readings,
     recorded::Recorded,
@@ -43,6 +47,8 @@ pub(super) struct Folded {
     pub(super) sound: Option<Measurements>,
     /// What was measured in parts of stages that are judged by themselves.
     pub(super) parts: BTreeMap<(StageName, Window), Part>,
+    /// What generators said of themselves.
+    pub(super) loads: Arc<Loads>,
     /// What hosts said of themselves.
     pub(super) readings: Readings,
     pub(super) proofs: Proofs,
@@ -144,13 +150,17 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
     if let Some(plan) = &folded.plan {
         let identity = folded.run.as_ref().zip(folded.attempt);
         folded.too_fine |= !rollup::fits(&told_apart, plan, &folded.story, identity);
+        let mut of_loads = Doubts::default();
         let Folded {
             recorded, gauges, ..
         } = &folded;
+        let began = |stage: &StageName| Some(folded.story.ordered.get(stage)?.at_run);
+        let loads = Loads::gather(plan, began, gauges, &mut of_loads);
+        let loads = Arc::new(loads);
         let gather = |look_at: &dyn Fn(&Series, Interval) -> bool| {
             // What is to be doubted is doubted once, below.
             let doubts = &mut Doubts::default();
-            Measurements::gather(plan, identity, recorded, look_at, gauges, doubts)
+            Measurements::gather(plan, identity, recorded, look_at, gauges, &loads, doubts)
         };
         let disturbed = folded.story.disturbed.any();
         let spoilt = disturbed.then(|| spoilt(plan, &folded.story));
@@ -176,8 +186,10 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
                 of_parts.insert((stage.name.clone(), during), both);
             }
         }
-        folded.sound = sound.as_ref().map(|is_sound| gather(is_sound));
+        let of_sound = sound.as_ref().map(|is_sound| gather(is_sound));
+        folded.sound = of_sound;
         folded.parts = of_parts;
+        folded.doubts.merge(of_loads);
         folded.readings = Readings::gather(plan, &folded.gauges, &mut folded.doubts);
         folded.story.things.doubt(plan, &mut folded.doubts);
         folded.measurements = Measurements::gather(
@@ -186,8 +198,10 @@ pub(super) fn fold(gathered: Gathered, lang: Lang) -> Folded {
             &folded.recorded,
             |_, _| true,
             &folded.gauges,
+            &loads,
             &mut folded.doubts,
         );
+        folded.loads = loads;
         folded.scenario = scenario(&exhibits, plan);
     }
     unfinished(&mut folded);
@@ -230,7 +244,7 @@ pub(super) fn is_inside(during: Window, span: Interval, recording: Interval) -> 
     // The last recording of a stage ends with its ten seconds, whenever the stage does.
     let ends = match during {
         Window::Before(_) => recording.to <= span.to,
-        Window::After(_) | Window::Stage | Window::Baseline => true,
+        Window::After(_) | Window::Warm(_) | Window::Stage | Window::Baseline => true,
     };
     recording.from >= span.from && ends
 }

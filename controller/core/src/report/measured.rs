@@ -1,6 +1,6 @@
 //! Counts and latencies per planned path. An agent may report only what the plan asked of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     histogram::Histogram,
@@ -13,6 +13,7 @@ use nepho_common::{
 
 use super::{
     doubts::{Code, Doubts},
+    loads::Loads,
     recorded::{OfSeries, Piece, Recorded},
     said::{Said, said},
     seqs::{self, Seqs},
@@ -85,7 +86,11 @@ pub(super) struct OnPath {
 
 /// What was measured, by path. A path of which nothing is known is not in it.
 #[derive(Debug, Default)]
-pub(super) struct Measurements(BTreeMap<PathKey, OnPath>);
+pub(super) struct Measurements {
+    paths: BTreeMap<PathKey, OnPath>,
+    /// What generators said of themselves, of all of each stage.
+    pub(super) loads: Arc<Loads>,
+}
 
 impl Measurements {
     /// Merges what the plan asked for of the recordings that are to be looked at, and doubts the
@@ -96,6 +101,7 @@ impl Measurements {
         recorded: &Recorded,
         look_at: impl Fn(&Series, Interval) -> bool,
         gauges: &[(RecordKey, Vec<Gauge>)],
+        loads: &Arc<Loads>,
         doubts: &mut Doubts,
     ) -> Self {
         let asked = Asked::of(plan, identity);
@@ -165,21 +171,24 @@ impl Measurements {
             let least = on_path.certificate.map_or(left, |least| least.min(left));
             on_path.certificate = Some(least);
         }
-        Self(all)
+        Self {
+            paths: all,
+            loads: Arc::clone(loads),
+        }
     }
 
     pub(super) fn on(&self, key: &PathKey) -> Option<&OnPath> {
-        self.0.get(key)
+        self.paths.get(key)
     }
 
     /// Whether anything of `stage` was measured.
     pub(super) fn knows(&self, stage: &StageName) -> bool {
-        self.0.keys().any(|key| key.stage == *stage)
+        self.paths.keys().any(|key| key.stage == *stage)
     }
 
     /// How many requests `agent` reported.
     pub(super) fn requests_of(&self, agent: &AgentId) -> u64 {
-        let mine = self.0.iter().filter(|(key, _)| key.agent == *agent);
+        let mine = self.paths.iter().filter(|(key, _)| key.agent == *agent);
         mine.flat_map(|(_, on)| on.outcomes.values())
             .fold(0, |sum, n| sum.saturating_add(*n))
     }

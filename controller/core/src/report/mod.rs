@@ -45,6 +45,7 @@ mod fixture;
 mod fold;
 #[cfg(test)]
 mod laws;
+mod loads;
 mod matrix;
 mod measured;
 mod missing;

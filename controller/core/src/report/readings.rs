@@ -81,7 +81,7 @@ impl Readings {
                     steps.find(|step| step.name == gauge.step)
                 });
                 let asked = match step.map(|step| &step.act) {
-                    Some(Act::Probe(_)) => continue,
+                    Some(Act::Probe(_) | Act::Load(_)) => continue,
                     Some(Act::Watch(watch)) => {
                         watch.hosts.contains(&key.agent) && is_of(watch, gauge)
                     }

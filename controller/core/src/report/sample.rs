@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     histogram::Histogram,
-    id::{AgentId, SpoolId},
-    plan::{PlannedPath, PlannedStage, PlannedStep, Route},
+    id::{AgentId, SpoolId, StageName, StepName},
+    plan::{Load, PlannedPath, PlannedStage, PlannedStep, Route},
     recording::Outcome,
     time::Nanos,
 };
 
 use super::{
+    loads::{self, Second},
     measured::{self, Measurements, PathKey},
     model::{Evidence, Figures, Samples},
     seqs::Seqs,
@@ -35,6 +36,8 @@ pub(super) struct Sample<'a> {
     pub(super) service: Histogram,
     /// How late requests were sent.
     pub(super) lag: Histogram,
+    /// Of a load: what its generators said.
+    pub(super) generator: Second,
     records: BTreeMap<(AgentId, SpoolId), Seqs>,
 }
 
@@ -70,9 +73,6 @@ impl<'a> Sample<'a> {
             slot: measured::slot(stage, &step.name),
             ..Self::default()
         };
-        let Some(probe) = step.act.probe() else {
-            return sample;
-        };
         for path in paths {
             let offset = match &path.route {
                 Route::Ask { offset, .. } => *offset,
@@ -102,12 +102,46 @@ impl<'a> Sample<'a> {
             }
             sample.paths.push(PathSample {
                 path,
-                planned: probe.requests_within(offset, span),
+                planned: step
+                    .act
+                    .probe()
+                    .map_or(0, |probe| probe.requests_within(offset, span)),
                 outcomes,
                 certificate,
             });
         }
+        if let Some(load) = step.act.load() {
+            sample.loaded(measurements, (&stage.name, &step.name), load, span);
+        }
         sample
+    }
+
+    /// What was due of a load is known of a share. What is missing of it is put to its first path.
+    fn loaded(
+        &mut self,
+        measurements: &Measurements,
+        of: (&StageName, &StepName),
+        load: &Load<PlannedPath>,
+        span: (Nanos, Nanos),
+    ) {
+        for share in &load.shares {
+            let is_mine = |one: &&mut PathSample<'_>| {
+                one.path.agent == share.agent && one.path.to == share.to
+            };
+            let mut mine: Vec<_> = self.paths.iter_mut().filter(is_mine).collect();
+            let Some((first, rest)) = mine.split_first_mut() else {
+                continue;
+            };
+            let told = measurements.loads.sum(of, share, span);
+            let offered = told.map(|told| told.offered);
+            let mut planned = loads::planned(load, share, span, offered);
+            for one in rest {
+                one.planned = one.total().min(planned);
+                planned -= one.planned;
+            }
+            first.planned = planned;
+            self.generator.add(&told.unwrap_or_default());
+        }
     }
 
     pub(super) fn samples(&self) -> Samples {

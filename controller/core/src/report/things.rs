@@ -128,6 +128,6 @@ pub(super) fn is_planned(
             let mut all = Scope::ALL.into_iter().flat_map(|scope| watch.things(scope));
             watch.hosts.contains(agent) && all.any(|one| one == Some(thing))
         }
-        Some(Act::Probe(_)) | None => false,
+        Some(Act::Probe(_) | Act::Load(_)) | None => false,
     }
 }

@@ -6,7 +6,7 @@ use nepho_common::{
     control::Phase,
     event::{RunEnd, Skip, StartOrder, What},
     id::{AgentId, StageName},
-    plan::{Act, PlannedStage},
+    plan::PlannedStage,
     time::{Mono, Nanos, RunTime},
 };
 
@@ -324,9 +324,6 @@ pub(super) fn collected_by(stage: &PlannedStage, at: Mono) -> Mono {
 }
 
 fn longest_timeout(stage: &PlannedStage) -> Nanos {
-    let timeouts = stage.steps.iter().map(|step| match &step.act {
-        Act::Probe(probe) => probe.timeout,
-        Act::Watch(_) => Nanos(0),
-    });
+    let timeouts = stage.steps.iter().map(|step| step.act.timeout());
     timeouts.max().unwrap_or_default()
 }

@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 
 use nepho_common::{json_path::JsonPath, plan::DnsRecord, time::Nanos};
 
-pub(crate) use self::read::kind;
+pub(crate) use self::{
+    form::word,
+    read::{headers_have, json, kind},
+};
 use crate::fleet::{HeaderName, HeaderValue, Headers, Method, RequestPath, Statuses};
 
 /// What a probe asks.

@@ -103,6 +103,15 @@ impl Judge {
         }
     }
 
+    /// Whether it is of how requests ended, and when.
+    #[must_use]
+    pub const fn is_of_requests(&self) -> bool {
+        match self {
+            Self::Failures { .. } | Self::SuccessRate { .. } | Self::Latency { .. } => true,
+            Self::Certificate { .. } | Self::Same { .. } | Self::Resource { .. } => false,
+        }
+    }
+
     /// The word for it in files and in ids of findings.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

@@ -158,7 +158,7 @@ stages:
         probe: {health: {}, evry: 1s, from: [locla]}
         probe: {tcp: {}}
       push:
-        load: {rate: 5/s}
+        fault: {kill: 5}
     expect:
       - {on: raech, failures: {max: 0}}
 "#;
@@ -373,6 +373,12 @@ const ONE_EACH: &[(Code, Option<&str>, &str, &str)] = &[
         "{dns: {name: a b}, every",
     ),
     (
+        Code::BadSchedule,
+        Some(SCENARIO),
+        "probe: {tcp: {}, every: 1s,",
+        "load: {open: {rate: 800/h}, requests: [{get: /}],",
+    ),
+    (
         Code::UnknownEnvironment,
         Some(SCENARIO),
         "[tencent, aliyun]",
@@ -521,6 +527,78 @@ fn each_kind_of_probe_says_what_is_wrong_with_it() {
     insta::assert_snapshot!(shown.join("\n\n"));
 }
 
+/// The scenario with its first step replaced by this one.
+fn doing(step: &str) -> String {
+    let written = "probe: {tcp: {}, every: 1s, to: {service: [crm-db], instance: [\"1\"]}}";
+    assert!(SCENARIO.contains(written));
+    SCENARIO.replace(written, step)
+}
+
+#[test]
+fn each_load_says_what_is_wrong_with_it() {
+    let mut shown = Vec::new();
+    for wrong in [
+        "{}",
+        "{open: {rate: 1/s}, closed: {users: 1}, requests: [{get: /}]}",
+        "{open: {}, requests: [{get: /}]}",
+        "{open: {rate: 5/s, ramp: {from: 0/s, to: 5/s}}, requests: [{get: /}]}",
+        "{open: {rate: 5/h}, requests: [{get: /}]}",
+        "{open: {rate: 0/s}, requests: [{get: /}]}",
+        "{open: {rate: 5/s, arrivals: poison}, requests: [{get: /}]}",
+        "{open: {rate: 5/s, warm-up: 30m}, requests: [{get: /}]}",
+        "{open: {stairs: {from: 1/s, to: 9/s, count: 2000}}, requests: [{get: /}]}",
+        "{open: {spike: {base: 1/s, peak: 9/s, at: 1s, for: 10m}}, requests: [{get: /}]}",
+        "{open: {list: [2s, 1s]}, requests: [{get: /}]}",
+        "{closed: {users: 0}, requests: [{get: /}]}",
+        "{closed: {users: 1}, connections: 5, requests: [{get: /}]}",
+        "{open: {rate: 5/s}, requests: []}",
+        "{open: {rate: 5/s}, requests: [{weight: 2}]}",
+        "{open: {rate: 5/s}, requests: [{get: /, post: /}]}",
+        "{open: {rate: 5/s}, requests: [{get: a}]}",
+        "{open: {rate: 5/s}, requests: [{post: /, body: a, json: {a: 1}}]}",
+        "{open: {rate: 5/s}, requests: [{head: /, expect: {body: a}}]}",
+        "{open: {rate: 5/s}, requests: [{get: /, expect: {json: {a: b}}}]}",
+        "{open: {rate: 5/s}, requests: [{get: /}], to: {via: proxy}}",
+        "{open: {rate: 5/s}, requests: [{get: /}], timeout: 90s}",
+    ] {
+        let file = doing(&format!("load: {wrong}"));
+        let found = load(&bundle(&file, FLEET)).expect_err(wrong);
+        let text = found.render(false);
+        let told = text.lines().filter(|line| {
+            let line = line.trim_start();
+            line.starts_with("error") || line.contains('^') || line.contains("= ")
+        });
+        shown.push(format!("{wrong}\n{}", told.collect::<Vec<_>>().join("\n")));
+    }
+    insta::assert_snapshot!(shown.join("\n\n"));
+    let found = mistakes(
+        &SCENARIO.replace("to: {service: [crm-db],", "to: {via: balancer,"),
+        FLEET,
+    );
+    assert!(
+        found.render(false).contains("only a load has `via`"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_load_says_when_what_is_sent_to_whom() {
+    let text = "load: {open: {spike: {base: 10/s, peak: 90/s, at: 0s, for: 2s}, arrivals: constant, \
+                warm-up: 1500ms}, timeout: 2s, requests: [{get: /a, weight: 9}, {post: /a, json: \
+                {name: a}, expect: {status: [201], json: {$.id: \"1\"}}}]}";
+    let loaded = load(&bundle(&doing(text), FLEET)).unwrap_or_else(|found| panic!("{found}"));
+    let mut steps = loaded
+        .scenario
+        .stages
+        .iter()
+        .flat_map(|stage| stage.steps.values());
+    let load = steps.find_map(|step| match step {
+        Step::Load(load) => Some(load),
+        Step::Probe(_) | Step::Watch(_) => None,
+    });
+    insta::assert_debug_snapshot!(load.unwrap());
+}
+
 #[test]
 fn the_example_of_watching_is_sound() {
     let scenario = include_str!("../../../../deploy/scenarios/watch.yaml");
@@ -570,7 +648,7 @@ fn each_watch_says_what_is_wrong_with_it() {
 
 #[test]
 fn later_kinds_of_steps_say_so() {
-    for kind in ["load", "fault", "change", "consistency"] {
+    for kind in ["fault", "change", "consistency"] {
         let scenario =
             SCENARIO.replace("probe: {tcp: {}, every: 1s,", &format!("{kind}: {{at: 1s,"));
         let codes: Vec<_> = mistakes(&scenario, FLEET)

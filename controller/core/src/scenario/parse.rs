@@ -13,8 +13,9 @@ use super::{
     Expectation, Scenario, Stage, Steady, Step,
     duration::{duration, print_duration},
     expectation::{expectation, steady},
+    load::load,
     probe::probe,
-    raw::{RawLostAgent, RawScenario, RawStage, RawStep},
+    raw::{RawLostAgent, RawScenario, RawSelector, RawStage, RawStep},
     watch::watch,
 };
 use crate::{
@@ -144,7 +145,9 @@ fn stage(
     for (text, raw) in raw.steps.iter().flatten() {
         let at = steps_at.key(text);
         let name = checker.key_name::<StepName>(&at, text);
-        let step = raw.as_ref().and_then(|raw| step(checker, &at, raw, names));
+        let step = raw
+            .as_ref()
+            .and_then(|raw| step(checker, &at, raw, names, lasts));
         if let (Some(name), Some(step)) = (name, step) {
             steps.insert(name, step);
         }
@@ -206,18 +209,29 @@ fn after(
     Some(found)
 }
 
-fn step(checker: &mut Checker, at: &Pointer, raw: &RawStep, names: Option<&Names>) -> Option<Step> {
-    match (&raw.probe, &raw.watch) {
-        (Some(raw), None) => {
+fn step(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawStep,
+    names: Option<&Names>,
+    lasts: Option<Nanos>,
+) -> Option<Step> {
+    match (&raw.probe, &raw.watch, &raw.load) {
+        (Some(raw), None, None) => {
+            no_via(checker, &at.key("probe").key("to"), raw.to.as_ref());
             probe(checker, &at.key("probe"), raw, names).map(|probe| Step::Probe(Box::new(probe)))
         }
-        (None, Some(raw)) => watch(checker, &at.key("watch"), raw, names).map(Step::Watch),
-        (both, _) => {
+        (None, Some(raw), None) => watch(checker, &at.key("watch"), raw, names).map(Step::Watch),
+        (None, None, Some(raw)) => {
+            load(checker, &at.key("load"), raw, names, lasts).map(|load| Step::Load(Box::new(load)))
+        }
+        (first, second, third) => {
             if !checker.is_incomplete(at) {
-                let (what, label) = if both.is_some() {
+                let any = first.is_some() || second.is_some() || third.is_some();
+                let (what, label) = if any {
                     (
                         "this step does more than one thing",
-                        "exactly one of `probe` and `watch`",
+                        "exactly one of `probe`, `watch` and `load`",
                     )
                 } else {
                     ("this step does nothing", "its kind is missing")
@@ -229,6 +243,16 @@ fn step(checker: &mut Checker, at: &Pointer, raw: &RawStep, names: Option<&Names
             }
             None
         }
+    }
+}
+
+/// Only a load goes through a balancer.
+fn no_via(checker: &mut Checker, at: &Pointer, raw: Option<&RawSelector>) {
+    if raw.is_some_and(|to| to.via.is_some()) {
+        let problem = Problem::new(Code::NotOneOf, "a probe asks each instance itself")
+            .label("only a load has `via`")
+            .help("to probe a balancer, select its own service");
+        checker.at_key(&at.key("via"), problem);
     }
 }
 
@@ -288,8 +312,8 @@ fn fits(checker: &mut Checker, at: &Pointer, one: &Expectation, step: Option<&St
             let what = format!("a watch has no {} to judge", one.judge.as_str());
             ("on", problem(what).label("judge it by `resource`"))
         }
-        Some(Step::Probe(_)) if scope.is_some() => {
-            let what = "a probe knows nothing of what hosts use".to_owned();
+        Some(Step::Probe(_) | Step::Load(_)) if scope.is_some() => {
+            let what = "this step knows nothing of what hosts use".to_owned();
             ("on", problem(what).label("judge a step that is a `watch`"))
         }
         Some(Step::Watch(watch)) if scope.is_some_and(|scope| !watch.tells(scope)) => {
@@ -310,7 +334,11 @@ fn fits(checker: &mut Checker, at: &Pointer, one: &Expectation, step: Option<&St
             let what = format!("{what} are not told apart by that");
             ("by", problem(what).label(label))
         }
-        Some(Step::Watch(_) | Step::Probe(_)) | None => return,
+        Some(Step::Load(_)) if !one.judge.is_of_requests() => {
+            let what = format!("a load has no {} to judge", one.judge.as_str());
+            ("on", problem(what).label("judge a step that is a `probe`"))
+        }
+        Some(Step::Watch(_) | Step::Probe(_) | Step::Load(_)) | None => return,
     };
     checker.at_value(&at.key(key), problem);
 }

@@ -2,6 +2,7 @@
 //! by the schema, and what was refused is absent.
 
 mod asked;
+mod load;
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,12 @@ use nepho_common::plan::Quantile;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use self::asked::{
-    RawDns, RawEvent, RawGrpc, RawHealth, RawHttp, RawIcmp, RawNats, RawPrometheus, RawRedis,
-    RawTcp, RawTls, RawWebhook,
+pub(crate) use self::{
+    asked::{
+        RawDns, RawEvent, RawGrpc, RawHealth, RawHttp, RawIcmp, RawNats, RawPrometheus, RawRedis,
+        RawTcp, RawTls, RawWebhook,
+    },
+    load::{RawAnswer, RawClosed, RawLoad, RawOpen, RawRequest, RawSpike},
 };
 use super::{amount, duration, ratio};
 
@@ -91,13 +95,15 @@ pub(crate) struct RawStage {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
     rename = "Step",
-    extend("x-later" = ["load", "fault", "change", "consistency"])
+    extend("x-later" = ["fault", "change", "consistency"])
 )]
 pub(crate) struct RawStep {
     /// Ask each target regularly, and note whether and how fast it answers.
     pub(crate) probe: Option<RawProbe>,
     /// Read regularly what the hosts of agents use and have left, and what some things there use.
     pub(crate) watch: Option<RawWatch>,
+    /// Send many requests, when a schedule says so or answers let it.
+    pub(crate) load: Option<Box<RawLoad>>,
 }
 
 /// Read regularly what hosts use and have left, and what some processes and containers on them use.
@@ -203,7 +209,7 @@ pub(crate) struct RawProbe {
 /// Chooses instances: keys are ANDed, the names of a list are ORed, what is left out means all.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "Selector", extend("x-later" = ["count", "via"]))]
+#[schemars(rename = "Selector", extend("x-later" = ["count"]))]
 pub(crate) struct RawSelector {
     /// Names of environments.
     #[schemars(length(min = 1))]
@@ -220,6 +226,10 @@ pub(crate) struct RawSelector {
     /// Labels, each with the values that are meant.
     #[schemars(extend("minProperties" = 1))]
     pub(crate) label: Option<BTreeMap<String, Option<RawLabelValues>>>,
+    /// Of a load: whether it goes to the instances themselves, or to the balancers before them
+    /// (services that have `balances` in the fleet file).
+    #[schemars(pattern("^(balancer|instances)$"))]
+    pub(crate) via: Option<String>,
 }
 
 /// Values of one label; any of them will do.

@@ -8,7 +8,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::{Expectation, Probe, Steady, Watch};
+use super::{Expectation, Load, Probe, Steady, Watch};
 use crate::fleet::Title;
 
 /// What the operator wrote. Its only door is [`load`](super::load).
@@ -50,4 +50,6 @@ pub enum Step {
     Probe(Box<Probe>),
     /// Read regularly what hosts use and have left.
     Watch(Watch),
+    /// Send many requests.
+    Load(Box<Load>),
 }

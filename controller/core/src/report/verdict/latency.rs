@@ -6,6 +6,7 @@ use nepho_common::{histogram::Histogram, plan::Quantile, time::Nanos};
 
 use super::{Ground, Judged, how, observed, three_way};
 use crate::report::{
+    loads::GAP_MAX,
     model::{Observed, Uncertainty, Verdict},
     said::{Said, said},
     sample::Sample,
@@ -97,7 +98,8 @@ impl Latency {
                 // No answer was faster than its service time, which lag is no part of: if that meets
                 // the bound, lag hides nothing.
                 Some(min)
-                    if lag > Nanos::from_millis(1).max(Nanos(min.0 / 10))
+                    if (lag > Nanos::from_millis(1).max(Nanos(min.0 / 10))
+                        || sample.generator.gap > GAP_MAX)
                         && !above(&service_alone()) =>
                 {
                     (Verdict::Inconclusive, Ground::LagHidesMin { lag })

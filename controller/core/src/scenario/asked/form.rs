@@ -8,7 +8,8 @@ fn bad(text: &str, what: &str, label: &str) -> Problem {
     Problem::new(Code::BadQuestion, format!("{} is not {what}", quoted(text))).label(label)
 }
 
-pub(super) fn word<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Problem> {
+/// One of these words.
+pub(crate) fn word<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Problem> {
     let found = words.iter().find(|(word, _)| *word == text);
     found.map(|(_, meant)| *meant).ok_or_else(|| {
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();

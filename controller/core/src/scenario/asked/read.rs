@@ -1,6 +1,6 @@
 //! From the file to what a probe asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{json_path::JsonPath, plan::DnsRecord, time::Nanos};
 
@@ -91,6 +91,48 @@ pub(crate) fn kind(checker: &mut Checker, at: &Pointer, raw: &RawProbe) -> Optio
         .and_then(|raw| event_probe(checker, &at.key("event"), raw))
 }
 
+/// Parses the headers that an answer must have, at `at`.
+pub(crate) fn headers_have(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &Option<BTreeMap<String, Option<String>>>,
+) -> Vec<(HeaderName, String)> {
+    let mut found = Vec::new();
+    for (name, value) in raw.iter().flatten() {
+        match (HeaderName::parse(name), value) {
+            (Ok(name), Some(value)) => found.push((name, value.clone())),
+            (Ok(_), None) => {}
+            (Err(why), _) => {
+                let message = format!("no header can be named {}", quoted(name));
+                let problem = Problem::new(Code::BadHttp, message).label(why.to_string());
+                checker.at_key(&at.key(name), problem);
+            }
+        }
+    }
+    found
+}
+
+/// Parses what a JSON body must hold, at `at`.
+pub(crate) fn json(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &Option<BTreeMap<String, Option<String>>>,
+) -> Vec<(JsonPath, String)> {
+    let mut found = Vec::new();
+    for (path, value) in raw.iter().flatten() {
+        match (path.parse::<JsonPath>(), value) {
+            (Ok(path), Some(value)) => found.push((path, value.clone())),
+            (Ok(_), None) => {}
+            (Err(why), _) => {
+                let message = format!("{} is not a path into JSON", quoted(path));
+                let problem = Problem::new(Code::BadQuestion, message).label(why.to_string());
+                checker.at_key(&at.key(path), problem);
+            }
+        }
+    }
+    found
+}
+
 fn http_probe(checker: &mut Checker, at: &Pointer, raw: &RawHttp) -> Option<ProbeKind> {
     let method = method(checker, &at.key("method"), raw.method.as_deref());
     let headers = headers(checker, &at.key("headers"), raw.headers.as_ref());
@@ -100,30 +142,8 @@ fn http_probe(checker: &mut Checker, at: &Pointer, raw: &RawHttp) -> Option<Prob
         .as_deref()
         .and_then(|text| request_path(checker, &at.key("path"), Some(text), ""));
     let ok = statuses(raw.status.as_ref());
-    let mut headers_have = Vec::new();
-    for (name, value) in raw.headers_have.iter().flatten() {
-        match (HeaderName::parse(name), value) {
-            (Ok(name), Some(value)) => headers_have.push((name, value.clone())),
-            (Ok(_), None) => {}
-            (Err(why), _) => {
-                let message = format!("no header can be named {}", quoted(name));
-                let problem = Problem::new(Code::BadHttp, message).label(why.to_string());
-                checker.at_key(&at.key("headers-have").key(name), problem);
-            }
-        }
-    }
-    let mut json = Vec::new();
-    for (path, value) in raw.json.iter().flatten() {
-        match (path.parse::<JsonPath>(), value) {
-            (Ok(path), Some(value)) => json.push((path, value.clone())),
-            (Ok(_), None) => {}
-            (Err(why), _) => {
-                let message = format!("{} is not a path into JSON", quoted(path));
-                let problem = Problem::new(Code::BadQuestion, message).label(why.to_string());
-                checker.at_key(&at.key("json").key(path), problem);
-            }
-        }
-    }
+    let headers_have = headers_have(checker, &at.key("headers-have"), &raw.headers_have);
+    let json = json(checker, &at.key("json"), &raw.json);
     let version = raw.version.as_deref().unwrap_or("1.1");
     let http2 = checker.text(&at.key("version"), Some(version), |text| {
         word(text, "version of HTTP", &[("1.1", false), ("2", true)])

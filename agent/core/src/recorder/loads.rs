@@ -1,0 +1,190 @@
+//! What generators counted, second by second.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use nepho_common::{
+    histogram::{BadHistogram, Histogram},
+    load::{Counted, Counts, Own},
+    plan::{Load, Target},
+    recording::{Gauge, LOAD_GAUGES, Metric, Outcome, Recording},
+    time::{Interval, Nanos},
+};
+
+use super::Recorder;
+
+/// How long a recording of a load is.
+pub const LOAD_EVERY: Nanos = Nanos::from_secs(1);
+
+/// What was counted since it was last flushed.
+#[derive(Debug, Default)]
+pub(super) struct Loads {
+    times: BTreeMap<(Place, Outcome, Metric), Histogram>,
+    seconds: BTreeMap<Place, Second>,
+}
+
+/// A second of a target of a step; of a share, the target is its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    step: usize,
+    target: usize,
+    second: u64,
+}
+
+#[derive(Debug, Default)]
+struct Second {
+    counts: Counts,
+    /// Of the lane that used most of its core.
+    busiest: Own,
+    gap: Nanos,
+    is_own: bool,
+}
+
+impl Loads {
+    pub(super) fn is_empty(&self) -> bool {
+        self.times.is_empty() && self.seconds.is_empty()
+    }
+}
+
+impl Recorder {
+    /// Notes what a lane counted of one share of a load. What is of a step, share or call that the
+    /// stage does not have is dropped: only a bug of the body could make it.
+    ///
+    /// # Errors
+    /// What it counted is no histogram, which too only a bug could make.
+    pub fn load(
+        &mut self,
+        step: usize,
+        share: usize,
+        counted: &Counted,
+    ) -> Result<(), BadHistogram> {
+        let assigned = self.stage.steps.get(step);
+        let Some(load) = assigned.and_then(|step| step.act.load()) else {
+            return Ok(());
+        };
+        let second = counted.second;
+        for timed in &counted.times {
+            let Some(target) = target(load, share, timed.call) else {
+                continue;
+            };
+            let place = Place {
+                step,
+                target,
+                second,
+            };
+            let key = (place, timed.outcome, timed.metric);
+            let known = self.loads.times.entry(key).or_default();
+            known.merge(&timed.histogram()?);
+        }
+        let Some(target) = target(load, share, 0) else {
+            return Ok(());
+        };
+        let place = Place {
+            step,
+            target,
+            second,
+        };
+        let known = self.loads.seconds.entry(place).or_default();
+        known.counts.add(counted.counts);
+        if let Some(own) = counted.own {
+            known.is_own = true;
+            known.gap = known.gap.max(own.gap);
+            if share_of(own) >= share_of(known.busiest) {
+                known.busiest = own;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that loads counted since the last call, as recordings of a second each. What else
+    /// they told of it is among the gauges.
+    pub fn flush_loads(&mut self) -> Vec<Recording> {
+        let Loads { times, seconds } = std::mem::take(&mut self.loads);
+        for (place, second) in seconds {
+            self.tell(place, &second);
+        }
+        let began = self.began;
+        let recording = |((place, outcome, metric), histogram): (_, Histogram)| {
+            let Place {
+                step,
+                target,
+                second,
+            } = place;
+            let from = began.plus(Nanos(second.saturating_mul(LOAD_EVERY.0)));
+            Some(Recording {
+                series: Arc::new(self.of((step, target), (outcome, metric))?),
+                interval: Interval {
+                    from,
+                    to: from.plus(LOAD_EVERY),
+                },
+                histogram,
+            })
+        };
+        let sealed: Vec<_> = times.into_iter().filter_map(recording).collect();
+        self.sum(&sealed);
+        sealed
+    }
+
+    fn tell(&mut self, place: Place, second: &Second) {
+        let Some(step) = self.stage.steps.get(place.step) else {
+            return;
+        };
+        let Some(target) = step.act.to().get(place.target) else {
+            return;
+        };
+        let of = target.to.clone();
+        let since = Nanos(place.second.saturating_mul(LOAD_EVERY.0));
+        for (name, unit) in LOAD_GAUGES {
+            let Some(value) = second.value(name) else {
+                continue;
+            };
+            self.gauges.push(Gauge {
+                name: name.to_owned().try_into().expect("these are names"),
+                stage: self.stage.name.clone(),
+                step: step.name.clone(),
+                of: Some(of.clone()),
+                thing: None,
+                at: self.began.plus(since),
+                value,
+                unit,
+            });
+        }
+    }
+}
+
+impl Second {
+    /// What there is to say by this gauge. That nothing was shed is not said each second.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of a second are far below 2^53"
+    )]
+    fn value(&self, name: &str) -> Option<f64> {
+        let counts = &self.counts;
+        let counted = match name {
+            "load.offered" => counts.offered,
+            "load.sent" => counts.sent,
+            "load.shed" => counts.shed,
+            "load.unsent" => counts.unsent,
+            "load.cut" => counts.cut,
+            "load.connected" => counts.connected,
+            "load.received" => counts.received,
+            "load.written" => counts.written,
+            "load.cpu" => return self.is_own.then(|| share_of(self.busiest)),
+            "load.gap" => return self.is_own.then_some(self.gap.0 as f64),
+            _ => 0,
+        };
+        (counted > 0).then_some(counted as f64)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share, and only shown")]
+fn share_of(own: Own) -> f64 {
+    own.used.0 as f64 / own.over.0.max(1) as f64
+}
+
+/// The place of a call of a share among the targets of a load.
+fn target(load: &Load<Target>, share: usize, call: u16) -> Option<usize> {
+    let share = load.shares.get(share)?;
+    let call = load.calls.get(usize::from(call))?;
+    let mut all = load.to.iter();
+    all.position(|to| to.to == share.to && to.operation == call.operation)
+}

@@ -1,0 +1,128 @@
+//! A load of a stage: one share of it, from the start of the stage to its end.
+
+use nepho_common::{
+    load::{Counted, Order},
+    plan::{AssignedStage, Check, HttpCheck, Load as Planned, Target},
+    policy::{Endpoint, Policy},
+    time::Mono,
+};
+use tokio::sync::watch;
+
+use super::{
+    super::{guard::Guard, pacer::Mode, probe::reveal},
+    Load, Unable,
+};
+
+/// One share of a step.
+pub(in super::super) struct Loading {
+    /// Place of the step in the stage.
+    pub(in super::super) step: usize,
+    /// Place of the share in the step.
+    pub(in super::super) share: usize,
+    order: Result<Order, Unable>,
+    at: Mono,
+    guard: Guard,
+}
+
+impl Loading {
+    /// Every share of every load of a stage that starts at `at`.
+    pub(in super::super) fn all(stage: &AssignedStage, at: Mono, guard: &Guard) -> Vec<Self> {
+        let mut all = Vec::new();
+        for (step, assigned) in stage.steps.iter().enumerate() {
+            let Some(load) = assigned.act.load() else {
+                continue;
+            };
+            for share in 0..load.shares.len() {
+                all.push(Self {
+                    step,
+                    share,
+                    order: order(stage, load, share, &guard.policy()),
+                    at,
+                    guard: guard.clone(),
+                });
+            }
+        }
+        all
+    }
+
+    /// Sends until the mode or the stage ends it, and tells what was counted.
+    ///
+    /// # Errors
+    /// It can't begin, or this host has no more threads.
+    pub(in super::super) async fn run<T: Future<Output = ()>>(
+        self,
+        mut mode: watch::Receiver<Mode>,
+        tell: impl Fn(Counted) -> T,
+    ) -> Result<(), Unable> {
+        let order = self.order?;
+        let mut load = tokio::select! {
+            load = Load::open(&order, &self.guard) => load?,
+            _ = beyond(&mut mode, Mode::Send) => return Ok(()),
+        };
+        load.begin(self.at);
+        let mut known = Mode::Send;
+        loop {
+            tokio::select! {
+                counted = load.next() => match counted? {
+                    Some(counted) => tell(counted).await,
+                    None => return Ok(()),
+                },
+                turned = beyond(&mut mode, known), if known < Mode::Cut => {
+                    known = turned;
+                    load.turn(known);
+                }
+            }
+        }
+    }
+}
+
+/// Comes back with a mode beyond the one that is known; a driver that is gone wants an end at once.
+async fn beyond(mode: &mut watch::Receiver<Mode>, known: Mode) -> Mode {
+    let turned = mode.wait_for(|mode| *mode > known).await;
+    turned.map_or(Mode::Cut, |mode| *mode)
+}
+
+/// What a generator is told to do of it. The budget has seen that nothing is lacking.
+fn order(
+    stage: &AssignedStage,
+    load: &Planned<Target>,
+    share: usize,
+    policy: &Policy,
+) -> Result<Order, Unable> {
+    let lacks = || Unable::Request("the step says nothing of what is sent".to_owned());
+    let share = load.shares.get(share).ok_or_else(lacks)?;
+    let call = load.calls.first().ok_or_else(lacks)?;
+    let mut targets = load.to.iter();
+    let target = targets.find(|to| to.to == share.to && to.operation == call.operation);
+    let Some(Check::Http(HttpCheck {
+        url,
+        method,
+        headers,
+        ..
+    })) = target.map(|target| &target.check)
+    else {
+        return Err(lacks());
+    };
+    let to = Endpoint::of_url(url).map_err(|why| Unable::Address(why.to_string()))?;
+    let headers = headers.iter().map(|(name, value)| {
+        let value = reveal(value, &to, policy).map_err(Unable::Request)?;
+        Ok((name.clone(), value))
+    });
+    Ok(Order {
+        schema: Order::SCHEMA.to_owned(),
+        url: url.clone(),
+        method: method.clone(),
+        headers: headers.collect::<Result<_, Unable>>()?,
+        body: call.body.clone().into_bytes(),
+        model: load.model.clone(),
+        stripe: share.stripe,
+        connections: share.connections,
+        lanes: share.lanes,
+        lasts: stage.lasts,
+        warm_up: load.warm_up,
+        timeout: load.timeout,
+        in_flight_max: share.in_flight_max,
+        number: false,
+        authorities: None,
+    })
+}

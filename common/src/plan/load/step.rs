@@ -1,0 +1,166 @@
+//! A load as a step: what is sent, when, by whom, and over how many connections.
+
+use serde::{Deserialize, Serialize};
+
+use super::{super::PlannedPath, Rate, Schedule, Stripe};
+use crate::{
+    id::{AgentId, Feature, InstanceId, Operation},
+    time::Nanos,
+};
+
+/// What makes requests due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Model {
+    /// A schedule that does not wait for answers.
+    Open {
+        /// The intended instants.
+        schedule: Schedule,
+        /// Draws whatever it leaves to chance.
+        seed: u64,
+    },
+    /// Each connection is a user who waits for the answer, thinks, and asks again.
+    Closed {
+        /// From an answer to the next request.
+        think: Nanos,
+    },
+}
+
+impl Model {
+    /// Whether requests are due whatever becomes of those before.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+/// Sends many requests, from the start of the stage to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Load<T> {
+    /// When.
+    pub model: Model,
+    /// From the intended instant on; an answer that comes later came for nobody.
+    pub timeout: Nanos,
+    /// The first so long of it is no part of the baseline.
+    pub warm_up: Nanos,
+    /// What is sent, each as often as its weight says.
+    pub calls: Vec<Call>,
+    /// Who sends how much of it to whom.
+    pub shares: Vec<Share>,
+    /// Each share with each call: who sends what to whom, and how to get there.
+    pub to: Vec<T>,
+}
+
+/// One of the requests of a mix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Call {
+    /// Names it among the others, for people and for the series.
+    pub operation: Operation,
+    /// Of so many requests as all weights together are, this one is so many.
+    pub weight: u32,
+    /// What is sent behind the headers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+}
+
+/// What one agent sends to one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Share {
+    /// Who.
+    pub agent: AgentId,
+    /// To whom.
+    pub to: InstanceId,
+    /// Its part of the schedule: all stripes of a step together are the whole.
+    pub stripe: Stripe,
+    /// Connections, which are users in a closed model.
+    pub connections: u32,
+    /// Threads, each with its part of both.
+    pub lanes: u32,
+    /// A request that is due while so many wait or are open is shed, and counted.
+    pub in_flight_max: u64,
+}
+
+impl<T> Load<T> {
+    /// The most calls of a mix.
+    pub const CALLS_MAX: usize = 50;
+    /// The most bytes of all bodies: a command to an agent has 4 MiB, with several steps in it.
+    pub const BODIES_MAX: usize = 256 << 10;
+    /// The most shares of one agent in one step.
+    pub const SHARES_MAX: usize = 100;
+    /// The most threads of one share.
+    pub const LANES_MAX: u32 = 64;
+
+    /// What an agent must be able to do, and be allowed to.
+    #[must_use]
+    pub fn action() -> Feature {
+        "load.http".parse().expect("a name")
+    }
+
+    /// How many requests of a call are expected in a part of the stage on one path; `None` when
+    /// answers decide it.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a mean, and never negative"
+    )]
+    pub fn expected(
+        &self,
+        share: &Share,
+        call: &Operation,
+        (from, to): (Nanos, Nanos),
+    ) -> Option<u64> {
+        let Model::Open { schedule, .. } = &self.model else {
+            return None;
+        };
+        let all: u64 = self.calls.iter().map(|call| u64::from(call.weight)).sum();
+        let mine = self.calls.iter().find(|one| one.operation == *call)?;
+        let part = f64::from(mine.weight) / (all.max(1) as f64);
+        let due = schedule.expected(from, to) * part / f64::from(share.stripe.of());
+        Some(due.round() as u64)
+    }
+
+    /// The share that a path is part of.
+    #[must_use]
+    pub fn share(&self, agent: &AgentId, to: &InstanceId) -> Option<&Share> {
+        let mut all = self.shares.iter();
+        all.find(|share| share.agent == *agent && share.to == *to)
+    }
+
+    /// Requests that a share makes in its busiest second; all that can be when only answers hold it
+    /// back.
+    #[must_use]
+    pub fn peak(&self, share: &Share) -> u64 {
+        match &self.model {
+            Model::Open { schedule, .. } => {
+                let whole = schedule.peak().0.div_ceil(1_000);
+                whole.div_ceil(share.stripe.of().into())
+            }
+            Model::Closed { think } => {
+                // Nothing but thinking holds a user back whose target answers at once.
+                let each = Nanos::from_secs(1).0.checked_div(think.0);
+                let all = each.map(|each| (each + 1).saturating_mul(share.connections.into()));
+                let most = Rate::MAX.0 / 1_000;
+                all.unwrap_or(most).min(most)
+            }
+        }
+    }
+}
+
+impl Load<PlannedPath> {
+    /// How many requests are expected on a path in a part of the stage; `None` when answers decide
+    /// it, or nothing is sent there.
+    #[must_use]
+    pub fn planned(&self, path: &PlannedPath, span: (Nanos, Nanos)) -> Option<u64> {
+        let share = self.share(&path.agent, &path.to)?;
+        self.expected(share, &path.operation, span)
+    }
+}

@@ -1,0 +1,222 @@
+//! What generators said of themselves: how much was due, what became of it beside answers, and
+//! whether they kept up.
+
+use std::collections::BTreeMap;
+
+use nepho_common::{
+    id::{AgentId, InstanceId, StageName, StepName},
+    journal::RecordKey,
+    plan::{Arrivals, Load, Model, Plan, PlannedPath, Schedule, Share},
+    recording::{Gauge, LOAD_GAUGES},
+    time::{Nanos, RunTime},
+};
+
+use super::{
+    doubts::{Code, Doubts},
+    said::said,
+};
+
+/// A generator that is held up for longer than this has shaped what it measured.
+pub(super) const GAP_MAX: Nanos = Nanos::from_millis(100);
+
+/// Seconds of shares. One of which nothing is known is not in it.
+#[derive(Debug, Default)]
+pub(super) struct Loads(BTreeMap<Key, BTreeMap<Nanos, Second>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    stage: StageName,
+    step: StepName,
+    agent: AgentId,
+    to: InstanceId,
+}
+
+/// What a share counted in a second, or in several.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Second {
+    pub(super) offered: u64,
+    pub(super) sent: u64,
+    pub(super) shed: u64,
+    pub(super) unsent: u64,
+    pub(super) cut: u64,
+    pub(super) received: u64,
+    pub(super) written: u64,
+    pub(super) connected: u64,
+    /// Of one core, of the busiest thread.
+    pub(super) cpu: f64,
+    pub(super) gap: Nanos,
+}
+
+impl Loads {
+    /// Takes what the plan asks for and doubts the rest. `began` says when a stage did.
+    pub(super) fn gather(
+        plan: &Plan,
+        began: impl Fn(&StageName) -> Option<RunTime>,
+        records: &[(RecordKey, Vec<Gauge>)],
+        doubts: &mut Doubts,
+    ) -> Self {
+        let mut all: BTreeMap<Key, BTreeMap<Nanos, Second>> = BTreeMap::new();
+        for (key, gauges) in records {
+            for gauge in gauges {
+                let stage = plan.stages.iter().find(|one| one.name == gauge.stage);
+                let step = stage.and_then(|stage| {
+                    let mut steps = stage.steps.iter();
+                    steps.find(|step| step.name == gauge.step)
+                });
+                let Some(load) = step.and_then(|step| step.act.load()) else {
+                    // Gauges of other steps are theirs.
+                    continue;
+                };
+                let name = gauge.name.as_str();
+                let known = LOAD_GAUGES.iter().find(|(known, _)| *known == name);
+                let of = gauge.of.as_ref();
+                let share = of.and_then(|to| load.share(&key.agent, to));
+                let fits = known.is_none_or(|(_, unit)| *unit == gauge.unit);
+                let (Some(share), true) = (share, fits) else {
+                    let (agent, stage, step) = (&key.agent, &gauge.stage, &gauge.step);
+                    let text = said!(
+                        "{agent} told of {name} in {stage}/{step}, which the plan does not ask of it",
+                        "{agent} 在 {stage}/{step} 中上报了 {name}，计划没有要求它上报"
+                    );
+                    doubts.add(Code::NotPlanned, agent, text);
+                    continue;
+                };
+                let Some(into) = began(&gauge.stage).and_then(|began| into(began, gauge.at)) else {
+                    continue;
+                };
+                let key = Key {
+                    stage: gauge.stage.clone(),
+                    step: gauge.step.clone(),
+                    agent: key.agent.clone(),
+                    to: share.to.clone(),
+                };
+                let seconds = all.entry(key).or_default();
+                seconds
+                    .entry(into)
+                    .or_default()
+                    .add_gauge(name, gauge.value);
+            }
+        }
+        Self(all)
+    }
+
+    /// What a share counted in a part of its stage; `None` when nothing is known of it.
+    pub(super) fn sum(
+        &self,
+        (stage, step): (&StageName, &StepName),
+        share: &Share,
+        (from, to): (Nanos, Nanos),
+    ) -> Option<Second> {
+        let key = Key {
+            stage: stage.clone(),
+            step: step.clone(),
+            agent: share.agent.clone(),
+            to: share.to.clone(),
+        };
+        let seconds = self.0.get(&key)?;
+        let inside = seconds.range(from..to.max(from));
+        let mut sum = Second::default();
+        inside.for_each(|(_, second)| sum.add(second));
+        Some(sum)
+    }
+}
+
+fn into(began: RunTime, at: RunTime) -> Option<Nanos> {
+    let into = i128::from(at.0) - i128::from(began.0);
+    u64::try_from(into).ok().map(Nanos)
+}
+
+impl Second {
+    /// Pieces of one second are told as they come.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float that is no count saturates, and negative ones are none"
+    )]
+    fn add_gauge(&mut self, name: &str, value: f64) {
+        let count = value as u64;
+        let sum = match name {
+            "load.offered" => &mut self.offered,
+            "load.sent" => &mut self.sent,
+            "load.shed" => &mut self.shed,
+            "load.unsent" => &mut self.unsent,
+            "load.cut" => &mut self.cut,
+            "load.connected" => &mut self.connected,
+            "load.received" => &mut self.received,
+            "load.written" => &mut self.written,
+            "load.cpu" => {
+                self.cpu = self.cpu.max(value);
+                return;
+            }
+            "load.gap" => {
+                self.gap = self.gap.max(Nanos(count));
+                return;
+            }
+            // A later agent may tell more.
+            _ => return,
+        };
+        *sum = sum.saturating_add(count);
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.offered, other.offered),
+            (&mut self.sent, other.sent),
+            (&mut self.shed, other.shed),
+            (&mut self.unsent, other.unsent),
+            (&mut self.cut, other.cut),
+            (&mut self.connected, other.connected),
+            (&mut self.received, other.received),
+            (&mut self.written, other.written),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        self.cpu = self.cpu.max(other.cpu);
+        self.gap = self.gap.max(other.gap);
+    }
+}
+
+/// How many requests a share was to make in a part of its stage: as many as it says were due, if
+/// that can be what the schedule makes of it; else as many as the schedule says.
+///
+/// Chance may decide how many are due. What lies farther from the mean than five standard deviations
+/// of a Poisson distribution happens once in a million runs, and is no chance.
+pub(super) fn planned(
+    load: &Load<PlannedPath>,
+    share: &Share,
+    span: (Nanos, Nanos),
+    offered: Option<u64>,
+) -> u64 {
+    let each = load.calls.iter();
+    let each = each.map(|call| load.expected(share, &call.operation, span));
+    let Some(expected) = each.sum::<Option<u64>>() else {
+        // Users ask once at least; and what they did not ask was not due.
+        return offered.unwrap_or_else(|| share.connections.into());
+    };
+    let Some(offered) = offered else {
+        return expected;
+    };
+    if offered.abs_diff(expected) <= by_chance(&load.model, expected) {
+        offered
+    } else {
+        expected
+    }
+}
+
+/// By how much a count may differ from what is expected.
+fn by_chance(model: &Model, expected: u64) -> u64 {
+    /// Rounding of each call's part, and of the edges of the part.
+    const ROUNDED: u64 = 50;
+    match model {
+        Model::Open {
+            schedule:
+                Schedule::Legs {
+                    arrivals: Arrivals::Poisson,
+                    ..
+                },
+            ..
+        } => expected.isqrt().saturating_mul(5).saturating_add(ROUNDED),
+        Model::Open { .. } => ROUNDED,
+        Model::Closed { .. } => u64::MAX,
+    }
+}

@@ -1,0 +1,287 @@
+//! A load, as an agent is told of it.
+
+use nepho_common::{
+    load::CONNECTIONS_MAX,
+    plan::{Arrivals, Call, Leg, Load, Model, Rate, Schedule, Share, Stripe, Target},
+    time::Nanos,
+};
+
+use super::field::{at_most, list, name, span, within_range};
+use crate::{
+    bad::{BadMessage, Within as _, Wrong},
+    limits::TARGETS_MAX,
+    wire,
+};
+
+/// The largest weight of a call: finer than this nobody can tell from what was sent.
+const WEIGHT_MAX: u32 = 1_000_000;
+
+type L = Load<Target>;
+
+impl TryFrom<wire::Load> for L {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Load) -> Result<Self, BadMessage> {
+        let bodies = wire.calls.iter().map(|call| call.body.len()).sum();
+        at_most("calls", bodies, Self::BODIES_MAX)?;
+        Ok(Self {
+            model: model(wire.model.ok_or(Wrong::Missing).within("model")?)?,
+            timeout: span("timeout", wire.timeout)?,
+            warm_up: span("warm_up", wire.warm_up)?,
+            calls: list("calls", wire.calls, Self::CALLS_MAX)?,
+            shares: list("shares", wire.shares, Self::SHARES_MAX)?,
+            to: list("to", wire.to, TARGETS_MAX)?,
+        })
+    }
+}
+
+impl From<&L> for wire::Load {
+    fn from(load: &L) -> Self {
+        Self {
+            model: Some((&load.model).into()),
+            timeout: load.timeout.0,
+            warm_up: load.warm_up.0,
+            calls: load.calls.iter().map(Into::into).collect(),
+            shares: load.shares.iter().map(Into::into).collect(),
+            to: load.to.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+fn model(wire: wire::load::Model) -> Result<Model, BadMessage> {
+    use wire::{load::Model as Wire, open_model::Schedule as Due};
+
+    let open = match wire {
+        Wire::Closed(closed) => {
+            let think = span("closed.think", closed.think)?;
+            return Ok(Model::Closed { think });
+        }
+        Wire::Open(open) => open,
+    };
+    let schedule = match open
+        .schedule
+        .ok_or(Wrong::Missing)
+        .within("open.schedule")?
+    {
+        Due::Legs(wire::Legs {
+            arrivals,
+            leg: legs,
+        }) => {
+            at_most("open.legs", legs.len(), Schedule::LEGS_MAX)?;
+            let arrivals = wire::Arrivals::try_from(arrivals)
+                .map_err(|_| Wrong::Unknown(arrivals.into()))
+                .and_then(Arrivals::try_from)
+                .within("open.legs.arrivals")?;
+            let leg = |leg: wire::Leg| Leg {
+                from: Rate(leg.from),
+                to: Rate(leg.to),
+                lasts: Nanos(leg.lasts),
+            };
+            Schedule::legs(arrivals, legs.into_iter().map(leg).collect())
+        }
+        Due::Instants(wire::Instants { at }) => {
+            at_most("open.instants", at.len(), Schedule::LIST_MAX)?;
+            Schedule::list(at.into_iter().map(Nanos).collect())
+        }
+    };
+    Ok(Model::Open {
+        schedule: schedule.within("open.schedule")?,
+        seed: open.seed,
+    })
+}
+
+impl From<&Model> for wire::load::Model {
+    fn from(model: &Model) -> Self {
+        use wire::open_model::Schedule as Due;
+
+        let (schedule, seed) = match model {
+            Model::Closed { think } => return Self::Closed(wire::ClosedModel { think: think.0 }),
+            Model::Open { schedule, seed } => (schedule, *seed),
+        };
+        let schedule = match schedule {
+            Schedule::Legs { arrivals, legs } => {
+                let leg = |leg: &Leg| wire::Leg {
+                    from: leg.from.0,
+                    to: leg.to.0,
+                    lasts: leg.lasts.0,
+                };
+                Due::Legs(wire::Legs {
+                    arrivals: wire::Arrivals::from(*arrivals).into(),
+                    leg: legs.iter().map(leg).collect(),
+                })
+            }
+            Schedule::List(instants) => Due::Instants(wire::Instants {
+                at: instants.iter().map(|at| at.0).collect(),
+            }),
+        };
+        Self::Open(wire::OpenModel {
+            schedule: Some(schedule),
+            seed,
+        })
+    }
+}
+
+impl TryFrom<wire::Arrivals> for Arrivals {
+    type Error = Wrong;
+
+    fn try_from(wire: wire::Arrivals) -> Result<Self, Wrong> {
+        match wire {
+            wire::Arrivals::Unspecified => Err(Wrong::Unknown(0)),
+            wire::Arrivals::Poisson => Ok(Self::Poisson),
+            wire::Arrivals::Constant => Ok(Self::Constant),
+        }
+    }
+}
+
+impl From<Arrivals> for wire::Arrivals {
+    fn from(arrivals: Arrivals) -> Self {
+        match arrivals {
+            Arrivals::Poisson => Self::Poisson,
+            Arrivals::Constant => Self::Constant,
+        }
+    }
+}
+
+impl TryFrom<wire::Call> for Call {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Call) -> Result<Self, BadMessage> {
+        within_range("weight", wire.weight.into(), 1, WEIGHT_MAX.into())?;
+        Ok(Self {
+            operation: name("operation", wire.operation)?,
+            weight: wire.weight,
+            body: wire.body,
+        })
+    }
+}
+
+impl From<&Call> for wire::Call {
+    fn from(call: &Call) -> Self {
+        Self {
+            operation: call.operation.to_string(),
+            weight: call.weight,
+            body: call.body.clone(),
+        }
+    }
+}
+
+impl TryFrom<wire::Share> for Share {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Share) -> Result<Self, BadMessage> {
+        let most = CONNECTIONS_MAX.into();
+        within_range("connections", wire.connections.into(), 1, most)?;
+        let most = wire.connections.min(L::LANES_MAX).into();
+        within_range("lanes", wire.lanes.into(), 1, most)?;
+        Ok(Self {
+            agent: name("agent", wire.agent)?,
+            to: name("to", wire.to)?,
+            stripe: Stripe::new(wire.stripe, wire.stripes).within("stripe")?,
+            connections: wire.connections,
+            lanes: wire.lanes,
+            in_flight_max: wire.in_flight_max,
+        })
+    }
+}
+
+impl From<&Share> for wire::Share {
+    fn from(share: &Share) -> Self {
+        Self {
+            to: share.to.to_string(),
+            stripe: share.stripe.index(),
+            stripes: share.stripe.of(),
+            connections: share.connections,
+            lanes: share.lanes,
+            in_flight_max: share.in_flight_max,
+            agent: share.agent.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load() -> wire::Load {
+        let schedule = wire::open_model::Schedule::Legs(wire::Legs {
+            arrivals: wire::Arrivals::Constant.into(),
+            leg: vec![wire::Leg {
+                from: 1_000,
+                to: 1_000,
+                lasts: 1_000_000_000,
+            }],
+        });
+        let share = wire::Share {
+            to: "local/a/1".to_owned(),
+            stripes: 1,
+            connections: 2,
+            lanes: 1,
+            agent: "a".to_owned(),
+            ..wire::Share::default()
+        };
+        wire::Load {
+            model: Some(wire::load::Model::Open(wire::OpenModel {
+                schedule: Some(schedule),
+                seed: 1,
+            })),
+            shares: vec![share],
+            ..wire::Load::default()
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_pace_by_is_refused() {
+        L::try_from(load()).unwrap();
+        let refused = |change: &dyn Fn(&mut wire::Load)| {
+            let mut load = load();
+            change(&mut load);
+            L::try_from(load).unwrap_err().to_string()
+        };
+        let open = |load: &mut wire::Load, rate| {
+            if let Some(wire::load::Model::Open(open)) = &mut load.model
+                && let Some(wire::open_model::Schedule::Legs(legs)) = &mut open.schedule
+            {
+                (legs.leg[0].from, legs.leg[0].to) = (rate, rate);
+            }
+        };
+        for (told, said) in [
+            (refused(&|load| load.model = None), "model: is missing"),
+            (
+                refused(&|load| open(load, 0)),
+                "open.schedule: nothing is ever sent",
+            ),
+            (
+                refused(&|load| open(load, u64::MAX)),
+                "open.schedule: leg 1 goes up to",
+            ),
+            (
+                refused(&|load| load.shares[0].stripe = 1),
+                "shares[0].stripe: there is no stripe",
+            ),
+            (
+                refused(&|load| load.shares[0].lanes = 3),
+                "shares[0].lanes: is 3, not within",
+            ),
+            (
+                refused(&|load| load.shares[0].connections = 0),
+                "shares[0].connections: is 0",
+            ),
+            (
+                refused(&|load| load.calls = vec![wire::Call::default()]),
+                "calls[0].weight: is 0",
+            ),
+            (
+                refused(&|load| {
+                    let body = "x".repeat(L::BODIES_MAX + 1);
+                    load.calls = vec![wire::Call {
+                        body,
+                        ..wire::Call::default()
+                    }];
+                }),
+                "calls: has 262145, more than 262144",
+            ),
+        ] {
+            assert!(told.starts_with(said), "{told}");
+        }
+    }
+}
