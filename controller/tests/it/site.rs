@@ -172,10 +172,12 @@ impl Site {
     /// Enrols an agent and starts it; it has a session when this returns.
     pub(crate) fn agent(&self, place: &Place<'_>) -> Running {
         self.enrol(place);
-        self.run_agent(
-            place.agent,
-            &mut clean(Command::new(program("nepho-agent"))),
-        )
+        self.run_enrolled(place.agent)
+    }
+
+    /// Starts an agent that is enrolled.
+    pub(crate) fn run_enrolled(&self, agent: &str) -> Running {
+        self.run_agent(agent, &mut clean(Command::new(program("nepho-agent"))))
     }
 
     pub(crate) fn enrol(&self, place: &Place<'_>) {

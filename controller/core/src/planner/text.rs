@@ -192,9 +192,7 @@ fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> S
     };
     let when = match &load.model {
         Model::Open { schedule, .. } => described(schedule),
-        Model::Closed { think } if *think == Nanos(0) => {
-            counted(connections, "user")
-        }
+        Model::Closed { think } if *think == Nanos(0) => counted(connections, "user"),
         Model::Closed { think } => {
             format!("{} who think {think}", counted(connections, "user"))
         }

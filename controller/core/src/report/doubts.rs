@@ -67,6 +67,8 @@ pub enum Code {
     Coarse,
     /// Requests that were due were not sent.
     NotSent,
+    /// An agent did not keep up with the load that it sent.
+    Generator,
     /// A finding passed although something of it is missing.
     PassedWithout,
     /// A finding was judged without the instances that have no path.
@@ -107,6 +109,7 @@ impl Code {
             Self::Gap => "gap",
             Self::Coarse => "coarse",
             Self::NotSent => "not-sent",
+            Self::Generator => "generator",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
             Self::Watched => "watched",
@@ -139,6 +142,7 @@ impl Code {
             | Self::Gap
             | Self::Coarse
             | Self::NotSent
+            | Self::Generator
             | Self::PassedWithout
             | Self::NoPath
             | Self::Watched

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nepho_common::{
     id::{AgentId, InstanceId, StageName, StepName},
     journal::RecordKey,
-    plan::{Arrivals, Load, Model, Plan, PlannedPath, Schedule, Share},
+    plan::{Arrivals, Load, Model, Plan, PlannedPath, PlannedStage, Schedule, Share},
     recording::{Gauge, LOAD_GAUGES},
     time::{Nanos, RunTime},
 };
@@ -121,6 +121,27 @@ impl Loads {
     }
 }
 
+impl Loads {
+    /// What an agent counted in a whole stage, in one of its steps or in all.
+    pub(super) fn of(
+        &self,
+        stage: &PlannedStage,
+        step: Option<&StepName>,
+        agent: &AgentId,
+    ) -> Second {
+        let is_meant = |key: &&Key| {
+            let is_step = step.is_none_or(|step| key.step == *step);
+            key.stage == stage.name && key.agent == *agent && is_step
+        };
+        let all = self.0.iter().filter(|(key, _)| is_meant(key));
+        let mut sum = Second::default();
+        for second in all.flat_map(|(_, seconds)| seconds.values()) {
+            sum.add(second);
+        }
+        sum
+    }
+}
+
 fn into(began: RunTime, at: RunTime) -> Option<Nanos> {
     let into = i128::from(at.0) - i128::from(began.0);
     u64::try_from(into).ok().map(Nanos)
@@ -218,5 +239,149 @@ fn by_chance(model: &Model, expected: u64) -> u64 {
         } => expected.isqrt().saturating_mul(5).saturating_add(ROUNDED),
         Model::Open { .. } => ROUNDED,
         Model::Closed { .. } => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nepho_common::{
+        id::{Seq, SpoolId},
+        plan::{Act, Call, LostAgent, PlannedStep, Stripe},
+        recording::Unit,
+    };
+
+    use super::*;
+    use crate::report::render::Lang;
+
+    fn load(arrivals: Arrivals) -> Load<PlannedPath> {
+        let rate = "100/s".parse().unwrap();
+        let schedule = Schedule::constant(arrivals, rate, Nanos::from_secs(10)).unwrap();
+        let call = |name: &str, weight| Call {
+            operation: name.to_owned().try_into().unwrap(),
+            weight,
+            body: String::new(),
+        };
+        Load {
+            model: Model::Open { schedule, seed: 1 },
+            timeout: Nanos::from_secs(1),
+            warm_up: Nanos(0),
+            calls: vec![call("GET /a", 9), call("GET /b", 1)],
+            shares: vec![Share {
+                agent: "a-1".parse().unwrap(),
+                to: "a/web/1".parse().unwrap(),
+                stripe: Stripe::new(0, 2).unwrap(),
+                connections: 4,
+                lanes: 1,
+                in_flight_max: 9,
+            }],
+            to: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn as_many_were_due_as_the_agent_says_if_the_schedule_can_have_made_it() {
+        let span = (Nanos(0), Nanos::from_secs(10));
+        let even = load(Arrivals::Constant);
+        let of = |load: &Load<_>, offered| planned(load, &load.shares[0], span, offered);
+        assert_eq!(of(&even, None), 500, "a stripe of two");
+        assert_eq!(of(&even, Some(500)), 500);
+        assert_eq!(of(&even, Some(400)), 500, "a hundred are missing");
+        assert_eq!(of(&even, Some(700)), 500, "and these are too many");
+        let chance = load(Arrivals::Poisson);
+        assert_eq!(of(&chance, Some(430)), 430, "chance may do that");
+        assert_eq!(of(&chance, Some(250)), 500, "and not that");
+        let closed = Load {
+            model: Model::Closed { think: Nanos(0) },
+            ..load(Arrivals::Poisson)
+        };
+        assert_eq!(of(&closed, Some(12_345)), 12_345);
+        assert_eq!(of(&closed, None), 4, "each user would have asked once");
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            schema: Plan::SCHEMA.to_owned(),
+            scenario: "s".parse().unwrap(),
+            title: String::new(),
+            seed: 1,
+            keep_going: false,
+            lost_agent: LostAgent::default(),
+            files: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            stages: vec![PlannedStage {
+                name: "one".parse().unwrap(),
+                after: Vec::new(),
+                lasts: Nanos::from_secs(10),
+                steps: vec![PlannedStep {
+                    name: "browse".parse().unwrap(),
+                    act: Act::Load(load(Arrivals::Constant)),
+                }],
+                expectations: Vec::new(),
+            }],
+        }
+    }
+
+    fn gauge(name: &str, unit: Unit, second: i64, value: f64) -> Gauge {
+        Gauge {
+            name: name.to_owned().try_into().unwrap(),
+            stage: "one".parse().unwrap(),
+            step: "browse".parse().unwrap(),
+            of: Some("a/web/1".parse().unwrap()),
+            thing: None,
+            at: RunTime(5_000_000_000 + second * 1_000_000_000),
+            value,
+            unit,
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_second_are_added_up_and_what_was_not_asked_for_is_doubted() {
+        let key = |agent: &str, seq| RecordKey {
+            agent: agent.parse().unwrap(),
+            spool: SpoolId::new([1; 16]),
+            seq: Seq(seq),
+        };
+        let count = |second, value| gauge("load.offered", Unit::Count, second, value);
+        let mine = vec![
+            count(0, 40.0),
+            count(1, 50.0),
+            gauge("load.gap", Unit::Nanoseconds, 1, 7.0),
+            gauge("load.later", Unit::Count, 1, 7.0),
+            count(-1, 9.0),
+            count(2, -5.0),
+        ];
+        let strange = vec![gauge("load.offered", Unit::Bytes, 0, 9.0)];
+        let foreign = vec![count(0, 1_000.0)];
+        let records = [
+            (key("a-1", 1), mine),
+            (key("a-1", 2), vec![count(1, 3.0)]),
+            (key("a-1", 3), strange),
+            (key("b-1", 1), foreign),
+        ];
+        let mut doubts = Doubts::default();
+        let plan = plan();
+        let began = |_: &StageName| Some(RunTime(5_000_000_000));
+        let loads = Loads::gather(&plan, began, &records, &mut doubts);
+        let stage = &plan.stages[0];
+        let share = &stage.steps[0].act.load().unwrap().shares[0];
+        let of = |from, to| {
+            let span = (Nanos::from_secs(from), Nanos::from_secs(to));
+            let sum = loads.sum((&stage.name, &stage.steps[0].name), share, span);
+            sum.map(|sum| (sum.offered, sum.gap))
+        };
+        assert_eq!(of(0, 10), Some((93, Nanos(7))));
+        assert_eq!(of(1, 2), Some((53, Nanos(7))));
+        assert_eq!(
+            of(2, 1),
+            Some((0, Nanos(0))),
+            "a part that is none holds nothing"
+        );
+        let told: Vec<_> = doubts
+            .list(Lang::En)
+            .into_iter()
+            .map(|one| one.about)
+            .collect();
+        assert_eq!(told, ["a-1", "b-1"]);
     }
 }

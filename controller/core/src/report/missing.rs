@@ -102,6 +102,23 @@ pub(super) fn reasons(
             "{n} 个因测量端自身故障失败"
         ));
     }
+    let load = folded.loads.of(stage, step, agent);
+    for (n, why_en, why_zh) in [
+        (
+            load.shed,
+            "shed, because too many waited or were open",
+            "因等待或进行中的请求过多被丢弃",
+        ),
+        (
+            load.cut,
+            "still open when the load was cut",
+            "在负载被切断时仍未完成",
+        ),
+    ] {
+        if n > 0 {
+            why.push(said!("{n} were {why_en}", "{n} 个{why_zh}"));
+        }
+    }
     let told = folded.story.told.get(&(agent.clone(), stage.name.clone()));
     if let Some(told) = told {
         let missed = told

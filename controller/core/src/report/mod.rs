@@ -43,6 +43,7 @@ mod finding;
 #[cfg(test)]
 mod fixture;
 mod fold;
+mod generator;
 #[cfg(test)]
 mod laws;
 mod loads;

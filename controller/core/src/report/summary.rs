@@ -15,6 +15,7 @@ use super::{
     doubts::{Code, Doubts},
     finding::{findings, not_begun},
     fold::Folded,
+    generator,
     matrix::matrix,
     missing::{Gap, gaps, reasons},
     model::{
@@ -201,6 +202,9 @@ fn describe_agent(folded: &Folded, agent: AgentId, doubts: &mut Doubts) -> Agent
                 );
                 doubts.add(Code::SealDiffers, &agent, text);
             }
+        }
+        for step in &stage.steps {
+            generator::doubt(folded, stage, step, &agent, doubts);
         }
         let (gap, surplus) = gap_of(folded, stage, &agent);
         if surplus > 0 {

@@ -48,14 +48,28 @@ impl Light {
     }
 
     /// Ends it: when the answer to each numbered request went.
-    pub(super) fn went(mut self) -> BTreeMap<u64, u64> {
+    pub(super) fn went(self) -> BTreeMap<u64, u64> {
+        let numbered = self.stamped().into_iter();
+        let numbered = numbered.map(|[slot, _, went]| (slot, went));
+        numbered.filter(|(slot, _)| *slot != u64::MAX).collect()
+    }
+
+    /// Ends it: when each request came, numbered or not, in order.
+    pub(super) fn came(self) -> Vec<u64> {
+        let stamped = self.stamped().into_iter();
+        let mut came: Vec<_> = stamped.map(|[_, came, _]| came).collect();
+        came.sort_unstable();
+        came
+    }
+
+    fn stamped(mut self) -> Vec<[u64; 3]> {
         self.signal(Signal::TERM);
         self.running.ended(Duration::from_secs(30));
         let bytes = std::fs::read(&self.stamps).unwrap();
         let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
         let records = bytes.chunks_exact(24);
-        let numbered = records.map(|record| (number(&record[..8]), number(&record[16..])));
-        numbered.filter(|(slot, _)| *slot != u64::MAX).collect()
+        let record = |record: &[u8]| [0, 8, 16].map(|at| number(&record[at..at + 8]));
+        records.map(record).collect()
     }
 }
 

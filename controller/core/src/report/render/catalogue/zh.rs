@@ -318,6 +318,7 @@ const fn doubt(code: Code) -> &'static str {
         Code::Gap => "记录丢失",
         Code::Coarse => "时间粒度变粗",
         Code::NotSent => "请求未发出",
+        Code::Generator => "负载发生器没有跟上",
         Code::PassedWithout => "数据不全但通过",
         Code::NoPath => "无路径",
         Code::Watched => "被监视对象有变化",
