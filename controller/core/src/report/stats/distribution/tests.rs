@@ -1,3 +1,5 @@
+mod journals;
+
 use nepho_common::plan::Ratio;
 use proptest::prelude::*;
 
