@@ -2,7 +2,7 @@
 //!
 //! `service` is one service of the fleet in a process of its own, `proxy` gives a set of addresses
 //! their distance, `name-server` answers for names, `light` is what a load generator is measured
-//! against. All say on one line of stdout where they listen, and nothing else there.
+//! against, `balancer` spreads requests over services. All say on one line of stdout where they listen, and nothing else there.
 //!
 //! Deliberately absent: real databases. A service of kind `mysql` only holds the port open.
 
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
+mod balancer;
 mod child;
 mod counts;
 mod light;
@@ -31,7 +32,9 @@ const EXAMPLES: &str = r#"Examples:
   nepho-sample-fleet proxy --config proxy.json
   nepho-sample-fleet name-server --answer orders.test=127.0.0.1 --answer api.test=127.0.0.2,::1
   nepho-sample-fleet light --delay 10ms --stamps stamps
-  nepho-sample-fleet light --hostile drip"#;
+  nepho-sample-fleet light --hostile drip
+  nepho-sample-fleet balancer --to a=127.0.0.1:4000*2 --to b=127.0.0.1:4001
+  curl http://127.0.0.1:4002/-/counts"#;
 
 /// The services that Nephoscope's demo and tests measure.
 #[derive(Debug, Parser)]
@@ -54,6 +57,8 @@ enum Role {
     NameServer(name_server::Arguments),
     /// Be a light HTTP target that knows when each request came and went, or a hostile one.
     Light(Box<light::Arguments>),
+    /// Be a balancer in front of services: plain HTTP/1.1, connections kept on both sides.
+    Balancer(balancer::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
             name_server::run(arguments).map_err(child::Failure::from_error)
         }
         Role::Light(arguments) => light::run(*arguments).map_err(child::Failure::from_error),
+        Role::Balancer(arguments) => balancer::run(arguments).map_err(child::Failure::from_error),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,10 +5,19 @@
 //! - [`ranks`]: between which values a quantile lies, by order statistics.
 //! - [`blocks`]: the same for values that follow each other's lead, by drawing blocks of time.
 //! - [`share`]: between which bounds a share lies.
+//! - [`distribution`]: whether a balancer spreads its decisions as it is configured to.
+//! - [`normal`], [`chi`]: the distributions that those need.
 
 mod binomial;
 pub(super) mod blocks;
+mod chi;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "no expectation asks for it yet")
+)]
+pub(super) mod distribution;
 mod draws;
+mod normal;
 mod ranks;
 pub(crate) mod share;
 

@@ -1,5 +1,6 @@
 //! The real binary, as the demo starts it.
 
+mod balancer;
 mod child;
 mod light;
 mod name_server;

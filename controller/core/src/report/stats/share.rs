@@ -10,35 +10,46 @@ use super::{
 /// E. B. Wilson (1927). Unlike the plain normal interval it stays inside 0 and 1 and has a width
 /// when nothing or everything succeeded.
 pub(crate) fn wilson_ppm(successes: u64, n: u64) -> Option<(u32, u32)> {
-    let (low, high) = wilson(successes, n)?;
+    wilson_ppm_at(Z, successes, n)
+}
+
+/// The same, so many standard deviations wide to each side.
+pub(super) fn wilson_ppm_at(z: f64, successes: u64, n: u64) -> Option<(u32, u32)> {
+    let (low, high) = wilson(z, successes, n)?;
     Some((ppm(low, false), ppm(high, true)))
+}
+
+/// The same for a share that nobody counted yet, of so many.
+pub(super) fn wilson_like(z: f64, share: f64, n: u64) -> (u32, u32) {
+    let (low, high) = around(z, share, float(n));
+    (ppm(low, false), ppm(high, true))
+}
+
+fn wilson(z: f64, successes: u64, n: u64) -> Option<(f64, f64)> {
+    if n == 0 || successes > n {
+        return None;
+    }
+    let (low, high) = around(z, float(successes) / float(n), float(n));
+    let low = if successes == 0 { 0.0 } else { low };
+    let high = if successes == n { 1.0 } else { high };
+    Some((low, high))
+}
+
+fn around(z: f64, share: f64, total: f64) -> (f64, f64) {
+    let z2 = z * z;
+    let middle = share + z2 / (2.0 * total);
+    let half = z * (share * (1.0 - share) / total + z2 / (4.0 * total * total)).sqrt();
+    let scale = 1.0 + z2 / total;
+    let (low, high) = ((middle - half) / scale, (middle + half) / scale);
+    (low.clamp(0.0, 1.0), high.clamp(0.0, 1.0))
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "counts above 2^53 change the interval by less than it is rounded by"
 )]
-fn wilson(successes: u64, n: u64) -> Option<(f64, f64)> {
-    if n == 0 || successes > n {
-        return None;
-    }
-    let total = n as f64;
-    let share = successes as f64 / total;
-    let z2 = Z * Z;
-    let middle = share + z2 / (2.0 * total);
-    let half = Z * (share * (1.0 - share) / total + z2 / (4.0 * total * total)).sqrt();
-    let scale = 1.0 + z2 / total;
-    let low = if successes == 0 {
-        0.0
-    } else {
-        (middle - half) / scale
-    };
-    let high = if successes == n {
-        1.0
-    } else {
-        (middle + half) / scale
-    };
-    Some((low.clamp(0.0, 1.0), high.clamp(0.0, 1.0)))
+const fn float(count: u64) -> f64 {
+    count as f64
 }
 
 #[expect(
@@ -133,7 +144,7 @@ pub(crate) fn samples_like(good: u64, all: u64, share: Share, confidence: u32) -
 }
 
 /// The chance of being wrong that a confidence leaves.
-fn doubt(confidence: u32) -> f64 {
+pub(super) fn doubt(confidence: u32) -> f64 {
     f64::from(1_000_000u32.saturating_sub(confidence)) / 1_000_000.0
 }
 
@@ -147,7 +158,7 @@ fn summed(good: u64, all: u64) -> (u64, u64) {
 }
 
 /// By squaring: the machine's own power function is not the same everywhere.
-fn power(base: f64, mut exponent: u64) -> f64 {
+pub(super) fn power(base: f64, mut exponent: u64) -> f64 {
     let (mut result, mut square) = (1.0, base);
     while exponent > 0 {
         if exponent & 1 == 1 {
@@ -165,7 +176,7 @@ mod tests {
 
     #[test]
     fn wilson_follows_the_published_vector() {
-        let (low, high) = wilson(3, 100).unwrap();
+        let (low, high) = wilson(Z, 3, 100).unwrap();
         assert!((low - 0.010_254_5).abs() < 5e-8, "{low}");
         assert!((high - 0.084_519_4).abs() < 5e-8, "{high}");
         assert_eq!(wilson_ppm(3, 100), Some((10_254, 84_520)));
