@@ -23,8 +23,8 @@ pub use self::{
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
     load::{
-        Arrivals, BadRate, BadSchedule, BadStripe, Call, Leg, Load, Model, Parts, Rate, Schedule,
-        Share, Stripe,
+        Arrivals, BadRate, BadSchedule, BadStripe, Call, DecidesOn, Leg, Load, Member, Model,
+        Parts, Rate, Schedule, Share, Stripe, ToldBy,
     },
     watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };
@@ -310,6 +310,19 @@ pub enum Judge {
         /// The least it may be.
         min: Option<Amount>,
     },
+    /// A balancer spreads its decisions as it is configured to.
+    Distribution {
+        /// Over what: one of `SPREAD_OVER`.
+        over: Operation,
+        /// What it decides on.
+        decides_on: DecidesOn,
+        /// Those who may answer, with their weights.
+        members: Vec<Member>,
+        /// By how much the share of one may differ, of all decisions.
+        tolerance: Ratio,
+        /// Of all that is said of their shares together.
+        confidence: Ratio,
+    },
     /// Every target says the same of itself.
     Same {
         /// Of what: one of `FACTS`.
@@ -319,6 +332,9 @@ pub enum Judge {
 
 /// What targets say of themselves, and agents note.
 pub const FACTS: [&str; 1] = ["version"];
+
+/// What a balancer may spread its decisions over.
+pub const SPREAD_OVER: [&str; 2] = ["instance", "version"];
 
 impl Judge {
     /// The word of the scenario file.
@@ -330,6 +346,7 @@ impl Judge {
             Self::Latency { .. } => "latency",
             Self::Certificate { .. } => "certificate",
             Self::Resource { .. } => "resource",
+            Self::Distribution { .. } => "distribution",
             Self::Same { .. } => "same",
         }
     }
@@ -709,6 +726,7 @@ impl Plan {
                     timeout: load.timeout,
                     warm_up: load.warm_up,
                     calls: load.calls.clone(),
+                    told_by: load.told_by.clone(),
                     shares: load
                         .shares
                         .iter()

@@ -332,6 +332,8 @@ pub struct Trace {
     pub back_end: Option<Operation>,
     /// Runs of equal outcomes.
     pub runs: Vec<TraceRun>,
+    /// Connections whose first request is among them; 0 where nobody counts.
+    pub connections: u64,
     /// How many requests were left out at the end because the trace was full.
     pub truncated: u64,
 }
@@ -426,6 +428,7 @@ mod tests {
             to: "local/a/1".parse().unwrap(),
             back_end: None,
             runs: Vec::new(),
+            connections: 0,
             truncated: 0,
         };
         for i in 0..10_000i64 {

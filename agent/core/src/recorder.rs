@@ -291,6 +291,7 @@ impl Recorder {
                 to: series.to,
                 back_end: None,
                 runs: Vec::new(),
+                connections: 0,
                 truncated: 0,
             };
             for one in points {

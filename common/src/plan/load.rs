@@ -4,6 +4,7 @@
 //! [`Parts`] of an arrival, so two programs never disagree about a count. Which instants that makes
 //! is the business of the agent that sends them (`nepho_agent_core::pace`).
 
+mod pool;
 mod rate;
 mod step;
 mod stripe;
@@ -11,6 +12,7 @@ mod stripe;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    pool::{DecidesOn, Member, ToldBy},
     rate::{BadRate, Rate},
     step::{Call, Load, Model, Share},
     stripe::{BadStripe, Stripe},

@@ -11,6 +11,7 @@ mod estimate;
 mod judge;
 mod load;
 mod permitted;
+mod pool;
 mod question;
 mod spread;
 mod text;
@@ -216,6 +217,7 @@ impl Draft<'_> {
                 scenario::Judge::Failures { .. }
                 | scenario::Judge::SuccessRate { .. }
                 | scenario::Judge::Latency { .. }
+                | scenario::Judge::Distribution { .. }
                 | scenario::Judge::Resource { .. } => None,
             }?;
             Some(format!(
@@ -226,16 +228,26 @@ impl Draft<'_> {
             ))
         });
         self.problems.extend(unshown);
+        let mut expectations = Vec::new();
+        for one in &stage.expect {
+            match pool::pool(self.fleet, stage, one) {
+                Ok(pool) => {
+                    let of = stage.steps.get(&one.on);
+                    expectations.extend(judge::expectations(one, of, pool.as_ref()));
+                }
+                Err(why) => {
+                    let (stage, on) = (&stage.name, &one.on);
+                    let problem = format!("stage {stage}, step {on}: {why}");
+                    self.problems.push(problem);
+                }
+            }
+        }
         PlannedStage {
             name: stage.name.clone(),
             after: stage.after.clone(),
             lasts: stage.lasts,
             steps,
-            expectations: stage
-                .expect
-                .iter()
-                .flat_map(|one| judge::expectations(one, stage.steps.get(&one.on)))
-                .collect(),
+            expectations,
         }
     }
 

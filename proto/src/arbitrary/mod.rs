@@ -153,9 +153,9 @@ prop_compose! {
         (stage, step, operation, to) in (name(), name(), operation(), instance()),
         back_end in option::of(operation()),
         runs in trace_runs(),
-        truncated in 0u64..1 << 60,
+        truncated in 0u64..1 << 60, connections in any::<u64>(),
     ) -> Trace {
-        Trace { stage, step, operation, to, back_end, runs, truncated }
+        Trace { stage, step, operation, to, back_end, runs, connections, truncated }
     }
 }
 

@@ -7,7 +7,7 @@ use nepho_common::{
         Act, Arrivals, AssignedStage, AssignedStep, Assignment, Call, Check, ContainerPick,
         DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, Leg, Load, Model,
         NatsCheck, PickText, Probe, ProcessPick, PrometheusCheck, Rate, RedisCheck, Schedule,
-        Share, Stripe, Target, TcpCheck, TlsCheck, Watch, WebhookCheck,
+        Share, Stripe, Target, TcpCheck, TlsCheck, ToldBy, Watch, WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
@@ -301,9 +301,13 @@ prop_compose! {
             span().prop_map(|think| Model::Closed { think }),
         ],
         timeout in span(), warm_up in span(), calls in vec(call(), 0..3),
+        told_by in proptest::option::of(prop_oneof![
+            operation().prop_map(ToldBy::Header), operation().prop_map(ToldBy::Json),
+            Just(ToldBy::Address),
+        ]),
         shares in vec(share(), 0..3), to in vec(target(), 0..3),
     ) -> AssignedStep {
-        AssignedStep { name, act: Act::Load(Load { model, timeout, warm_up, calls, shares, to }) }
+        AssignedStep { name, act: Act::Load(Load { model, timeout, warm_up, calls, told_by, shares, to }) }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use nepho_common::{
     load::CONNECTIONS_MAX,
-    plan::{Arrivals, Call, Leg, Load, Model, Rate, Schedule, Share, Stripe, Target},
+    plan::{Arrivals, Call, Leg, Load, Model, Rate, Schedule, Share, Stripe, Target, ToldBy},
     time::Nanos,
 };
 
-use super::field::{at_most, list, name, span, within_range};
+use super::field::{at_most, list, mark, name, span, within_range};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
     limits::TARGETS_MAX,
@@ -29,6 +29,11 @@ impl TryFrom<wire::Load> for L {
             timeout: span("timeout", wire.timeout)?,
             warm_up: span("warm_up", wire.warm_up)?,
             calls: list("calls", wire.calls, Self::CALLS_MAX)?,
+            told_by: wire
+                .told_by
+                .map(TryInto::try_into)
+                .transpose()
+                .within("told_by")?,
             shares: list("shares", wire.shares, Self::SHARES_MAX)?,
             to: list("to", wire.to, TARGETS_MAX)?,
         })
@@ -43,8 +48,36 @@ impl From<&L> for wire::Load {
             warm_up: load.warm_up.0,
             calls: load.calls.iter().map(Into::into).collect(),
             shares: load.shares.iter().map(Into::into).collect(),
+            told_by: load.told_by.as_ref().map(Into::into),
             to: load.to.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl TryFrom<wire::ToldBy> for ToldBy {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::ToldBy) -> Result<Self, BadMessage> {
+        use wire::told_by::What;
+
+        match wire.what.ok_or(Wrong::Missing)? {
+            What::Header(header) => Ok(Self::Header(name("header", header)?)),
+            What::Json(path) => Ok(Self::Json(name("json", path)?)),
+            What::Address(set) => mark("address", set).map(|()| Self::Address),
+        }
+    }
+}
+
+impl From<&ToldBy> for wire::ToldBy {
+    fn from(told_by: &ToldBy) -> Self {
+        use wire::told_by::What;
+
+        let what = match told_by {
+            ToldBy::Header(name) => What::Header(name.to_string()),
+            ToldBy::Json(path) => What::Json(path.to_string()),
+            ToldBy::Address => What::Address(true),
+        };
+        Self { what: Some(what) }
     }
 }
 

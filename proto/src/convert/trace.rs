@@ -44,6 +44,7 @@ impl TryFrom<wire::Trace> for Trace {
             to: name("to", wire.to)?,
             back_end: back_end.map(|text| name("back_end", text)).transpose()?,
             runs,
+            connections: wire.connections,
             truncated: wire.truncated,
         })
     }
@@ -104,6 +105,7 @@ impl From<&Trace> for wire::Trace {
             length: trace.runs.iter().map(length).collect(),
             count: trace.runs.iter().map(|run| run.count).collect(),
             outcome: trace.runs.iter().map(outcome).collect(),
+            connections: trace.connections,
             truncated: trace.truncated,
         }
     }

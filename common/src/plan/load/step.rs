@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{super::PlannedPath, Rate, Schedule, Stripe};
+use super::{super::PlannedPath, Rate, Schedule, Stripe, ToldBy};
 use crate::{
     id::{AgentId, Feature, InstanceId, Operation},
     time::Nanos,
@@ -48,6 +48,9 @@ pub struct Load<T> {
     pub warm_up: Nanos,
     /// What is sent, each as often as its weight says.
     pub calls: Vec<Call>,
+    /// What in an answer names who gave it; nobody asks when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<ToldBy>,
     /// Who sends how much of it to whom.
     pub shares: Vec<Share>,
     /// Each share with each call: who sends what to whom, and how to get there.

@@ -5,7 +5,11 @@ use std::{
     fmt,
 };
 
-use nepho_common::id::{EnvironmentName, GroupName, InstanceId, ServiceName};
+pub use nepho_common::plan::DecidesOn;
+use nepho_common::{
+    id::{EnvironmentName, GroupName, InstanceId, ServiceName},
+    plan::ToldBy,
+};
 
 use super::{Address, Headers, Labels, RequestPath, Statuses, Title};
 
@@ -65,12 +69,14 @@ pub struct Group {
 }
 
 /// How requests are spread over the instances of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balancing {
     /// How the next instance is chosen.
     pub policy: Policy,
     /// How often.
     pub decides_on: DecidesOn,
+    /// What in an answer names the instance.
+    pub told_by: Option<ToldBy>,
 }
 
 /// How a balancer chooses the next instance. Weights stand on the instances.
@@ -84,15 +90,6 @@ pub enum Policy {
     Random,
     /// By the client's address.
     SourceHash,
-}
-
-/// How often a balancer chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DecidesOn {
-    /// For each request.
-    Request,
-    /// Once for all requests of a connection.
-    Connection,
 }
 
 /// `environment/service`.

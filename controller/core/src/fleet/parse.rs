@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nepho_common::id::{EnvironmentName, GroupName, InstanceId, ServiceName};
+use nepho_common::{
+    id::{EnvironmentName, GroupName, InstanceId, Operation, ServiceName},
+    json_path::JsonPath,
+    plan::ToldBy,
+};
 
 use super::{
-    API, Balancing, DecidesOn, Environment, Fleet, Group, Host, Instance, Kind, Names, Policy,
-    RawFleet, Scheme, ServiceId,
+    API, Balancing, DecidesOn, Environment, Fleet, Group, HeaderName, Host, Instance, Kind, Names,
+    Policy, RawFleet, Scheme, ServiceId,
     conflict::{cycle, shared_address},
     headers,
     label::labels,
-    raw::{RawBalancing, RawGroup, RawHttp, RawService},
+    raw::{RawBalancing, RawGroup, RawHttp, RawService, RawToldBy},
     request_path, statuses, title,
 };
 use crate::{
@@ -111,7 +115,14 @@ impl Parser<'_> {
     fn group(&mut self, at: &Pointer, raw: Option<&RawGroup>) -> Option<Group> {
         let raw = raw?;
         let title = title(self.checker, &at.key("title"), raw.title.as_deref());
+        let told_by = raw.balancing.as_ref().and_then(|raw| raw.told_by.as_ref());
+        let told_at = at.key("balancing").key("told-by");
+        let told_by = told_by.and_then(|raw| told_by_of(self.checker, &told_at, raw));
         let balancing = raw.balancing.as_ref().and_then(balancing);
+        let balancing = balancing.map(|balancing| Balancing {
+            told_by,
+            ..balancing
+        });
         Some(Group { title, balancing })
     }
 
@@ -322,7 +333,46 @@ fn balancing(raw: &RawBalancing) -> Option<Balancing> {
         Some("connection") => DecidesOn::Connection,
         Some(_) => return None,
     };
-    Some(Balancing { policy, decides_on })
+    Some(Balancing {
+        policy,
+        decides_on,
+        told_by: None,
+    })
+}
+
+/// Parses what names an instance, at `at`.
+fn told_by_of(checker: &mut Checker, at: &Pointer, raw: &RawToldBy) -> Option<ToldBy> {
+    let word = |text: &str| Operation::try_from(text.to_owned()).ok();
+    match (&raw.header, &raw.json, &raw.address) {
+        (Some(text), None, None) => checker
+            .text(&at.key("header"), Some(text), |text| {
+                HeaderName::parse(text).map_err(|why| {
+                    let what = format!("no header can be named {}", quoted(text));
+                    Problem::new(Code::BadHttp, what).label(why.to_string())
+                })
+            })
+            .and_then(|name| word(name.as_str()))
+            .map(ToldBy::Header),
+        (None, Some(text), None) => checker
+            .text(&at.key("json"), Some(text), |text| {
+                text.parse::<JsonPath>().map_err(|why| {
+                    let what = format!("{} is not a path into JSON", quoted(text));
+                    Problem::new(Code::BadQuestion, what).label(why.to_string())
+                })
+            })
+            .and_then(|path| word(&path.to_string()))
+            .map(ToldBy::Json),
+        (None, None, Some(_)) => Some(ToldBy::Address),
+        _ => {
+            if !checker.is_incomplete(at) {
+                let what = "who answered is told in one way";
+                let problem = Problem::new(Code::ExactlyOne, what)
+                    .label("exactly one of `header`, `json` and `address`");
+                checker.at_key(at, problem);
+            }
+            None
+        }
+    }
 }
 
 /// `text` is no environment of the fleet.

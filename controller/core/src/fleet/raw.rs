@@ -63,6 +63,23 @@ pub(crate) struct RawBalancing {
     /// What the balancer decides on: each request (the default) or each connection.
     #[schemars(extend("enum" = ["request", "connection"]))]
     pub(crate) decides_on: Option<String>,
+    /// What in an answer names the instance that gave it: asked for by `expect: distribution`.
+    pub(crate) told_by: Option<RawToldBy>,
+}
+
+/// What in an answer names who gave it. It has one of `header`, `json` and `address`. The name may
+/// be ENVIRONMENT/SERVICE/INSTANCE, SERVICE/INSTANCE, SERVICE-INSTANCE, or as much of it as is told
+/// apart in the group.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ToldBy")]
+pub(crate) struct RawToldBy {
+    /// The value of this header: x-instance.
+    pub(crate) header: Option<String>,
+    /// What stands at this path of a JSON body: $.instance.
+    pub(crate) json: Option<String>,
+    /// The address that the connection leads to.
+    pub(crate) address: Option<RawExternal>,
 }
 
 /// A service in one environment. It has `http` or `tcp`, and `address` or `instances`.

@@ -3,8 +3,8 @@
 use nepho_common::{
     id::{StageName, StepName},
     plan::{
-        Act, Expectation, Judge, Load, Plan, PlannedPath, PlannedStage, PlannedStep, Probe, Ratio,
-        Route, Watch, Window,
+        Act, DecidesOn, Expectation, Judge, Load, Member, Plan, PlannedPath, PlannedStage,
+        PlannedStep, Probe, Ratio, Route, Watch, Window,
     },
     time::Nanos,
 };
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     report::{
-        stats::share,
+        stats::{
+            distribution::{Backend, distribution},
+            share,
+        },
         tuple::{Tuple, tuples, watched},
     },
     scenario,
@@ -191,6 +194,12 @@ fn needed(judge: &Judge) -> u64 {
         }
         | Judge::Certificate { .. }
         | Judge::Same { .. } => 1,
+        Judge::Distribution {
+            members,
+            tolerance,
+            confidence,
+            ..
+        } => spread(members, *tolerance, *confidence),
         Judge::Resource { .. } => Watch::READINGS_MIN,
         Judge::SuccessRate {
             min,
@@ -198,6 +207,19 @@ fn needed(judge: &Judge) -> u64 {
         } => share::samples_for(min.0, confidence.0).unwrap_or(u64::MAX),
         Judge::Latency { quantile, .. } => quantile.samples_needed(),
     }
+}
+
+/// Decisions that would show a spread as configured to be so.
+fn spread(members: &[Member], tolerance: Ratio, confidence: Ratio) -> u64 {
+    let back_end = |member: &Member| Backend {
+        name: member.name.to_string(),
+        weight: Some(member.weight),
+        requests: 0,
+        connections: 0,
+    };
+    let back_ends: Vec<_> = members.iter().map(back_end).collect();
+    let none = distribution(&back_ends, DecidesOn::Request, tolerance, confidence);
+    none.enough.unwrap_or(u64::MAX)
 }
 
 fn paths(tuple: &Tuple<'_>) -> u64 {
@@ -237,6 +259,12 @@ fn text(expectation: &Expectation) -> String {
         Judge::Certificate { min } => {
             format!("certificate left ≥ {}", scenario::print_days(*min))
         }
+        Judge::Distribution {
+            over,
+            tolerance,
+            confidence,
+            ..
+        } => format!("distribution over {over} within {tolerance} with {confidence} confidence"),
         Judge::Same { fact } => format!("the same {fact}"),
     };
     let judged = match expectation.during {

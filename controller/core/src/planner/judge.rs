@@ -6,10 +6,15 @@ use nepho_common::{
     time::Nanos,
 };
 
-use crate::scenario::{self, Bounds, Steady, Step};
+use super::pool::Pool;
+use crate::scenario::{self, Bounds, Over, Steady, Step};
 
 /// What is expected of a stage.
-pub(super) fn expectations(written: &scenario::Expectation, of: Option<&Step>) -> Vec<Expectation> {
+pub(super) fn expectations(
+    written: &scenario::Expectation,
+    of: Option<&Step>,
+    pool: Option<&Pool>,
+) -> Vec<Expectation> {
     let during = match (written.during, of) {
         (Window::Baseline, Some(Step::Load(load))) if load.warm_up > Nanos(0) => {
             Window::Warm(load.warm_up)
@@ -23,7 +28,7 @@ pub(super) fn expectations(written: &scenario::Expectation, of: Option<&Step>) -
         during,
         gate: written.gate,
     };
-    judges(&written.judge)
+    judges(&written.judge, pool)
         .into_iter()
         .map(expectation)
         .collect()
@@ -42,7 +47,7 @@ pub(super) fn steady_state(written: &[Steady], stages: &mut [PlannedStage]) {
                 during,
                 gate: true,
             };
-            judges(&one.judge).into_iter().map(expectation)
+            judges(&one.judge, None).into_iter().map(expectation)
         };
         if let Some(stage) = stages.iter_mut().find(|stage| having(stage)) {
             let place = place.min(stage.expectations.len());
@@ -58,7 +63,7 @@ pub(super) fn steady_state(written: &[Steady], stages: &mut [PlannedStage]) {
 }
 
 /// A latency with bounds on several quantiles makes one for each, from small to large.
-fn judges(judge: &scenario::Judge) -> Vec<Judge> {
+fn judges(judge: &scenario::Judge, pool: Option<&Pool>) -> Vec<Judge> {
     match judge {
         scenario::Judge::Failures { max, confidence } => vec![Judge::Failures {
             max: *max,
@@ -74,6 +79,24 @@ fn judges(judge: &scenario::Judge) -> Vec<Judge> {
             max: bounds.max,
             min: bounds.min,
         }],
+        scenario::Judge::Distribution {
+            over,
+            tolerance,
+            confidence,
+        } => {
+            let over = match over {
+                Over::Instances => "instance",
+                Over::Versions(_) => "version",
+            };
+            let judge = |pool: &Pool| Judge::Distribution {
+                over: Operation::try_from(over.to_owned()).expect("one of our own words"),
+                decides_on: pool.decides_on,
+                members: pool.members.clone(),
+                tolerance: Ratio(tolerance.ppm()),
+                confidence: Ratio(confidence.ppm()),
+            };
+            pool.map(judge).into_iter().collect()
+        }
         scenario::Judge::Same { fact } => vec![Judge::Same {
             fact: Operation::try_from((*fact).to_owned()).expect("one of our own words"),
         }],

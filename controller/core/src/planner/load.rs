@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use nepho_common::{
     id::{Digest, InstanceId, Operation, StageName, StepName},
-    plan::{Call, Check, HttpCheck, Load, Model, PlannedPath, Rate, Route, Share, Stripe},
+    plan::{Call, Check, HttpCheck, Load, Model, PlannedPath, Rate, Route, Share, Stripe, ToldBy},
     time::Nanos,
 };
 
-use super::Draft;
+use super::{Draft, pool};
 use crate::{
     fleet::{Fleet, Instance, Kind},
     scenario::{self, Agents, Judge, LoadModel, Request, Via},
@@ -95,9 +95,28 @@ impl Draft<'_> {
             timeout: load.timeout,
             warm_up: load.warm_up,
             calls,
+            told_by: self.told_by(&place, stage, step),
             shares: shares.collect(),
             to,
         }
+    }
+}
+
+impl Draft<'_> {
+    /// What in an answer names who gave it, if anything that is expected asks for that.
+    fn told_by(&mut self, place: &str, stage: &scenario::Stage, step: &StepName) -> Option<ToldBy> {
+        let expects = stage.expect.iter().filter(|one| one.on == *step);
+        // What is wrong with one is said where it is judged.
+        let pools = expects.filter_map(|one| pool::pool(self.fleet, stage, one).ok().flatten());
+        let mut told_by: Vec<_> = pools.map(|pool| pool.told_by).collect();
+        told_by.dedup();
+        if let [first, second, ..] = told_by.as_slice() {
+            self.problems.push(format!(
+                "{place}: one load can't be told apart by {first} and by {second}; make two steps \
+                 of it"
+            ));
+        }
+        told_by.pop()
     }
 }
 
@@ -220,6 +239,7 @@ pub(super) fn answered_within<'a>(judges: impl Iterator<Item = &'a Judge>) -> Op
         | Judge::SuccessRate { .. }
         | Judge::Certificate { .. }
         | Judge::Resource { .. }
+        | Judge::Distribution { .. }
         | Judge::Same { .. } => None,
     });
     let each = bounds.flatten();

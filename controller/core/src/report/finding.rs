@@ -2,6 +2,7 @@
 
 mod hog;
 mod same;
+mod spread;
 mod used;
 mod why;
 
@@ -13,6 +14,7 @@ use nepho_common::{
     time::Nanos,
 };
 
+use self::spread::Spread;
 use super::{
     cause::Cause,
     doubts::{Code, Doubts},
@@ -189,6 +191,23 @@ impl Place<'_> {
         if sample.samples().planned == 0 {
             return self.unmeasured(tuple, Verdict::NotRun, Some(self.nothing_planned(&sample)));
         }
+        if let Judge::Distribution {
+            over,
+            decides_on,
+            members,
+            tolerance,
+            confidence,
+        } = &self.expectation.judge
+        {
+            let spread = Spread {
+                over,
+                decides_on: *decides_on,
+                members,
+                tolerance: *tolerance,
+                confidence: *confidence,
+            };
+            return self.judge_spread(spread, step, tuple, &sample);
+        }
         if let Judge::Same { fact } = &self.expectation.judge {
             return self.judge_same(fact, step, tuple, &sample);
         }
@@ -250,6 +269,7 @@ impl Place<'_> {
             | Judge::SuccessRate { .. }
             | Judge::Certificate { .. }) => judge.kind().to_owned(),
             Judge::Resource { name, .. } => format!("resource.{name}"),
+            Judge::Distribution { over, .. } => format!("distribution.{over}"),
             Judge::Same { fact } => format!("same.{fact}"),
         };
         let during = self.expectation.during;

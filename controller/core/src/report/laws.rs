@@ -112,6 +112,7 @@ fn evident() -> Vec<Entry> {
             to,
             back_end: None,
             runs: Vec::new(),
+            connections: 0,
             truncated: 0,
         };
         for n in 0..6 {

@@ -255,6 +255,12 @@ pub struct Expected {
     /// What all targets must say alike of themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same: Option<String>,
+    /// Over what a balancer spreads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
+    /// By how much a share may differ, in parts per million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance_ppm: Option<u32>,
 }
 
 /// What was seen.
@@ -282,6 +288,28 @@ pub struct Observed {
     /// What is left of the certificate that ends first; negative when it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_left_ns: Option<i64>,
+    /// Of a distribution: what each got.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<GivenShare>,
+}
+
+/// What one of those behind a balancer got; shares in parts per million.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GivenShare {
+    /// Who.
+    pub name: String,
+    /// How often the balancer chose it.
+    pub decisions: u64,
+    /// Requests that it answered and that failed.
+    pub failures: u64,
+    /// By the configured weights.
+    pub expected_ppm: u32,
+    /// Absent of no decisions.
+    pub observed_ppm: Option<u32>,
+    /// The lower end of the interval.
+    pub low_ppm: Option<u32>,
+    /// The upper end.
+    pub high_ppm: Option<u32>,
 }
 
 /// An interval that holds the true figure with 95 % confidence, or with the one that is asked for.

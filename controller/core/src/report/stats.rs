@@ -11,11 +11,7 @@
 mod binomial;
 pub(super) mod blocks;
 mod chi;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "no expectation asks for it yet")
-)]
-pub(super) mod distribution;
+pub(crate) mod distribution;
 mod draws;
 mod normal;
 mod ranks;

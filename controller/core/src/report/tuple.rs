@@ -61,6 +61,7 @@ pub(crate) fn watched<'a>(
         | Judge::SuccessRate { .. }
         | Judge::Latency { .. }
         | Judge::Certificate { .. }
+        | Judge::Distribution { .. }
         | Judge::Same { .. } => None,
     };
     let things: Vec<_> = scope

@@ -95,6 +95,13 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
             ),
             uncertainty: None,
         },
+        // Who answered is with the traces (`finding/spread.rs`).
+        Judge::Distribution { .. } => Judged {
+            verdict: Verdict::Inconclusive,
+            ground: Ground::Missing,
+            observed: (said!("nothing was said", "没有任何报告"), observed(sample)),
+            uncertainty: None,
+        },
         // And what targets say of themselves is with the events (`finding/same.rs`).
         Judge::Same { .. } => Judged {
             verdict: Verdict::Inconclusive,

@@ -10,12 +10,26 @@ use nepho_common::{
     time::RunTime,
 };
 
+use super::sample::is_failure;
+
 /// Values of one fact that are kept of one target by one agent: a target that says something else
 /// each time says nothing.
 const VALUES_MAX: usize = 16;
 
 /// First and last instant, how many, and how they ended.
 type Run = (RunTime, RunTime, u32, Outcome);
+
+/// What some of those behind a target answered in a piece of time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Answered {
+    /// When the first of these requests was due.
+    pub(super) at: RunTime,
+    /// What it called itself; nothing when `None`.
+    pub(super) by: Option<Operation>,
+    pub(super) requests: u64,
+    pub(super) failures: u64,
+    pub(super) connections: u64,
+}
 
 /// By agent and target.
 #[derive(Debug, Default)]
@@ -24,6 +38,8 @@ pub(super) struct Witnessed {
     facts: BTreeMap<(AgentId, Subject), BTreeMap<Operation, BTreeMap<RunTime, Operation>>>,
     /// By first and last instant, so that they have one order; those of all records of a path.
     runs: BTreeMap<(AgentId, Subject), BTreeSet<Run>>,
+    /// Who answered, by what was asked.
+    answered: BTreeMap<(AgentId, Subject, Operation), Vec<Answered>>,
 }
 
 impl Witnessed {
@@ -66,6 +82,7 @@ impl Witnessed {
 
     /// How requests ended one after the other, where some failed.
     pub(super) fn trace(&mut self, agent: &AgentId, trace: Trace) {
+        self.answers(agent, &trace);
         let of = Subject {
             stage: trace.stage,
             step: trace.step,
@@ -74,6 +91,42 @@ impl Witnessed {
         let mine = self.runs.entry((agent.clone(), of)).or_default();
         let runs = trace.runs.into_iter();
         mine.extend(runs.map(|run| (run.first, run.last, run.count, run.outcome)));
+    }
+
+    /// A trace is of one piece of time, so its first request says when it was.
+    fn answers(&mut self, agent: &AgentId, trace: &Trace) {
+        let Some(first) = trace.runs.first() else {
+            return;
+        };
+        if trace.back_end.is_none() && trace.connections == 0 {
+            // Nobody asked who answered.
+            return;
+        }
+        let failed = trace.runs.iter().filter(|run| is_failure(run.outcome));
+        let of = Subject {
+            stage: trace.stage.clone(),
+            step: trace.step.clone(),
+            to: trace.to.clone(),
+        };
+        let key = (agent.clone(), of, trace.operation.clone());
+        self.answered.entry(key).or_default().push(Answered {
+            at: first.first,
+            by: trace.back_end.clone(),
+            requests: trace.count(),
+            failures: failed.map(|run| u64::from(run.count)).sum(),
+            connections: trace.connections,
+        });
+    }
+
+    /// Who answered `agent` when it asked this of a target.
+    pub(super) fn answered(
+        &self,
+        agent: &AgentId,
+        of: &Subject,
+        operation: &Operation,
+    ) -> impl Iterator<Item = &Answered> {
+        let key = (agent.clone(), of.clone(), operation.clone());
+        self.answered.get(&key).into_iter().flatten()
     }
 
     /// The runs of equal outcomes of this target that `agent` told of, in order. Between two there

@@ -12,10 +12,11 @@ use nepho_common::{
 use super::{
     Ratio,
     amount::{Sort, amount},
+    asked,
     duration::{days, duration},
     raw::{
-        RawCertificate, RawCounts, RawDimension, RawDurations, RawExpectation, RawLatency,
-        RawRatios, RawResource, RawSteady,
+        RawCertificate, RawCounts, RawDimension, RawDistribution, RawDurations, RawExpectation,
+        RawLatency, RawRatios, RawResource, RawSteady,
     },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
@@ -69,6 +70,15 @@ pub enum Judge {
         /// Every reading lies within.
         bounds: Bounds<Amount>,
     },
+    /// How a balancer spreads what it is sent.
+    Distribution {
+        /// Over what.
+        over: Over,
+        /// By how much a share may differ.
+        tolerance: Ratio,
+        /// Of all shares together.
+        confidence: Ratio,
+    },
     /// What targets say of themselves is the same.
     Same {
         /// Of what: one of `FACTS`.
@@ -85,6 +95,7 @@ impl Judge {
             Self::Failures { .. }
             | Self::SuccessRate { .. }
             | Self::Latency { .. }
+            | Self::Distribution { .. }
             | Self::Certificate { .. } => self.as_str(),
             Self::Same { fact } => fact,
         }
@@ -99,6 +110,7 @@ impl Judge {
             | Self::SuccessRate { .. }
             | Self::Latency { .. }
             | Self::Certificate { .. }
+            | Self::Distribution { .. }
             | Self::Same { .. } => None,
         }
     }
@@ -107,7 +119,10 @@ impl Judge {
     #[must_use]
     pub const fn is_of_requests(&self) -> bool {
         match self {
-            Self::Failures { .. } | Self::SuccessRate { .. } | Self::Latency { .. } => true,
+            Self::Failures { .. }
+            | Self::SuccessRate { .. }
+            | Self::Latency { .. }
+            | Self::Distribution { .. } => true,
             Self::Certificate { .. } | Self::Same { .. } | Self::Resource { .. } => false,
         }
     }
@@ -121,9 +136,19 @@ impl Judge {
             Self::Latency { .. } => "latency",
             Self::Certificate { .. } => "certificate",
             Self::Resource { .. } => "resource",
+            Self::Distribution { .. } => "distribution",
             Self::Same { .. } => "same",
         }
     }
+}
+
+/// What a balancer spreads its decisions over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// The instances of its group, by their weights.
+    Instances,
+    /// Versions, by these weights.
+    Versions(BTreeMap<String, u32>),
 }
 
 /// What must be so before anything is disturbed, and again at the end.
@@ -239,6 +264,7 @@ struct RawJudge<'a> {
     certificate: Option<&'a RawCertificate>,
     resource: Option<&'a RawResource>,
     same: Option<&'a str>,
+    distribution: Option<&'a RawDistribution>,
     confidence: Option<&'a str>,
 }
 
@@ -251,6 +277,7 @@ impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
             certificate: raw.certificate.as_ref(),
             resource: raw.resource.as_ref(),
             same: raw.same.as_deref(),
+            distribution: raw.distribution.as_ref(),
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -265,6 +292,7 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
             // Two are the same for days, the third is read too seldom.
             certificate: None,
             same: None,
+            distribution: None,
             resource: None,
             confidence: raw.confidence.as_deref(),
         }
@@ -279,11 +307,12 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
     if !says_one_thing(checker, at, raw) {
         return None;
     }
-    let is_share = raw.failures.is_some() || raw.success_rate.is_some();
+    let is_share =
+        raw.failures.is_some() || raw.success_rate.is_some() || raw.distribution.is_some();
     if confidence.is_some() && !is_share {
         let message = "this has no confidence to be judged with";
         let problem = Problem::new(Code::ComesLater, message)
-            .label("only with `failures` and `success-rate` in this version")
+            .label("only with `failures`, `success-rate` and `distribution` in this version")
             .help("leave it out: the interval of a latency is always shown");
         checker.at_value(&at.key("confidence"), problem);
         return None;
@@ -309,9 +338,71 @@ fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judg
         days(checker, &at, min).map(|min| Judge::Certificate { min })
     } else if let Some(raw) = raw.resource {
         resource(checker, &at.key("resource"), raw)
+    } else if let Some(raw) = raw.distribution {
+        distribution(checker, &at.key("distribution"), raw, confidence)
     } else {
         same(checker, &at.key("same"), raw.same?)
     }
+}
+
+/// What is sure enough when nothing is said.
+const SURE: &str = "95%";
+
+fn distribution(
+    checker: &mut Checker,
+    at: &Pointer,
+    raw: &RawDistribution,
+    confidence: Option<Ratio>,
+) -> Option<Judge> {
+    let over_at = at.key("over");
+    let is_version = checker.text(&over_at, raw.over.as_deref(), |text| {
+        asked::word(
+            text,
+            "thing to spread over",
+            &[("instance", false), ("version", true)],
+        )
+    });
+    let tolerance = checker.text(&at.key("tolerance"), raw.tolerance.as_deref(), |text| {
+        let wrong = |why: &dyn std::fmt::Display| {
+            let what = format!("{} is no tolerance", quoted(text));
+            Problem::new(Code::BadRatio, what).label(why.to_string())
+        };
+        match text.parse::<Ratio>() {
+            Ok(found) if found.ppm() == 0 => Err(wrong(&"above 0%: no two shares are alike")),
+            Ok(found) => Ok(found),
+            Err(why) => Err(wrong(&why)),
+        }
+    });
+    let weights_at = at.key("weights");
+    let weights: BTreeMap<String, u32> = raw
+        .weights
+        .iter()
+        .flatten()
+        .filter_map(|(name, weight)| Some((name.clone(), (*weight)?)))
+        .collect();
+    let over = match (is_version?, weights.is_empty()) {
+        (false, true) => Over::Instances,
+        (true, false) => Over::Versions(weights),
+        (false, false) => {
+            let problem =
+                Problem::new(Code::ExactlyOne, "instances have weights in the fleet file")
+                    .label("leave `weights` out");
+            checker.at_key(&weights_at, problem);
+            return None;
+        }
+        (true, true) => {
+            let problem = Problem::new(Code::MissingKey, "versions have no weights")
+                .label("`weights` is missing")
+                .help("for example `weights: {\"2.1\": 9, \"2.2\": 1}`");
+            checker.at_value(&over_at, problem);
+            return None;
+        }
+    };
+    Some(Judge::Distribution {
+        over,
+        tolerance: tolerance?,
+        confidence: confidence.unwrap_or_else(|| SURE.parse().expect("a share")),
+    })
 }
 
 /// Notes that an entry expects nothing, or several things.
@@ -323,6 +414,7 @@ fn says_one_thing(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> bo
         raw.certificate.is_some(),
         raw.resource.is_some(),
         raw.same.is_some(),
+        raw.distribution.is_some(),
     ];
     let given = given.into_iter().filter(|given| *given).count();
     if given != 1 && !checker.is_incomplete(at) {

@@ -23,7 +23,7 @@ pub use asked::{DnsProbe, EventProbe, HttpProbe, ProbeKind, PrometheusProbe, Tcp
 pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
 pub(crate) use duration::print_days;
 pub use duration::{BadDuration, parse_duration, print_duration};
-pub use expectation::{Bounds, Expectation, Judge, Steady};
+pub use expectation::{Bounds, Expectation, Judge, Over, Steady};
 pub use load::{Load, LoadModel, Request, Via};
 pub(crate) use parse::LASTS;
 pub(crate) use probe::EVERY;

@@ -239,7 +239,7 @@ pub(crate) struct RawSelector {
 pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Option<String>>);
 
 /// What is expected of a step. It has one of `failures`, `success-rate`, `latency`,
-/// `certificate`, `resource` and `same`.
+/// `certificate`, `resource`, `same` and `distribution`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
@@ -247,7 +247,7 @@ pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Opt
     extend(
         "required" = ["on"],
         "x-later" = [
-            "distribution", "failover", "over", "throughput", "unaffected"
+            "failover", "over", "throughput", "unaffected"
         ]
     )
 )]
@@ -264,12 +264,15 @@ pub(crate) struct RawExpectation {
     pub(crate) certificate: Option<RawCertificate>,
     /// How much of something may be used by what a watch looks at.
     pub(crate) resource: Option<RawResource>,
+    /// How a balancer must spread what a load sends it.
+    pub(crate) distribution: Option<RawDistribution>,
     /// What all targets must say alike of themselves: version, which HTTP answers tell in a header
     /// `X-Version` or as `version` of a JSON object.
     #[schemars(pattern("^version$"))]
     pub(crate) same: Option<String>,
     /// With `failures` and `success-rate`: judge what can be said with this confidence (50% to
     /// 99.9999%), in place of what was observed. It takes more requests: 2,995 for 99.9% at 95%.
+    /// With `distribution`: of all shares together; 95% when left out.
     #[schemars(regex(pattern = ratio::PATTERN))]
     pub(crate) confidence: Option<String>,
     /// One finding for each combination of these; all must pass. One finding over everything when
@@ -325,6 +328,24 @@ pub(crate) struct RawCounts {
     /// At most this many.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub(crate) max: Option<u64>,
+}
+
+/// How a balancer must spread what it is sent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Distribution", extend("required" = ["over", "tolerance"]))]
+pub(crate) struct RawDistribution {
+    /// Over what: instance, by the weights of the fleet file, or version, by `weights`; answers tell
+    /// their version in a header `X-Version`.
+    #[schemars(pattern("^(instance|version)$"))]
+    pub(crate) over: Option<String>,
+    /// By how much the share of each may differ, of all that is sent: with 5%, a third may be from
+    /// 28.4% to 38.3%.
+    #[schemars(regex(pattern = ratio::PATTERN))]
+    pub(crate) tolerance: Option<String>,
+    /// The weights of versions: {"2.1": 9, "2.2": 1}.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 50))]
+    pub(crate) weights: Option<BTreeMap<String, Option<u32>>>,
 }
 
 /// The least share.

@@ -285,6 +285,7 @@ fn failing(like: &str) -> Finding {
         to: TARGET.parse().unwrap(),
         back_end: None,
         runs: Vec::new(),
+        connections: 0,
         truncated: 0,
     };
     for (n, failed) in (0..).zip(&failed) {

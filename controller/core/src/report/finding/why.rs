@@ -223,6 +223,7 @@ const fn figure(judge: &Judge) -> &'static str {
         | Judge::SuccessRate { .. }
         | Judge::Certificate { .. }
         | Judge::Resource { .. }
+        | Judge::Distribution { .. }
         | Judge::Same { .. } => judge.kind(),
     }
 }
@@ -235,6 +236,7 @@ fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
         | Judge::SuccessRate { .. }
         | Judge::Latency { .. }
         | Judge::Resource { .. }
+        | Judge::Distribution { .. }
         | Judge::Same { .. } => Nanos(0),
     };
     let mut soon: BTreeMap<&InstanceId, i64> = BTreeMap::new();

@@ -56,6 +56,26 @@ pub(crate) fn expected(judge: &Judge) -> (Said, Expected) {
             };
             (bounds(name, *min, *max), figures)
         }
+        Judge::Distribution {
+            over,
+            tolerance,
+            confidence,
+            ..
+        } => {
+            let figures = Expected {
+                over: Some(over.to_string()),
+                tolerance_ppm: Some(tolerance.0),
+                confidence_ppm: Some(confidence.0),
+                ..Expected::default()
+            };
+            (
+                said!(
+                    "each {over} gets its share, give or take {tolerance}",
+                    "每个 {over} 得到应有的份额，容差 {tolerance}"
+                ),
+                figures,
+            )
+        }
         Judge::Same { fact } => {
             let figures = Expected {
                 same: Some(fact.to_string()),
