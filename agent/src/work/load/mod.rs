@@ -5,13 +5,16 @@
 //! it was due.
 //!
 //! - [`http1`]: reads answers. `request`: the bytes that are sent. `stream`: connections.
-//! - `lane`: one thread. `user`: one connection in it. `sweep`: time-outs, and what is told.
+//! - `lane`: one thread. `places`: what its tasks share. `user`: one connection in it. `exchange`: one
+//!   request and its answer. `sweep`: time-outs, and what is told.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
 
+mod exchange;
 pub mod http1;
 mod lane;
 pub mod one_shot;
+mod places;
 mod request;
 mod sheet;
 mod step;

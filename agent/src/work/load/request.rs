@@ -90,16 +90,19 @@ impl Request {
         self.bytes.len() as u64
     }
 
-    /// The bytes of the request with this number.
-    pub(super) fn numbered(&mut self, number: u64) -> &[u8] {
-        if let Some(at) = self.number {
-            let mut rest = number;
-            for digit in self.bytes[at..at + DIGITS].iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        }
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// From now on it has this number.
+    pub(super) fn number(&mut self, number: u64) {
+        let Some(at) = self.number else { return };
+        let mut rest = number;
+        for digit in self.bytes[at..at + DIGITS].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
     }
 }
 
@@ -135,7 +138,8 @@ mod tests {
     fn text(order: &Order, number: u64) -> String {
         let host = HeaderValue::from_static("a.example");
         let mut request = Request::new(order, &host, "/x?y=z").unwrap();
-        String::from_utf8(request.numbered(number).to_vec()).unwrap()
+        request.number(number);
+        String::from_utf8(request.bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -170,8 +174,9 @@ mod tests {
         );
         let host = HeaderValue::from_static("a");
         let mut request = Request::new(&order, &host, "/").unwrap();
-        request.numbered(u64::MAX);
-        let text = String::from_utf8(request.numbered(42).to_vec()).unwrap();
+        request.number(u64::MAX);
+        request.number(42);
+        let text = String::from_utf8(request.bytes().to_vec()).unwrap();
         assert!(
             text.ends_with("x-nepho-slot: 00000000000000000042\r\n\r\nx"),
             "{text}"

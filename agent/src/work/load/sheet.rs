@@ -49,11 +49,18 @@ impl Stamps {
 pub(super) struct Sheet {
     lane: u32,
     start: Mono,
-    seconds: BTreeMap<u64, Page>,
+    /// The latest second that anything belongs to, as nearly everything does.
+    latest: Page,
+    /// The others that are not told yet.
+    earlier: BTreeMap<u64, Page>,
 }
 
 #[derive(Debug, Default)]
 struct Page {
+    /// Which second, from the start.
+    second: u64,
+    /// When it began.
+    since: Mono,
     counts: Counts,
     /// Of what succeeded: nearly everything.
     well: [nepho_common::histogram::Histogram; 6],
@@ -65,13 +72,32 @@ impl Sheet {
         Self {
             lane,
             start,
-            seconds: BTreeMap::new(),
+            latest: Page::new(start, 0),
+            earlier: BTreeMap::new(),
         }
     }
 
     fn page(&mut self, of: Mono) -> &mut Page {
-        let second = of.since(self.start).0 / SECOND;
-        self.seconds.entry(second).or_default()
+        // Without a division: this is asked several times for each request.
+        if of >= self.latest.since && of.0 - self.latest.since.0 < SECOND {
+            return &mut self.latest;
+        }
+        self.second(of.since(self.start).0 / SECOND)
+    }
+
+    fn second(&mut self, second: u64) -> &mut Page {
+        let new = Page::new(self.start, second);
+        if second > self.latest.second {
+            let over = std::mem::replace(&mut self.latest, new);
+            if !over.is_blank() {
+                self.earlier.insert(over.second, over);
+            }
+            return &mut self.latest;
+        }
+        if second == self.latest.second {
+            return &mut self.latest;
+        }
+        self.earlier.entry(second).or_insert(new)
     }
 
     /// What belongs to the second in which this was due.
@@ -128,22 +154,41 @@ impl Sheet {
 
     /// Everything since it was last told; the second that is under way says how the lane did.
     pub(super) fn tell(&mut self, now: Mono, own: Own) -> Vec<Counted> {
-        let latest = now.since(self.start).0.saturating_sub(1) / SECOND;
-        self.seconds.entry(latest).or_default();
+        let present = now.since(self.start).0.saturating_sub(1) / SECOND;
+        self.second(present);
+        let blank = Page::new(self.start, self.latest.second);
+        let last = std::mem::replace(&mut self.latest, blank);
+        let mut told = std::mem::take(&mut self.earlier);
+        // What was due later than now, by a clock that was read a moment ago, is told as well.
+        if last.second == present || !last.is_blank() {
+            told.insert(last.second, last);
+        }
         let lane = self.lane;
-        let told = std::mem::take(&mut self.seconds).into_iter();
-        told.map(|(second, page)| Counted {
+        let told = told.into_values().map(|page| Counted {
             lane,
-            second,
+            second: page.second,
             counts: page.counts,
+            own: (page.second == present).then_some(own),
             times: page.told(),
-            own: (second == latest).then_some(own),
-        })
-        .collect()
+        });
+        told.collect()
     }
 }
 
 impl Page {
+    fn new(start: Mono, second: u64) -> Self {
+        Self {
+            second,
+            since: start.plus(Nanos(second.saturating_mul(SECOND))),
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing was counted.
+    fn is_blank(&self) -> bool {
+        self.counts == Counts::default() && self.times.is_empty()
+    }
+
     fn told(self) -> Vec<Timed> {
         let order = Stamps::METRICS.into_iter().zip(&self.well);
         let well = order
@@ -197,6 +242,33 @@ mod tests {
             prop_assert_eq!(times.keys().count(), Stamps::METRICS.len());
             let order: Vec<_> = stamps.times().into_iter().map(|(metric, _)| metric).collect();
             prop_assert_eq!(order, Stamps::METRICS);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_order_each_request_is_told_once_and_in_its_second(
+            steps in prop::collection::vec((0..6 * SECOND, any::<bool>()), 0..40),
+        ) {
+            let start = Mono(7 * SECOND + 3);
+            let mut sheet = Sheet::new(0, start);
+            let (mut due, mut told) = (BTreeMap::<u64, u64>::new(), BTreeMap::<u64, u64>::new());
+            let mut take = |counted: Vec<Counted>| {
+                for one in counted {
+                    *told.entry(one.second).or_default() += one.counts.offered;
+                }
+            };
+            for (at, tells) in steps {
+                if tells {
+                    take(sheet.tell(start.plus(Nanos(at)), Own::default()));
+                } else {
+                    sheet.counts(start.plus(Nanos(at))).offered += 1;
+                    *due.entry(at / SECOND).or_default() += 1;
+                }
+            }
+            take(sheet.tell(start.plus(Nanos(6 * SECOND)), Own::default()));
+            told.retain(|_, offered| *offered > 0);
+            prop_assert_eq!(told, due);
         }
     }
 

@@ -9,10 +9,7 @@ use nepho_common::{
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
-use super::{
-    super::pacer::Mode,
-    lane::{Said, Shared},
-};
+use super::{super::pacer::Mode, lane::Said, places::Shared};
 use crate::clock::{self, Alarm};
 
 /// A time-out is noticed so late at most, and a gap in which the thread did not run is told from

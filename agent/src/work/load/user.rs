@@ -1,8 +1,7 @@
-//! One connection and the requests that it carries, one after the other.
+//! What one connection does: it takes what is due, sends it, and waits for the answer.
 
 use std::{
     future::poll_fn,
-    io,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -15,9 +14,8 @@ use nepho_common::{
 
 use super::{
     super::{pacer::Mode, probe::Failure},
-    http1::{Asked, Limits, Method, Progress, Reader},
-    lane::{Due, Place, Shared},
-    request::Request,
+    exchange::{Answer, Exchange},
+    places::{Due, Place, Shared},
     sheet::Stamps,
     stream::Stream,
 };
@@ -30,21 +28,19 @@ const REFUSED_PAUSE: Nanos = Nanos::from_millis(10);
 /// Carries requests until nothing more is due.
 pub(super) async fn run(shared: Rc<Shared>, nth: usize, stream: Option<Stream>) {
     let mut user = User {
-        request: shared.work.request.clone(),
-        reader: Reader::new(Limits::default()),
+        exchange: Exchange::new(shared.work.request.clone(), stream),
         shared: &shared,
         nth,
-        stream,
+        freed: None,
     };
+    let is_open = shared.work.model.is_open();
     while let Some((due, taken)) = user.next().await {
-        let is_open = user.shared.work.model.is_open();
         let from = if is_open { due.intended } else { taken };
-        let over = from.plus(user.shared.work.timeout);
-        user.place().begins(over);
+        user.place().begins(from.plus(shared.work.timeout));
         let went = user.carry(due, taken).await;
         user.place().ends();
-        user.shared.closes();
-        if let Model::Closed { think } = user.shared.work.model {
+        shared.closes();
+        if let Model::Closed { think } = shared.work.model {
             let pause = if went {
                 think
             } else {
@@ -60,9 +56,10 @@ pub(super) async fn run(shared: Rc<Shared>, nth: usize, stream: Option<Stream>) 
 struct User<'a> {
     shared: &'a Shared,
     nth: usize,
-    stream: Option<Stream>,
-    request: Request,
-    reader: Reader,
+    exchange: Exchange,
+    /// When the last request ended, as long as nothing was waited for since: the next one begins at
+    /// that very instant, which is not read from the clock again.
+    freed: Option<Mono>,
 }
 
 /// Why a request that is under way goes no further.
@@ -88,7 +85,7 @@ impl User<'_> {
             let queued = self.shared.queue.borrow_mut().pop_front();
             if let Some(due) = queued {
                 self.leaves(waits);
-                return Poll::Ready(Some((due, clock::now())));
+                return Poll::Ready(Some((due, self.now())));
             }
             if self.shared.mode.get() > Mode::Send {
                 self.leaves(waits);
@@ -97,15 +94,20 @@ impl User<'_> {
             if !self.shared.work.model.is_open() {
                 return Poll::Ready(Some(self.asks()));
             }
+            self.freed = None;
             self.place().wakes(cx.waker());
             if !waits {
                 waits = true;
                 self.shared.idle.borrow_mut().push_back(self.nth);
             }
-            self.watch_idle(cx);
+            self.exchange.watch(cx);
             Poll::Pending
         })
         .await
+    }
+
+    fn now(&mut self) -> Mono {
+        self.freed.take().unwrap_or_else(clock::now)
     }
 
     /// It takes something else than what a place that waits is given.
@@ -117,8 +119,8 @@ impl User<'_> {
     }
 
     /// The next request of a user who waits for answers is due as soon as he asks.
-    fn asks(&self) -> (Due, Mono) {
-        let now = clock::now();
+    fn asks(&mut self) -> (Due, Mono) {
+        let now = self.now();
         self.shared.open.set(self.shared.open.get() + 1);
         self.shared.sheet.borrow_mut().counts(now).offered += 1;
         let due = Due {
@@ -129,16 +131,8 @@ impl User<'_> {
         (due, now)
     }
 
-    /// A connection that the target closes while nobody uses it is not used again.
-    fn watch_idle(&mut self, cx: &mut Context<'_>) {
-        if let Some(stream) = &mut self.stream
-            && stream.poll_read(cx, self.reader.spare()).is_ready()
-        {
-            self.stream = None;
-        }
-    }
-
-    async fn pause(&self, pause: Nanos) {
+    async fn pause(&mut self, pause: Nanos) {
+        self.freed = None;
         let until = clock::now().plus(pause);
         let slept = tokio::time::sleep(pause.duration());
         tokio::pin!(slept);
@@ -153,14 +147,12 @@ impl User<'_> {
     }
 
     /// Carries one request; `false` when there was no connection for it.
-    async fn carry(&mut self, due: Due, taken: Mono) -> bool {
-        let taken = if self.stream.is_some() {
-            taken
-        } else {
+    async fn carry(&mut self, due: Due, mut taken: Mono) -> bool {
+        if !self.exchange.is_open() {
             match self.connect().await {
-                Ok(()) => clock::now(),
+                Ok(()) => taken = clock::now(),
                 Err(Stop::Cut) => {
-                    self.shared.sheet.borrow_mut().counts(due.intended).cut += 1;
+                    self.cut(due);
                     return true;
                 }
                 Err(Stop::Failed(outcome)) => {
@@ -169,22 +161,40 @@ impl User<'_> {
                     return false;
                 }
             }
-        };
-        let wrote = self.write(due.number).await;
+        }
+        self.exchange.begins(due.number);
+        let wrote = poll_fn(|cx| {
+            let sent = self.exchange.poll_send(cx);
+            self.or_stop(cx, sent)
+        });
+        let wrote = wrote.await;
         let sent = clock::now();
         self.went(due.intended);
-        let mut first = None;
-        let read = match wrote {
-            Ok(()) => self.read(&mut first).await,
+        let answered = match wrote {
+            Ok(()) => {
+                let answered = poll_fn(|cx| {
+                    let answer = self.exchange.poll_answer(cx);
+                    self.or_stop(cx, answer)
+                });
+                answered.await
+            }
             Err(stop) => Err(stop),
         };
-        let done = clock::now();
-        let (outcome, received) = match read {
-            Ok((outcome, received)) => (outcome, received),
-            Err(Stop::Failed(outcome)) => (outcome, 0),
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(Stop::Failed(outcome)) => {
+                let first = self.exchange.first();
+                self.exchange.closes();
+                Answer {
+                    outcome,
+                    received: 0,
+                    first,
+                    done: clock::now(),
+                }
+            }
             Err(Stop::Cut) => {
-                self.stream = None;
-                self.shared.sheet.borrow_mut().counts(due.intended).cut += 1;
+                self.exchange.closes();
+                self.cut(due);
                 return true;
             }
         };
@@ -193,11 +203,12 @@ impl User<'_> {
             dispatched: due.dispatched,
             taken,
             sent,
-            first,
-            done,
+            first: answer.first,
+            done: answer.done,
         };
+        self.freed = Some(answer.done);
         let mut sheet = self.shared.sheet.borrow_mut();
-        sheet.ended(&stamps, outcome, received);
+        sheet.ended(&stamps, answer.outcome, answer.received);
         true
     }
 
@@ -205,136 +216,45 @@ impl User<'_> {
         let mut sheet = self.shared.sheet.borrow_mut();
         let counts = sheet.counts(intended);
         counts.sent += 1;
-        counts.written += self.request.len();
+        counts.written += self.exchange.request_len();
+    }
+
+    fn cut(&self, due: Due) {
+        self.shared.sheet.borrow_mut().counts(due.intended).cut += 1;
     }
 
     async fn connect(&mut self) -> Result<(), Stop> {
         let shared = self.shared;
         let opening = shared.work.door.open(self.nth);
         tokio::pin!(opening);
-        let opened = poll_fn(|cx| match self.stopped(cx) {
-            Some(stop) => Poll::Ready(Err(stop)),
-            None => opening
-                .as_mut()
-                .poll(cx)
-                .map_err(|why: Failure| Stop::Failed(why.outcome())),
-        })
-        .await?;
+        let opened = poll_fn(|cx| {
+            let opened = opening.as_mut().poll(cx);
+            self.or_stop(cx, opened.map_err(|why: Failure| why.outcome()))
+        });
+        let opened = opened.await?;
         let mut sheet = shared.sheet.borrow_mut();
         sheet.connected(clock::now(), opened.connect, opened.handshake);
-        self.stream = Some(opened.stream);
-        self.reader.reset();
+        self.exchange.opens(opened.stream);
         Ok(())
     }
 
-    /// Whether what is under way ends here; else it will be woken for that.
-    fn stopped(&self, cx: &Context<'_>) -> Option<Stop> {
+    /// What came of it; while nothing did, whether it ends here. Else it will be woken for that.
+    fn or_stop<T>(
+        &self,
+        cx: &Context<'_>,
+        came: Poll<Result<T, Outcome>>,
+    ) -> Poll<Result<T, Stop>> {
+        if let Poll::Ready(came) = came {
+            return Poll::Ready(came.map_err(Stop::Failed));
+        }
         let place = self.place();
         place.wakes(cx.waker());
         if self.shared.mode.get() == Mode::Cut {
-            return Some(Stop::Cut);
+            return Poll::Ready(Err(Stop::Cut));
         }
-        place.is_late().then_some(Stop::Failed(Outcome::Timeout))
-    }
-
-    async fn write(&mut self, number: u64) -> Result<(), Stop> {
-        let mut written = 0;
-        let wrote = poll_fn(|cx| {
-            loop {
-                let Some(stream) = &mut self.stream else {
-                    return Poll::Ready(Err(Stop::Failed(Outcome::OurSide)));
-                };
-                let rest = &self.request.numbered(number)[written..];
-                let wrote = if rest.is_empty() {
-                    stream.poll_flush(cx).map_ok(|()| None)
-                } else {
-                    stream.poll_write(cx, rest).map_ok(Some)
-                };
-                match wrote {
-                    Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
-                    Poll::Ready(Ok(Some(0))) => return Poll::Ready(Err(broken())),
-                    Poll::Ready(Ok(Some(more))) => written += more,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(failed(error))),
-                    Poll::Pending => {
-                        return match self.stopped(cx) {
-                            Some(stop) => Poll::Ready(Err(stop)),
-                            None => Poll::Pending,
-                        };
-                    }
-                }
-            }
-        })
-        .await;
-        if wrote.is_err() {
-            self.stream = None;
+        if place.is_late() {
+            return Poll::Ready(Err(Stop::Failed(Outcome::Timeout)));
         }
-        wrote
+        Poll::Pending
     }
-
-    /// Reads one answer: how it ended, and its bytes.
-    async fn read(&mut self, first: &mut Option<Mono>) -> Result<(Outcome, u64), Stop> {
-        self.reader.begin(Asked {
-            method: if self.request.is_head {
-                Method::Head
-            } else {
-                Method::Other
-            },
-            kept: 0,
-        });
-        let read = poll_fn(|cx| {
-            loop {
-                let Some(stream) = &mut self.stream else {
-                    return Poll::Ready(Err(Stop::Failed(Outcome::OurSide)));
-                };
-                let read = match stream.poll_read(cx, self.reader.spare()) {
-                    Poll::Ready(read) => read,
-                    Poll::Pending => {
-                        return match self.stopped(cx) {
-                            Some(stop) => Poll::Ready(Err(stop)),
-                            None => Poll::Pending,
-                        };
-                    }
-                };
-                let progress = match read {
-                    Ok(0) => self.reader.closed().map(Progress::Done),
-                    Ok(more) => {
-                        first.get_or_insert_with(clock::now);
-                        self.reader.filled(more)
-                    }
-                    Err(error) => return Poll::Ready(Err(failed(error))),
-                };
-                match progress {
-                    Ok(Progress::More) => {}
-                    Ok(Progress::Done(response)) => return Poll::Ready(Ok(response)),
-                    Err(bad) => return Poll::Ready(Err(Stop::Failed(bad.outcome()))),
-                }
-            }
-        })
-        .await;
-        match read {
-            Ok(response) => {
-                if !response.keeps_alive || !self.reader.is_clean() {
-                    self.stream = None;
-                }
-                let outcome = if (200..400).contains(&response.status) {
-                    Outcome::Success
-                } else {
-                    Outcome::Status
-                };
-                Ok((outcome, response.wire_bytes))
-            }
-            Err(stop) => {
-                self.stream = None;
-                Err(stop)
-            }
-        }
-    }
-}
-
-const fn broken() -> Stop {
-    Stop::Failed(Outcome::Reset)
-}
-
-fn failed(error: io::Error) -> Stop {
-    Stop::Failed(Failure::Talk(error).outcome())
 }
