@@ -581,6 +581,16 @@ impl Active {
         let recordings = self.recorder.flush_loads();
         let mut drafts = self.recorded(recordings);
         drafts.extend(self.read());
+        drafts.extend(self.traced());
+        drafts
+    }
+
+    fn traced(&mut self) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        for portion in traces(self.recorder.traces()) {
+            drafts.push(self.draft(Body::Traces(portion)));
+            self.recorder.wrote(RecordKind::Traces);
+        }
         drafts
     }
 
@@ -597,10 +607,6 @@ impl Active {
         let recordings = self.recorder.flush();
         let mut drafts = self.recorded(recordings);
         drafts.extend(self.flushed_loads());
-        for portion in traces(self.recorder.traces()) {
-            drafts.push(self.draft(Body::Traces(portion)));
-            self.recorder.wrote(RecordKind::Traces);
-        }
         let noted = std::mem::take(&mut self.noted);
         for portion in noted.chunks(NOTED_MAX) {
             drafts.push(self.draft(Body::Events(portion.to_vec())));

@@ -8,14 +8,14 @@
 //! time was over before it could be sent; what was sent was completed, whatever came back, or cut
 //! at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::plan::Model;
 use crate::{
     histogram::{BadHistogram, Histogram, Sparse},
-    plan::Stripe,
+    plan::{Stripe, ToldBy},
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
 };
@@ -31,14 +31,13 @@ pub const BODY_MAX: usize = 1 << 20;
 pub struct Order {
     /// Always [`Order::SCHEMA`].
     pub schema: String,
-    /// Whom, and what.
+    /// Whom, and what when a call does not say.
     pub url: String,
-    /// `GET`, or another method.
-    pub method: String,
-    /// In the order in which they are sent.
-    pub headers: Vec<(String, String)>,
-    /// What is sent behind them.
-    pub body: Vec<u8>,
+    /// What is sent, each as often as its weight says; at least one.
+    pub calls: Vec<Sent>,
+    /// What in an answer names who gave it; when it is set, what ended is told by back end.
+    #[serde(default)]
+    pub told_by: Option<ToldBy>,
     /// When.
     pub model: Model,
     /// Which part of the schedule is this generator's.
@@ -61,6 +60,55 @@ pub struct Order {
     /// Certificates of authorities that are trusted for this target, in PEM, and no others; the
     /// host's own when `None`.
     pub authorities: Option<String>,
+}
+
+/// One of the requests that are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sent {
+    /// Of so many requests as all weights together are, this one is so many.
+    pub weight: u32,
+    /// `GET`, or another method.
+    pub method: String,
+    /// Path and query; those of the order's URL when `None`.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// In the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+    /// What is sent behind them.
+    pub body: Vec<u8>,
+    /// What the answer must be.
+    #[serde(default)]
+    pub expect: Expected,
+}
+
+impl Sent {
+    /// What a GET is without more.
+    #[must_use]
+    pub fn get() -> Self {
+        Self {
+            weight: 1,
+            method: "GET".to_owned(),
+            target: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+            expect: Expected::default(),
+        }
+    }
+}
+
+/// What an answer must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// The statuses that count as success; all from 200 to 399 when empty.
+    pub status: BTreeSet<u16>,
+    /// Headers, each with a text that its value holds.
+    pub headers_have: Vec<(String, String)>,
+    /// What its body holds.
+    pub body_has: String,
+    /// Paths into its JSON body, each with the scalar that stands there.
+    pub json: Vec<(String, String)>,
 }
 
 const fn whole() -> Stripe {
@@ -113,6 +161,9 @@ pub struct Counted {
     pub times: Vec<Timed>,
     /// Of the lane itself; absent in what came late of an earlier second.
     pub own: Option<Own>,
+    /// Who answered, where that is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Traced>,
 }
 
 /// Requests and bytes.
@@ -210,6 +261,37 @@ impl Timed {
     pub fn histogram(&self) -> Result<Histogram, BadHistogram> {
         Histogram::from_sparse(&self.histogram)
     }
+}
+
+/// How the requests of one call ended that one back end answered, in the order in which they were
+/// due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traced {
+    /// Which of the calls, from 0.
+    pub call: u16,
+    /// What the back end calls itself; nothing when `None`.
+    pub by: Option<String>,
+    /// Connections whose first request is among them.
+    pub connections: u64,
+    /// Runs of equal outcomes.
+    pub runs: Vec<Ran>,
+    /// How many requests were left out at the end.
+    pub truncated: u64,
+}
+
+/// Consecutive requests with one outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ran {
+    /// When the first was due, from the start.
+    pub first: Nanos,
+    /// When the last was.
+    pub last: Nanos,
+    /// How many.
+    pub count: u32,
+    /// How they ended.
+    pub outcome: Outcome,
 }
 
 /// How a lane itself did in a second.

@@ -10,7 +10,7 @@ use std::{
 use clap::{ArgGroup, Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use nepho_common::{
-    load::{BODY_MAX, Model, Order, Told},
+    load::{BODY_MAX, Model, Order, Sent, Told},
     plan::{Arrivals, Rate, Schedule, Stripe},
     time::Nanos,
 };
@@ -217,9 +217,13 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
     Ok(Order {
         schema: Order::SCHEMA.to_owned(),
         url: arguments.url,
-        method,
-        headers: arguments.headers,
-        body: body.unwrap_or_default(),
+        calls: vec![Sent {
+            method,
+            headers: arguments.headers,
+            body: body.unwrap_or_default(),
+            ..Sent::get()
+        }],
+        told_by: None,
         model,
         stripe: Stripe::WHOLE,
         connections: arguments.connections,

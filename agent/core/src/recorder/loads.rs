@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     histogram::{BadHistogram, Histogram},
-    load::{Counted, Counts, Own},
+    load::{Counted, Counts, Own, Ran, Traced},
     plan::{Load, Target},
-    recording::{Gauge, LOAD_GAUGES, Metric, Outcome, Recording},
+    recording::{Gauge, LOAD_GAUGES, Metric, Outcome, Recording, Trace, TraceRun},
     time::{Interval, Nanos},
 };
 
@@ -75,9 +75,15 @@ impl Recorder {
             let known = self.loads.times.entry(key).or_default();
             known.merge(&timed.histogram()?);
         }
+        let mut traces = Vec::new();
+        for traced in &counted.traces {
+            let target = target(load, share, traced.call);
+            traces.extend(target.and_then(|target| self.of_back_end((step, target), traced)));
+        }
         let Some(target) = target(load, share, 0) else {
             return Ok(());
         };
+        self.traces.extend(traces);
         let place = Place {
             step,
             target,
@@ -93,6 +99,29 @@ impl Recorder {
             }
         }
         Ok(())
+    }
+
+    /// Who answered, as a trace. A name that is no name is nobody's.
+    fn of_back_end(&self, (step, target): (usize, usize), traced: &Traced) -> Option<Trace> {
+        let assigned = self.stage.steps.get(step)?;
+        let target = assigned.act.to().get(target)?;
+        let run = |ran: &Ran| TraceRun {
+            first: self.began.plus(ran.first),
+            last: self.began.plus(ran.last),
+            count: ran.count,
+            outcome: ran.outcome,
+        };
+        let by = traced.by.clone();
+        Some(Trace {
+            stage: self.stage.name.clone(),
+            step: assigned.name.clone(),
+            operation: target.operation.clone(),
+            to: target.to.clone(),
+            back_end: by.and_then(|name| name.try_into().ok()),
+            runs: traced.runs.iter().map(run).collect(),
+            connections: traced.connections,
+            truncated: traced.truncated,
+        })
     }
 
     /// Everything that loads counted since the last call, as recordings of a second each. What else

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,12 +13,21 @@ use super::{
     http1::{Asked, Limits, Method, Progress, Reader, Response},
     request::Request,
     stream::Stream,
+    traced::{Name, Names},
 };
 use crate::clock;
 
 /// A connection, or the place of one.
 pub(super) struct Exchange {
-    request: Request,
+    requests: Arc<[Request]>,
+    /// Which of them is under way.
+    call: usize,
+    /// The one that is under way, when it has a number of its own.
+    numbered: Option<Request>,
+    /// Nothing was sent on this connection yet.
+    is_fresh: bool,
+    /// Whom it leads to.
+    peer: String,
     reader: Reader,
     stream: Option<Stream>,
     /// How much of the request is with the kernel.
@@ -30,6 +40,8 @@ pub(super) struct Exchange {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     pub(super) outcome: Outcome,
+    /// It came to its end.
+    pub(super) is_whole: bool,
     /// Bytes on the wire.
     pub(super) received: u64,
     /// When the first of them was here.
@@ -39,9 +51,13 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
-    pub(super) fn new(request: Request, stream: Option<Stream>) -> Self {
+    pub(super) fn new(requests: Arc<[Request]>, stream: Option<Stream>) -> Self {
         Self {
-            request,
+            requests,
+            call: 0,
+            numbered: None,
+            is_fresh: true,
+            peer: peer(stream.as_ref()),
             reader: Reader::new(Limits::default()),
             stream,
             written: 0,
@@ -56,6 +72,8 @@ impl Exchange {
 
     /// There is one now.
     pub(super) fn opens(&mut self, stream: Stream) {
+        self.peer = peer(Some(&stream));
+        self.is_fresh = true;
         self.stream = Some(stream);
         self.reader.reset();
     }
@@ -71,8 +89,21 @@ impl Exchange {
     }
 
     /// How many bytes a request has.
-    pub(super) const fn request_len(&self) -> u64 {
-        self.request.len()
+    pub(super) fn request_len(&self) -> u64 {
+        self.request().len()
+    }
+
+    fn request(&self) -> &Request {
+        self.numbered.as_ref().unwrap_or(&self.requests[self.call])
+    }
+
+    /// Whoever answered last, by name.
+    pub(super) fn told(&self, names: &mut Names) -> Option<Name> {
+        let judge = &self.requests[self.call].judge;
+        if judge.is_by_address() {
+            return names.of(self.peer.as_bytes());
+        }
+        judge.told(&self.reader, |name| names.of(name)).flatten()
     }
 
     /// A connection that the target closes while nobody uses it is not used again. It is watched
@@ -85,25 +116,38 @@ impl Exchange {
         }
     }
 
-    /// From here on it is this request.
-    pub(super) fn begins(&mut self, number: u64) {
-        self.request.number(number);
+    /// From here on it is this request; says whether it is the first on its connection.
+    pub(super) fn begins(&mut self, call: u16, number: u64) -> bool {
+        self.call = usize::from(call);
+        let request = &self.requests[self.call];
+        if request.has_number() {
+            let mut own = self.numbered.take().unwrap_or_else(|| request.clone());
+            if self.requests.len() > 1 {
+                own.clone_from(request);
+            }
+            own.number(number);
+            self.numbered = Some(own);
+        }
+        let request = &self.requests[self.call];
         (self.written, self.first) = (0, None);
         self.reader.begin(Asked {
-            method: if self.request.is_head {
+            method: if request.is_head {
                 Method::Head
             } else {
                 Method::Other
             },
-            kept: 0,
+            kept: request.judge.kept(),
         });
+        std::mem::take(&mut self.is_fresh)
     }
 
     /// Hands the request to the kernel.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
         let stream = self.stream.as_mut().ok_or(Outcome::OurSide)?;
         loop {
-            let rest = &self.request.bytes()[self.written..];
+            let request = self.numbered.as_ref();
+            let request = request.unwrap_or(&self.requests[self.call]);
+            let rest = &request.bytes()[self.written..];
             if rest.is_empty() {
                 return stream.poll_flush(cx).map_err(failed);
             }
@@ -136,20 +180,27 @@ impl Exchange {
     }
 
     fn answer(&mut self, response: Response, done: Mono) -> Answer {
+        let judge = &self.requests[self.call].judge;
+        let outcome = judge.outcome(&self.reader, response);
         if !response.keeps_alive || !self.reader.is_clean() {
             self.closes();
         }
         Answer {
-            outcome: if (200..400).contains(&response.status) {
-                Outcome::Success
-            } else {
-                Outcome::Status
-            },
+            outcome,
+            is_whole: true,
             received: response.wire_bytes,
             first: self.first,
             done,
         }
     }
+}
+
+/// Whom a connection leads to, as text.
+fn peer(stream: Option<&Stream>) -> String {
+    let address = stream.and_then(|stream| stream.peer().ok());
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
 }
 
 fn failed(error: io::Error) -> Outcome {
@@ -162,7 +213,7 @@ mod tests {
 
     use http::HeaderValue;
     use nepho_common::{
-        load::{Model, Order},
+        load::{Model, Order, Sent},
         time::Nanos,
     };
     use tokio::{
@@ -176,10 +227,10 @@ mod tests {
         let order = Order {
             schema: Order::SCHEMA.to_owned(),
             url: "http://a.example/x".to_owned(),
-            method: "GET".to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
+            calls: vec![Sent::get()],
+            told_by: None,
             model: Model::Closed { think: Nanos(0) },
+            stripe: nepho_common::plan::Stripe::WHOLE,
             connections: 1,
             lanes: 1,
             lasts: Nanos::from_secs(1),
@@ -189,16 +240,22 @@ mod tests {
             number: false,
             authorities: None,
         };
-        let request = Request::new(&order, &HeaderValue::from_static("a"), "/x").unwrap();
+        let request = Request::new(
+            &order,
+            &order.calls[0],
+            &HeaderValue::from_static("a"),
+            "/x",
+        )
+        .unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (peer, _) = listener.accept().await.unwrap();
-        let exchange = Exchange::new(request, Some(Stream::Plain(stream.unwrap())));
+        let exchange = Exchange::new(Arc::new([request]), Some(Stream::Plain(stream.unwrap())));
         (exchange, peer)
     }
 
     async fn sends(exchange: &mut Exchange, peer: &mut TcpStream) {
-        exchange.begins(0);
+        exchange.begins(0, 0);
         let sent = poll_fn(|cx| exchange.poll_send(cx)).await;
         assert_eq!(sent, Ok(()));
         let mut came = vec![0; exchange.request_len() as usize];

@@ -21,11 +21,14 @@ use tokio::{
 
 use super::{
     super::{pacer::Mode, probe::Failure},
+    mix::Mix,
     places::{Place, Shared},
     request::Request,
     sheet::Sheet,
     stream::{Door, Opened},
-    sweep, user,
+    sweep,
+    traced::Names,
+    user,
 };
 use crate::clock::{self, Alarm};
 
@@ -38,7 +41,11 @@ const BATCH: usize = 64;
 /// What all lanes do.
 #[derive(Clone)]
 pub(super) struct Work {
-    pub(super) request: Request,
+    /// One for each call.
+    pub(super) requests: Arc<[Request]>,
+    pub(super) mix: Mix,
+    /// Whether those who answer are told apart.
+    pub(super) is_traced: bool,
     pub(super) door: Door,
     pub(super) model: Model,
     pub(super) lasts: Nanos,
@@ -117,6 +124,7 @@ async fn lane(
     };
     let start = start.expect("it was waited for");
     let mut sheet = Sheet::new(share.lane, start);
+    sheet.names = work.is_traced.then(Names::default);
     for one in opened.iter().flatten() {
         sheet.connected(start, one.connect, one.handshake);
     }

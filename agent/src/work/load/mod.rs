@@ -12,7 +12,9 @@
 
 mod exchange;
 pub mod http1;
+mod judge;
 mod lane;
+mod mix;
 pub mod one_shot;
 mod places;
 mod request;
@@ -20,6 +22,7 @@ mod sheet;
 mod step;
 mod stream;
 mod sweep;
+mod traced;
 mod user;
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
@@ -35,6 +38,7 @@ use tokio::sync::{mpsc, watch};
 pub(super) use self::step::Loading;
 use self::{
     lane::{Said, Share, Work},
+    mix::Mix,
     request::{BadRequest, Request},
     stream::Door,
 };
@@ -44,6 +48,8 @@ use super::{
     probe::{Failure, Site, Spoken, Tls},
 };
 
+/// The most calls of a mix.
+const CALLS_MAX: u32 = 50;
 /// Lanes tell once a second, and what came late of earlier seconds with it.
 const SAID_MAX: usize = 1_024;
 
@@ -125,7 +131,15 @@ impl Load {
         bounded("connections", order.connections, CONNECTIONS_MAX)?;
         bounded("lanes", order.lanes, order.connections)?;
         let (site, path) = Site::of(&order.url).map_err(Unable::Address)?;
-        let request = Request::new(order, &site.host, &path.to_string())?;
+        let path = path.to_string();
+        let calls = order.calls.iter();
+        let requests = calls.map(|call| Request::new(order, call, &site.host, &path));
+        let requests: Arc<[Request]> = requests.collect::<Result<_, _>>()?;
+        bounded(
+            "calls",
+            u32::try_from(requests.len()).unwrap_or(u32::MAX),
+            CALLS_MAX,
+        )?;
         let to = site.to.to_string();
         let addresses = guard.addresses(&site.to).await;
         let addresses = addresses.map_err(|why| Unable::Target {
@@ -141,7 +155,9 @@ impl Load {
             }
         };
         let work = Arc::new(Work {
-            request,
+            requests,
+            mix: Mix::new(order.calls.iter().map(|call| call.weight), seed(order)),
+            is_traced: order.told_by.is_some(),
             door: Door {
                 addresses: addresses.clone().into(),
                 tls,
@@ -241,6 +257,14 @@ fn bounded(what: &'static str, is: u32, most: u32) -> Result<(), Unable> {
         is: is.into(),
         most: most.into(),
     })
+}
+
+/// Draws which call a request is.
+const fn seed(order: &Order) -> u64 {
+    match &order.model {
+        Model::Open { seed, .. } => *seed,
+        Model::Closed { .. } => 1,
+    }
 }
 
 /// What this lane does of it; the first ones take what can't be divided.

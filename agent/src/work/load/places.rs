@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) sheet: RefCell<Sheet>,
     /// Requests that wait or are open.
     pub(super) open: Cell<u64>,
+    /// How many requests users who wait for answers have made.
+    pub(super) asked: Cell<u64>,
     in_flight_max: u64,
 }
 
@@ -49,6 +51,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Due {
     pub(super) number: u64,
+    /// Which of the calls.
+    pub(super) call: u16,
     pub(super) intended: Mono,
     pub(super) dispatched: Mono,
 }
@@ -106,6 +110,7 @@ impl Shared {
             queue: RefCell::default(),
             sheet: RefCell::new(sheet),
             open: Cell::new(0),
+            asked: Cell::new(0),
             in_flight_max,
         }
     }
@@ -123,6 +128,7 @@ impl Shared {
         self.open.set(self.open.get() + 1);
         let due = Due {
             number,
+            call: self.work.mix.call(number),
             intended,
             dispatched,
         };
@@ -160,7 +166,7 @@ impl Shared {
         let mut sheet = self.sheet.borrow_mut();
         let is_over = |due: &Due| due.intended.plus(self.work.timeout) <= now;
         while let Some(due) = queue.pop_front_if(|due| is_over(due)) {
-            sheet.unsent(due.intended, due.dispatched, Outcome::Timeout, now);
+            sheet.unsent(&due, Outcome::Timeout, now);
             self.closes();
         }
     }

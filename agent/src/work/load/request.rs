@@ -1,7 +1,9 @@
 //! A request as bytes, made once and sent many times.
 
-use http::{HeaderName, HeaderValue, Method, header};
-use nepho_common::load::Order;
+use http::{HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
+use nepho_common::load::{Order, Sent};
+
+use super::judge::Judge;
 
 /// So many digits hold every number of a request.
 const DIGITS: usize = 20;
@@ -13,6 +15,10 @@ const NUMBER: &str = "x-nepho-slot";
 pub(super) enum BadRequest {
     #[error("{0:?} is no method of HTTP")]
     Method(String),
+    #[error("{0:?} is no path of a request")]
+    Target(String),
+    #[error("{0}")]
+    Expected(String),
     #[error("{0:?} is no name of a header")]
     Name(String),
     #[error("the value of the header {0} has bytes that no header may have")]
@@ -29,15 +35,33 @@ pub(super) struct Request {
     number: Option<usize>,
     /// Whether an answer has no body whatever it says.
     pub(super) is_head: bool,
+    /// What its answer must be.
+    pub(super) judge: Judge,
 }
 
 impl Request {
-    /// What the order asks for: `target` is the path and query, `host` whom the request names.
-    pub(super) fn new(order: &Order, host: &HeaderValue, target: &str) -> Result<Self, BadRequest> {
-        let method = Method::from_bytes(order.method.as_bytes())
-            .map_err(|_| BadRequest::Method(order.method.clone()))?;
+    /// What one of the order's calls asks for: `path` is that of its URL, `host` whom the request
+    /// names.
+    pub(super) fn new(
+        order: &Order,
+        call: &Sent,
+        host: &HeaderValue,
+        path: &str,
+    ) -> Result<Self, BadRequest> {
+        let method = Method::from_bytes(call.method.as_bytes())
+            .map_err(|_| BadRequest::Method(call.method.clone()))?;
+        let target = match &call.target {
+            None => path.to_owned(),
+            Some(target) => {
+                let parsed = PathAndQuery::try_from(target.as_str());
+                let parsed = parsed.map_err(|_| BadRequest::Target(target.clone()))?;
+                parsed.to_string()
+            }
+        };
+        let judge = Judge::new(&call.expect, order.told_by.as_ref());
+        let judge = judge.map_err(BadRequest::Expected)?;
         let mut headers = Vec::new();
-        for (name, value) in &order.headers {
+        for (name, value) in &call.headers {
             let parsed = HeaderName::try_from(name.as_str());
             let parsed = parsed.map_err(|_| BadRequest::Name(name.clone()))?;
             let value = HeaderValue::try_from(value.as_str());
@@ -69,19 +93,20 @@ impl Request {
         }
         // RFC 9110 §8.6: a method that means something by a body says how long it is even if empty.
         let expects = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
-        if expects || !order.body.is_empty() {
-            line("content-length", order.body.len().to_string().as_bytes());
+        if expects || !call.body.is_empty() {
+            line("content-length", call.body.len().to_string().as_bytes());
         }
         if order.number {
             line(NUMBER, &[b'0'; DIGITS]);
         }
         let number = order.number.then(|| bytes.len() - 2 - DIGITS);
         bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(&order.body);
+        bytes.extend_from_slice(&call.body);
         Ok(Self {
             bytes,
             number,
             is_head: method == Method::HEAD,
+            judge,
         })
     }
 
@@ -93,6 +118,11 @@ impl Request {
     /// Its bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether it carries its number.
+    pub(super) const fn has_number(&self) -> bool {
+        self.number.is_some()
     }
 
     /// From now on it has this number.
@@ -119,9 +149,13 @@ mod tests {
         Order {
             schema: Order::SCHEMA.to_owned(),
             url: "http://a.example/x".to_owned(),
-            method: method.to_owned(),
-            headers: headers.iter().map(pair).collect(),
-            body: body.as_bytes().to_vec(),
+            calls: vec![Sent {
+                method: method.to_owned(),
+                headers: headers.iter().map(pair).collect(),
+                body: body.as_bytes().to_vec(),
+                ..Sent::get()
+            }],
+            told_by: None,
             model: Model::Closed { think: Nanos(0) },
             stripe: Stripe::WHOLE,
             connections: 1,
@@ -137,7 +171,7 @@ mod tests {
 
     fn text(order: &Order, number: u64) -> String {
         let host = HeaderValue::from_static("a.example");
-        let mut request = Request::new(order, &host, "/x?y=z").unwrap();
+        let mut request = Request::new(order, &order.calls[0], &host, "/x?y=z").unwrap();
         request.number(number);
         String::from_utf8(request.bytes().to_vec()).unwrap()
     }
@@ -173,7 +207,7 @@ mod tests {
             "{text}"
         );
         let host = HeaderValue::from_static("a");
-        let mut request = Request::new(&order, &host, "/").unwrap();
+        let mut request = Request::new(&order, &order.calls[0], &host, "/").unwrap();
         request.number(u64::MAX);
         request.number(42);
         let text = String::from_utf8(request.bytes().to_vec()).unwrap();
@@ -193,7 +227,8 @@ mod tests {
             ("GET", ("Content-Length", "3"), "made by the generator"),
             ("GET", ("X-Nepho-Slot", "3"), "made by the generator"),
         ] {
-            let bad = Request::new(&order(method, &[header], ""), &host, "/").unwrap_err();
+            let asked = order(method, &[header], "");
+            let bad = Request::new(&asked, &asked.calls[0], &host, "/").unwrap_err();
             assert!(bad.to_string().contains(why), "{bad}");
         }
     }

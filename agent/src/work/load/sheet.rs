@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    load::{Counted, Counts, Own, Timed, Times},
+    histogram::Histogram,
+    load::{Counted, Counts, Own, Timed},
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
+};
+
+use super::{
+    places::Due,
+    traced::{Ended, Names, traced},
 };
 
 /// What is counted together.
@@ -51,9 +57,14 @@ pub(super) struct Sheet {
     start: Mono,
     /// The latest second that anything belongs to, as nearly everything does.
     latest: Page,
+    /// The names of those who answered; `None` when nobody asks.
+    pub(super) names: Option<Names>,
     /// The others that are not told yet.
     earlier: BTreeMap<u64, Page>,
 }
+
+/// Times of what succeeded, in the order of [`Stamps::times`].
+type Well = [Histogram; 6];
 
 #[derive(Debug, Default)]
 struct Page {
@@ -62,9 +73,11 @@ struct Page {
     /// When it began.
     since: Mono,
     counts: Counts,
-    /// Of what succeeded: nearly everything.
-    well: [nepho_common::histogram::Histogram; 6],
-    times: Times,
+    /// Of what succeeded, by call: nearly everything.
+    well: Vec<Well>,
+    ended: Vec<Ended>,
+    /// Of the rest, by call and how it ended.
+    times: BTreeMap<(u16, Outcome, Metric), Histogram>,
 }
 
 impl Sheet {
@@ -73,6 +86,7 @@ impl Sheet {
             lane,
             start,
             latest: Page::new(start, 0),
+            names: None,
             earlier: BTreeMap::new(),
         }
     }
@@ -106,33 +120,64 @@ impl Sheet {
     }
 
     /// A request that was sent came to an end.
-    pub(super) fn ended(&mut self, stamps: &Stamps, outcome: Outcome, received: u64) {
+    pub(super) fn ended(&mut self, stamps: &Stamps, ended: Ended, received: u64) {
+        let is_traced = self.names.is_some();
+        let Ended { call, outcome, .. } = ended;
         let page = self.page(stamps.intended);
         page.counts.completed += 1;
         page.counts.received += received;
-        let times = stamps.times().into_iter().zip(&mut page.well);
+        if is_traced {
+            page.ended.push(ended);
+        }
+        let nth = usize::from(call);
+        if page.well.len() <= nth {
+            page.well.resize_with(nth + 1, Well::default);
+        }
+        let times = stamps.times().into_iter().zip(&mut page.well[nth]);
         for ((metric, time), well) in times {
             let Some(time) = time else { continue };
             if outcome == Outcome::Success {
                 well.record(time);
             } else {
                 let times = &mut page.times;
-                times.entry((outcome, metric)).or_default().record(time);
+                times
+                    .entry((call, outcome, metric))
+                    .or_default()
+                    .record(time);
             }
         }
     }
 
     /// A request failed before it could be sent: it waited, and that is all.
-    pub(super) fn unsent(&mut self, intended: Mono, dispatched: Mono, outcome: Outcome, at: Mono) {
+    pub(super) fn unsent(&mut self, due: &Due, outcome: Outcome, at: Mono) {
+        let is_traced = self.names.is_some();
+        let &Due {
+            call,
+            intended,
+            dispatched,
+            ..
+        } = due;
         let page = self.page(intended);
         page.counts.unsent += 1;
+        if is_traced {
+            page.ended.push(Ended {
+                intended,
+                call,
+                by: None,
+                outcome,
+                is_first: false,
+            });
+        }
         for (metric, time) in [
             (Metric::ResponseTime, at.since(intended)),
             (Metric::SendLag, dispatched.since(intended)),
             (Metric::PoolWait, at.since(dispatched)),
         ] {
             let times = &mut page.times;
-            times.entry((outcome, metric)).or_default().record(time);
+            times
+                .entry((call, outcome, metric))
+                .or_default()
+                .record(time);
         }
     }
 
@@ -146,7 +191,7 @@ impl Sheet {
         ];
         for (metric, time) in took {
             if let Some(time) = time {
-                let key = (Outcome::Success, metric);
+                let key = (0, Outcome::Success, metric);
                 page.times.entry(key).or_default().record(time);
             }
         }
@@ -163,13 +208,15 @@ impl Sheet {
         if last.second == present || !last.is_blank() {
             told.insert(last.second, last);
         }
-        let lane = self.lane;
+        let (lane, start) = (self.lane, self.start);
+        let names = self.names.as_ref();
         let told = told.into_values().map(|page| Counted {
             lane,
             second: page.second,
             counts: page.counts,
             own: (page.second == present).then_some(own),
             times: page.told(),
+            traces: names.map_or_else(Vec::new, |names| traced(page.ended, start, names)),
         });
         told.collect()
     }
@@ -189,14 +236,22 @@ impl Page {
         self.counts == Counts::default() && self.times.is_empty()
     }
 
-    fn told(self) -> Vec<Timed> {
-        let order = Stamps::METRICS.into_iter().zip(&self.well);
-        let well = order
-            .filter(|(_, times)| times.count() > 0)
-            .map(|(metric, times)| Timed::new(Outcome::Success, metric, times));
+    fn told(&self) -> Vec<Timed> {
+        let mut told = Vec::new();
+        for (well, call) in self.well.iter().zip(0..) {
+            let each = Stamps::METRICS.into_iter().zip(well);
+            let each = each.filter(|(_, times)| times.count() > 0);
+            told.extend(
+                each.map(|(metric, times)| {
+                    Timed::new(Outcome::Success, metric, times).of_call(call)
+                }),
+            );
+        }
         let others = self.times.iter();
-        let others = others.map(|((outcome, metric), times)| Timed::new(*outcome, *metric, times));
-        well.chain(others).collect()
+        told.extend(others.map(|((call, outcome, metric), times)| {
+            Timed::new(*outcome, *metric, times).of_call(*call)
+        }));
+        told
     }
 }
 
@@ -289,7 +344,14 @@ mod tests {
             first: None,
             done: due.plus(Nanos::from_secs(3)),
         };
-        sheet.ended(&late, Outcome::Timeout, 0);
+        let ended = Ended {
+            intended: due,
+            call: 0,
+            by: None,
+            outcome: Outcome::Timeout,
+            is_first: false,
+        };
+        sheet.ended(&late, ended, 0);
         let told = sheet.tell(start.plus(Nanos::from_secs(5)), Own::default());
         let seconds: Vec<_> = told.iter().map(|one| one.second).collect();
         assert_eq!(seconds, [1, 4]);

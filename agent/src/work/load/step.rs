@@ -1,15 +1,19 @@
 //! A load of a stage: one share of it, from the start of the stage to its end.
 
 use nepho_common::{
-    load::{Counted, Order},
-    plan::{AssignedStage, Check, HttpCheck, Load as Planned, Target},
+    load::{Counted, Expected, Order, Sent},
+    plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
     time::Mono,
 };
 use tokio::sync::watch;
 
 use super::{
-    super::{guard::Guard, pacer::Mode, probe::reveal},
+    super::{
+        guard::Guard,
+        pacer::Mode,
+        probe::{Site, reveal},
+    },
     Load, Unable,
 };
 
@@ -91,29 +95,21 @@ fn order(
 ) -> Result<Order, Unable> {
     let lacks = || Unable::Request("the step says nothing of what is sent".to_owned());
     let share = load.shares.get(share).ok_or_else(lacks)?;
-    let call = load.calls.first().ok_or_else(lacks)?;
-    let mut targets = load.to.iter();
-    let target = targets.find(|to| to.to == share.to && to.operation == call.operation);
-    let Some(Check::Http(HttpCheck {
-        url,
-        method,
-        headers,
-        ..
-    })) = target.map(|target| &target.check)
-    else {
-        return Err(lacks());
-    };
-    let to = Endpoint::of_url(url).map_err(|why| Unable::Address(why.to_string()))?;
-    let headers = headers.iter().map(|(name, value)| {
-        let value = reveal(value, &to, policy).map_err(Unable::Request)?;
-        Ok((name.clone(), value))
-    });
+    let (mut calls, mut base) = (Vec::new(), None);
+    for call in &load.calls {
+        let mut targets = load.to.iter();
+        let target = targets.find(|to| to.to == share.to && to.operation == call.operation);
+        let Some(Check::Http(check)) = target.map(|target| &target.check) else {
+            return Err(lacks());
+        };
+        base.get_or_insert_with(|| check.url.clone());
+        calls.push(sent(call, check, policy)?);
+    }
     Ok(Order {
         schema: Order::SCHEMA.to_owned(),
-        url: url.clone(),
-        method: method.clone(),
-        headers: headers.collect::<Result<_, Unable>>()?,
-        body: call.body.clone().into_bytes(),
+        url: base.ok_or_else(lacks)?,
+        calls,
+        told_by: load.told_by.clone(),
         model: load.model.clone(),
         stripe: share.stripe,
         connections: share.connections,
@@ -124,5 +120,27 @@ fn order(
         in_flight_max: share.in_flight_max,
         number: false,
         authorities: None,
+    })
+}
+
+fn sent(call: &Call, check: &HttpCheck, policy: &Policy) -> Result<Sent, Unable> {
+    let to = Endpoint::of_url(&check.url).map_err(|why| Unable::Address(why.to_string()))?;
+    let (_, path) = Site::of(&check.url).map_err(Unable::Address)?;
+    let headers = check.headers.iter().map(|(name, value)| {
+        let value = reveal(value, &to, policy).map_err(Unable::Request)?;
+        Ok((name.clone(), value))
+    });
+    Ok(Sent {
+        weight: call.weight,
+        method: check.method.clone(),
+        target: Some(path.to_string()),
+        headers: headers.collect::<Result<_, Unable>>()?,
+        body: call.body.clone().into_bytes(),
+        expect: Expected {
+            status: check.status.clone(),
+            headers_have: check.headers_have.clone(),
+            body_has: check.body_has.clone(),
+            json: check.json.clone(),
+        },
     })
 }

@@ -76,6 +76,14 @@ impl Door {
 }
 
 impl Stream {
+    /// Whom it leads to.
+    pub(super) fn peer(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.peer_addr(),
+            Self::Tls(stream) => stream.get_ref().0.peer_addr(),
+        }
+    }
+
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

@@ -18,6 +18,7 @@ use super::{
     places::{Due, Place, Shared},
     sheet::Stamps,
     stream::Stream,
+    traced::Ended,
 };
 use crate::clock;
 
@@ -28,7 +29,7 @@ const REFUSED_PAUSE: Nanos = Nanos::from_millis(10);
 /// Carries requests until nothing more is due.
 pub(super) async fn run(shared: Rc<Shared>, nth: usize, stream: Option<Stream>) {
     let mut user = User {
-        exchange: Exchange::new(shared.work.request.clone(), stream),
+        exchange: Exchange::new(shared.work.requests.clone(), stream),
         shared: &shared,
         nth,
         freed: None,
@@ -123,8 +124,11 @@ impl User<'_> {
         let now = self.now();
         self.shared.open.set(self.shared.open.get() + 1);
         self.shared.sheet.borrow_mut().counts(now).offered += 1;
+        let asked = self.shared.asked.get();
+        self.shared.asked.set(asked + 1);
         let due = Due {
             number: u64::MAX,
+            call: self.shared.work.mix.call(asked),
             intended: now,
             dispatched: now,
         };
@@ -157,12 +161,12 @@ impl User<'_> {
                 }
                 Err(Stop::Failed(outcome)) => {
                     let mut sheet = self.shared.sheet.borrow_mut();
-                    sheet.unsent(due.intended, due.dispatched, outcome, clock::now());
+                    sheet.unsent(&due, outcome, clock::now());
                     return false;
                 }
             }
         }
-        self.exchange.begins(due.number);
+        let is_first = self.exchange.begins(due.call, due.number);
         let wrote = poll_fn(|cx| {
             let sent = self.exchange.poll_send(cx);
             self.or_stop(cx, sent)
@@ -188,6 +192,7 @@ impl User<'_> {
                 Answer {
                     outcome,
                     received: 0,
+                    is_whole: false,
                     first,
                     done: clock::now(),
                 }
@@ -208,7 +213,17 @@ impl User<'_> {
         };
         self.freed = Some(answer.done);
         let mut sheet = self.shared.sheet.borrow_mut();
-        sheet.ended(&stamps, answer.outcome, answer.received);
+        // Whoever is not named by a failure that never came to an answer is not named by the one before.
+        let by = sheet.names.as_mut().filter(|_| answer.is_whole);
+        let by = by.and_then(|names| self.exchange.told(names));
+        let ended = Ended {
+            intended: due.intended,
+            call: due.call,
+            by,
+            outcome: answer.outcome,
+            is_first,
+        };
+        sheet.ended(&stamps, ended, answer.received);
         true
     }
 

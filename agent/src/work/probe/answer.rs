@@ -69,7 +69,7 @@ impl Expected {
 }
 
 /// Whether these bytes hold this text; every value holds an empty one.
-pub(super) fn holds(bytes: &[u8], text: &str) -> bool {
+pub(in super::super) fn holds(bytes: &[u8], text: &str) -> bool {
     text.is_empty()
         || bytes
             .windows(text.len())

@@ -45,17 +45,18 @@ use nepho_common::{
 };
 use rustls::RootCertStore;
 
+pub(super) use self::{
+    answer::holds,
+    reference::text as reveal,
+    roots::{Spoken, Tls},
+    site::Site,
+};
 use self::{
     dns::DnsQuestion, event::EventQuestion, grpc::GrpcQuestion, http::HttpQuestion,
     icmp::IcmpQuestion, means::Means, prometheus::PrometheusQuestion, tcp::TcpQuestion,
     tls::TlsQuestion,
 };
 pub use self::{failure::Failure, symptom::Clue};
-pub(super) use self::{
-    reference::text as reveal,
-    roots::{Spoken, Tls},
-    site::Site,
-};
 use super::guard::Guard;
 use crate::chain::Chain;
 

@@ -317,7 +317,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use nepho_common::{
-        load::{Model, Own as Lane, Timed},
+        load::{Model, Own as Lane, Sent, Timed},
         plan::{Arrivals, Schedule},
     };
 
@@ -329,9 +329,8 @@ mod tests {
         Order {
             schema: Order::SCHEMA.to_owned(),
             url: "http://a.example/".to_owned(),
-            method: "GET".to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
+            calls: vec![Sent::get()],
+            told_by: None,
             model: Model::Open {
                 schedule: schedule.unwrap(),
                 seed: 1,

@@ -266,6 +266,7 @@ mod tests {
             timeout: Nanos::from_secs(1),
             warm_up: Nanos(0),
             calls: vec![call("GET /a", 9), call("GET /b", 1)],
+            told_by: None,
             shares: vec![Share {
                 agent: "a-1".parse().unwrap(),
                 to: "a/web/1".parse().unwrap(),

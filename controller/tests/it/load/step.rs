@@ -199,6 +199,7 @@ fn recorder(agent: &str, stripe: Stripe) -> Recorder {
             weight: 1,
             body: String::new(),
         }],
+        told_by: None,
         shares: vec![Share {
             agent: agent.parse().unwrap(),
             to: to.to.clone(),
