@@ -4,6 +4,7 @@
 mod bad;
 mod frozen;
 mod queue;
+mod spread;
 mod step;
 mod target;
 mod verb;
