@@ -5,6 +5,7 @@
 //!
 //! - [`fleet`]: two thousand agents in one session each with a real controller; [`crowd`] plays them.
 //! - [`rest`]: a real agent at rest, and probing forty services.
+//! - [`load`]: requests of a load generator on one core, beside others.
 //! - [`merge`]: recordings decoded, checked and merged.
 //! - [`report`]: the report of an hour, and how large its page is; [`hour`] is its journal.
 //! - [`site`]: programs and their directory. [`usage`]: what a process takes. [`table`]: the output.
@@ -23,6 +24,7 @@
 mod crowd;
 mod fleet;
 mod hour;
+mod load;
 mod merge;
 mod report;
 mod rest;
@@ -30,7 +32,7 @@ mod site;
 mod table;
 mod usage;
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -60,6 +62,18 @@ enum What {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// A load generator on one core.
+    Load {
+        /// How often every client has its turn.
+        #[arg(long, env = "NEPHO_ROUNDS", default_value = "5")]
+        rounds: NonZero<u32>,
+        /// How long a turn is.
+        #[arg(long, env = "NEPHO_SECONDS", default_value = "3")]
+        seconds: NonZero<u32>,
+    },
+    /// What `load` starts to keep a core busy.
+    #[command(hide = true)]
+    Spin,
     /// Recordings decoded, checked and merged.
     Merge {
         /// How often.
@@ -82,6 +96,8 @@ fn main() {
     match cli.what {
         What::Fleet { agents } => fleet::measure(&cli.bin_dir, agents),
         What::Agent { seconds } => rest::measure(&cli.bin_dir, seconds),
+        What::Load { rounds, seconds } => load::measure(&cli.bin_dir, rounds, seconds),
+        What::Spin => load::spin(),
         What::Merge { repetitions } => merge::measure(repetitions),
         What::Report { repetitions } => report::measure(repetitions),
     }

@@ -20,11 +20,17 @@ impl Table {
     }
 
     pub(crate) fn print(&self, title: &str) {
-        println!("\n### {title}\n\n{}\n", machine());
-        println!("| what | promise | measured |\n|---|---|---|");
-        for [what, promise, found] in &self.rows {
-            println!("| {what} | {promise} | {found} |");
-        }
+        print_columns(title, &["what", "promise", "measured"], &self.rows);
+    }
+}
+
+/// A table of any columns.
+pub(crate) fn print_columns(title: &str, head: &[&str], rows: &[impl AsRef<[String]>]) {
+    println!("\n### {title}\n\n{}\n", machine());
+    println!("| {} |", head.join(" | "));
+    println!("|{}", "---|".repeat(head.len()));
+    for row in rows {
+        println!("| {} |", row.as_ref().join(" | "));
     }
 }
 

@@ -212,34 +212,15 @@ mod tests {
     use std::{future::poll_fn, time::Duration};
 
     use http::HeaderValue;
-    use nepho_common::{
-        load::{Model, Order, Sent},
-        time::Nanos,
-    };
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
     };
 
-    use super::*;
+    use super::{super::request, *};
 
     async fn pair() -> (Exchange, TcpStream) {
-        let order = Order {
-            schema: Order::SCHEMA.to_owned(),
-            url: "http://a.example/x".to_owned(),
-            calls: vec![Sent::get()],
-            told_by: None,
-            model: Model::Closed { think: Nanos(0) },
-            stripe: nepho_common::plan::Stripe::WHOLE,
-            connections: 1,
-            lanes: 1,
-            lasts: Nanos::from_secs(1),
-            warm_up: Nanos(0),
-            timeout: Nanos::from_secs(1),
-            in_flight_max: 1,
-            number: false,
-            authorities: None,
-        };
+        let order = request::order("GET", &[], "");
         let request = Request::new(
             &order,
             &order.calls[0],
