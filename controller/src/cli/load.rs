@@ -163,7 +163,14 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
                 tally.add(&counted).map_err(Failure::Generator)?;
                 live.show(&context.out, &tally);
             }
-            Told::Ended { began, took } => break (began, took),
+            Told::Ended {
+                began,
+                took,
+                withheld,
+            } => {
+                tally.withheld(withheld.unwrap_or_default());
+                break (began, took);
+            }
         }
     };
     live.end();

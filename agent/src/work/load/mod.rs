@@ -8,6 +8,7 @@
 //! - `lane`: one thread. `user`: one connection in it. `sweep`: time-outs, and what is told.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
+//!   `withheld`: what its host did not give it.
 
 pub mod http1;
 mod lane;
@@ -18,6 +19,7 @@ mod step;
 mod stream;
 mod sweep;
 mod user;
+mod withheld;
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 

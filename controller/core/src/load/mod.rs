@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     histogram::{BadHistogram, Histogram},
-    load::{Counted, Counts, Order, Times},
+    load::{Counted, Counts, Order, Times, Withheld},
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
 };
@@ -34,6 +34,7 @@ pub struct Tally {
     /// How many lanes there are, and how many whole seconds.
     expected: (u32, u64),
     own: Own,
+    withheld: Withheld,
 }
 
 /// How far one lane has told. It does so once a second, of itself too.
@@ -105,6 +106,11 @@ impl Tally {
             }
         }
         Ok(())
+    }
+
+    /// What the generator's host did not give it while it was measured.
+    pub const fn withheld(&mut self, withheld: Withheld) {
+        self.withheld = withheld;
     }
 
     /// How many seconds are over, from the start, for every lane.
@@ -341,7 +347,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use nepho_common::{
-        load::{Model, Own as Lane, Timed},
+        load::{Model, Own as Lane, Throttled, Timed},
         plan::{Arrivals, Schedule},
     };
 
@@ -454,6 +460,29 @@ mod tests {
         let summary = summary(&[shed]);
         assert_eq!((summary.verdict, summary.shed), (Verdict::Invalid, 40));
         insta::assert_snapshot!(summary);
+    }
+
+    #[test]
+    fn what_the_host_withheld_speaks_against_the_figures() {
+        let well = second(1, &[(Outcome::Success, 100, FAST)], LAG);
+        let doubts = |stolen_ppm, times| {
+            let mut tally = Tally::new(&order());
+            tally.add(&well).unwrap();
+            tally.withheld(Withheld {
+                stolen_ppm,
+                throttled: Some(Throttled {
+                    times,
+                    lasted: Nanos::from_millis(40 * times),
+                }),
+            });
+            let summary = tally.summary(&order(), Mono(7), Nanos::from_secs(3));
+            (summary.verdict, summary.doubts.join("\n"))
+        };
+        assert_eq!(doubts(Some(9_999), 0), (Verdict::Valid, String::new()));
+        assert_eq!(doubts(None, 0), (Verdict::Valid, String::new()));
+        let (verdict, text) = doubts(Some(32_100), 3);
+        assert_eq!(verdict, Verdict::Suspect);
+        insta::assert_snapshot!(text);
     }
 
     #[test]
