@@ -144,7 +144,28 @@ pub enum Told {
         began: Mono,
         /// From there to the last answer.
         took: Nanos,
+        /// What its host did not give it while it was measured; `None` if that is not known.
+        #[serde(default)]
+        withheld: Option<Withheld>,
     },
+}
+
+/// Processor time that the generator's host did not get, or did not give it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// The share of all processor time that the hypervisor gave to others, in parts per million.
+    pub stolen_ppm: Option<u32>,
+    /// How its control group, or one that this is in, was held back.
+    pub throttled: Option<Throttled>,
+}
+
+/// How a control group was held back because its share of processor time was used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttled {
+    /// In how many of the kernel's periods.
+    pub times: u64,
+    /// How long in all, over all processors.
+    pub lasted: Nanos,
 }
 
 /// What one lane counted, of the requests that were due in one second.

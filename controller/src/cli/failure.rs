@@ -80,6 +80,9 @@ pub enum Failure {
     /// The generator ended without saying so.
     #[error("the load generator ended ({0}) before it was done")]
     GeneratorEnded(String),
+    /// The generator told everything, and then did not end well.
+    #[error("the load generator did not end well ({0}): what it told may not be all")]
+    GeneratorFailed(String),
     /// The generator tells what is none.
     #[error("the load generator tells what can't be")]
     Generator(#[source] BadHistogram),
@@ -136,6 +139,7 @@ impl Failure {
             | Self::Demo(_)
             | Self::Pipe(_)
             | Self::GeneratorEnded(_)
+            | Self::GeneratorFailed(_)
             | Self::Generator(_)
             | Self::Signals(_) => Exit::Internal,
         }
@@ -168,6 +172,7 @@ impl Failure {
             | Self::Demo(_)
             | Self::Pipe(_)
             | Self::GeneratorEnded(_)
+            | Self::GeneratorFailed(_)
             | Self::Generator(_)
             | Self::Signals(_)
             | Self::Interrupted(_) => return None,

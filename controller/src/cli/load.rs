@@ -1,14 +1,11 @@
 //! `nepho load URL`: the agent's load engine on one address, without a scenario and a controller.
 
-use std::{
-    io::{IsTerminal as _, stderr},
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::{Duration, Instant},
-};
+pub(super) mod generator;
+mod live;
+
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use nepho_common::{
     load::{BODY_MAX, Model, Order, Sent, Told},
     plan::{Arrivals, Rate, Schedule, Stripe},
@@ -18,12 +15,9 @@ use nepho_controller_core::{
     load::{Summary, Tally, Verdict},
     scenario::parse_duration,
 };
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, ChildStdout, Command},
-};
 
-use super::{Context, Failure, Out, Signals, out::Format};
+use self::{generator::Generator, live::Live};
+use super::{Context, Failure, Signals, out::Format};
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "\
@@ -155,6 +149,8 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         match told {
             Told::Refused { why } => {
                 live.end();
+                // It says so with its exit code, too.
+                generator.finish().await.ok();
                 return Err(Failure::Refused(vec![why]));
             }
             Told::Ready { connections, to } => {
@@ -167,15 +163,25 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
                 tally.add(&counted).map_err(Failure::Generator)?;
                 live.show(&context.out, &tally);
             }
-            Told::Ended { began, took } => break (began, took),
+            Told::Ended {
+                began,
+                took,
+                withheld,
+            } => {
+                tally.withheld(withheld.unwrap_or_default());
+                break (began, took);
+            }
         }
     };
     live.end();
+    let finished = generator.finish().await;
     let summary = tally.summary(&order, began, took);
     match context.out.format() {
         Format::Text => context.out.data(&summary.to_string())?,
         Format::Json | Format::Ndjson => context.out.json(&summary)?,
     }
+    // What was measured is said either way.
+    finished?;
     Ok(asked.unwrap_or_else(|| exit(&summary)))
 }
 
@@ -189,10 +195,7 @@ fn exit(summary: &Summary) -> Exit {
 
 fn order(arguments: Arguments) -> Result<Order, Failure> {
     let lasts = arguments.duration;
-    if arguments.warm_up >= lasts {
-        let why = "--warm-up leaves nothing of --duration to measure";
-        return Err(Failure::Usage(why.to_owned()));
-    }
+    times(&arguments).map_err(Failure::Usage)?;
     let model = match arguments.rate {
         Some(rate) => {
             let arrivals = match arguments.arrivals {
@@ -237,6 +240,31 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
     })
 }
 
+/// Times that leave nothing to send, to measure or to wait for.
+fn times(arguments: &Arguments) -> Result<(), String> {
+    let Arguments {
+        duration,
+        warm_up,
+        timeout,
+        ..
+    } = *arguments;
+    if duration.0 == 0 {
+        return Err("--duration 0s sends nothing: say how long, as --duration 10s".to_owned());
+    }
+    if timeout.0 == 0 {
+        let why = "--timeout 0s waits for no answer: say how late one may come, as --timeout 10s";
+        return Err(why.to_owned());
+    }
+    // What is told apart is told by the second.
+    if Nanos::from_secs(warm_up.0.div_ceil(1_000_000_000)) >= duration {
+        return Err(format!(
+            "--warm-up {warm_up} leaves nothing of --duration {duration} to measure: make it \
+             shorter by a second at least, or the duration longer"
+        ));
+    }
+    Ok(())
+}
+
 fn body(given: &str) -> Result<Vec<u8>, Failure> {
     let body = match given.strip_prefix('@') {
         Some(path) => read(Path::new(path))?,
@@ -260,119 +288,4 @@ fn text(path: &Path) -> Result<String, Failure> {
     let bytes = read(path)?;
     let why = || Failure::Usage(format!("{} is no text", path.display()));
     String::from_utf8(bytes).map_err(|_| why())
-}
-
-/// A line of a lane in whose second every bin of every histogram was hit.
-const LINE_MAX: u64 = 64 << 20;
-
-/// The agent in its one-shot mode.
-struct Generator {
-    process: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Generator {
-    fn start(program: &Path, policy: Option<&Path>) -> Result<Self, Failure> {
-        let mut command = Command::new(program);
-        command.arg("load");
-        if let Some(policy) = policy {
-            command.arg("--policy").arg(policy);
-        }
-        let process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // What it says of itself is read beside what we say.
-            .stderr(Stdio::inherit())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn();
-        let mut process = process.map_err(Failure::Pipe)?;
-        let input = process.stdin.take();
-        let output = process.stdout.take().expect("it was piped");
-        Ok(Self {
-            process,
-            input,
-            output: BufReader::new(output),
-        })
-    }
-
-    async fn tell(&mut self, order: &Order) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(order).expect("an order has only string keys");
-        line.push(b'\n');
-        if let Some(input) = &mut self.input {
-            input.write_all(&line).await.map_err(Failure::Pipe)?;
-        }
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Result<Told, Failure> {
-        let mut line = String::new();
-        let read = (&mut self.output).take(LINE_MAX).read_line(&mut line).await;
-        if read.map_err(Failure::Pipe)? == 0 {
-            let status = self.process.wait().await.map_err(Failure::Pipe)?;
-            return Err(Failure::GeneratorEnded(status.to_string()));
-        }
-        serde_json::from_str(&line).map_err(|_| Failure::GeneratorEnded("it said nonsense".into()))
-    }
-
-    /// Asks it to end: to send no more, or, when it was asked before, at once.
-    fn end(&mut self, again: bool) {
-        self.input = None;
-        if again {
-            // It is killed if it was closed already and still waits.
-            self.process.start_kill().ok();
-        }
-    }
-}
-
-/// What is shown while it is under way.
-struct Live {
-    bar: Option<ProgressBar>,
-    spoke: Instant,
-}
-
-/// Elsewhere than on a terminal.
-const SAY_EVERY: Duration = Duration::from_secs(10);
-
-impl Live {
-    fn new(out: &Out, lasts: Nanos) -> Self {
-        let redrawn = !out.is_quiet() && stderr().is_terminal();
-        let bar = redrawn.then(|| {
-            let style = ProgressStyle::with_template("[{bar:24}] {wide_msg}")
-                .expect("the template is a constant")
-                .progress_chars("=> ");
-            let bar = ProgressBar::new(lasts.0.div_ceil(1_000_000_000)).with_style(style);
-            bar.set_message("opening connections");
-            bar
-        });
-        Self {
-            bar,
-            spoke: Instant::now(),
-        }
-    }
-
-    fn say(&mut self, out: &Out, text: &str) {
-        self.spoke = Instant::now();
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => out.say(text),
-        }
-    }
-
-    fn show(&mut self, out: &Out, tally: &Tally) {
-        let line = tally.line();
-        if let Some(bar) = &self.bar {
-            bar.set_position(tally.seconds());
-            bar.set_message(line);
-        } else if self.spoke.elapsed() >= SAY_EVERY {
-            self.say(out, &line);
-        }
-    }
-
-    fn end(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

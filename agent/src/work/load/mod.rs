@@ -9,6 +9,7 @@
 //!   request and its answer. `sweep`: time-outs, and what is told.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
+//!   `withheld`: what its host did not give it.
 
 mod exchange;
 pub mod http1;
@@ -24,6 +25,7 @@ mod stream;
 mod sweep;
 mod traced;
 mod user;
+mod withheld;
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 

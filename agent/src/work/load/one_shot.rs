@@ -26,6 +26,7 @@ use tokio::{
 use super::{
     super::{guard::Guard, pacer::Mode},
     Load, Unable,
+    withheld::Watcher,
 };
 use crate::{
     chain::Chain,
@@ -98,6 +99,7 @@ async fn obey(input: &mut BufReader<Stdin>, policy: &Path) -> Result<(), Refusal
     say(&Told::Ready { connections, to }).map_err(Refusal::Pipe)?;
     let begun = clock::now().plus(LEAD);
     load.begin(begun);
+    let mut watcher = Watcher::new(&order, begun);
     let mut mode = Mode::Send;
     loop {
         tokio::select! {
@@ -111,10 +113,16 @@ async fn obey(input: &mut BufReader<Stdin>, policy: &Path) -> Result<(), Refusal
                 mode = if mode == Mode::Send { Mode::Drain } else { Mode::Cut };
                 load.turn(mode);
             }
+            () = watcher.read() => {}
         }
     }
     let took = clock::now().since(begun);
-    say(&Told::Ended { began: begun, took }).map_err(Refusal::Pipe)
+    let ended = Told::Ended {
+        began: begun,
+        took,
+        withheld: watcher.told(),
+    };
+    say(&ended).map_err(Refusal::Pipe)
 }
 
 fn say(told: &Told) -> io::Result<()> {

@@ -12,7 +12,7 @@ mod container;
 mod engine;
 mod host;
 mod presence;
-mod proc;
+pub(super) mod proc;
 mod process;
 mod share;
 

@@ -3,16 +3,16 @@
 
 /// Processor time since boot, in ticks, over all cores (`proc_stat(5)`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Ticks {
-    pub(super) busy: u64,
-    pub(super) waiting: u64,
-    pub(super) stolen: u64,
-    pub(super) all: u64,
+pub(in crate::work) struct Ticks {
+    pub(in crate::work) busy: u64,
+    pub(in crate::work) waiting: u64,
+    pub(in crate::work) stolen: u64,
+    pub(in crate::work) all: u64,
 }
 
 /// The first line of `/proc/stat`: user nice system idle iowait irq softirq steal. Guest time is in
 /// user time already.
-pub(super) fn ticks(stat: &str) -> Option<Ticks> {
+pub(in crate::work) fn ticks(stat: &str) -> Option<Ticks> {
     let line = stat.lines().find(|line| line.starts_with("cpu "))?;
     let numbers: Option<Vec<u64>> = line
         .split_ascii_whitespace()

@@ -2,7 +2,8 @@
 
 use nepho_common::{
     histogram::Histogram,
-    load::{Model, Order},
+    load::{Model, Order, Throttled, Withheld},
+    plan::Ratio,
     recording::Metric,
     time::Nanos,
 };
@@ -29,6 +30,9 @@ const LAG_MIN: Nanos = Nanos::from_millis(1);
 const GAP_MAX: Nanos = Nanos::from_millis(100);
 /// Above this share of a core the thread itself may be what is measured, in millionths.
 const CORE_MAX: u64 = 900_000;
+/// From this share of a host's processor time on somebody else had a part in the figures: one tick of
+/// the kernel in a second of one processor.
+const STOLEN_MAX: u32 = 10_000;
 
 pub(super) fn doubts(
     tally: &Tally,
@@ -95,8 +99,35 @@ pub(super) fn doubts(
             ),
         );
     }
+    withheld(tally.withheld, &mut doubt);
     waits(tally, order, &mut doubt);
     (verdict, said)
+}
+
+/// What the host did not get, or did not give: it is late whatever the generator does.
+fn withheld(withheld: Withheld, doubt: &mut impl FnMut(Verdict, String)) {
+    let stolen = withheld.stolen_ppm.unwrap_or_default();
+    if stolen >= STOLEN_MAX {
+        let stolen = Ratio(stolen / 1_000 * 1_000);
+        doubt(
+            Verdict::Suspect,
+            format!(
+                "the hypervisor gave {stolen} of this host's processor time to others: measure from \
+                 a host that has its processors for itself"
+            ),
+        );
+    }
+    let held = withheld.throttled.unwrap_or_default();
+    if held.lasted.0 > 0 {
+        let Throttled { times, lasted } = held;
+        doubt(
+            Verdict::Suspect,
+            format!(
+                "the generator's control group was held back {times} times, {lasted} in all: give it \
+                 more processor time (CPUQuota=, --cpus, limits.cpu)"
+            ),
+        );
+    }
 }
 
 /// Waiting for a connection is the choice of whoever said how many there are. By Little's law that

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use nepho_common::{
     histogram::{BadHistogram, Histogram},
-    load::{Counted, Counts, Order, Times},
+    load::{Counted, Counts, Order, Times, Withheld},
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
 };
@@ -29,7 +29,20 @@ pub struct Tally {
     times: Times,
     /// By second, to say what came of it while it is under way.
     seconds: BTreeMap<u64, Counts>,
+    /// How far each lane has told.
+    lanes: BTreeMap<u32, Heard>,
+    /// How many lanes there are, and how many whole seconds.
+    expected: (u32, u64),
     own: Own,
+    withheld: Withheld,
+}
+
+/// How far one lane has told. It does so once a second, of itself too.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    times: u64,
+    /// The second that it said to be in.
+    second: u64,
 }
 
 /// How the lanes did, at their worst.
@@ -48,6 +61,7 @@ impl Tally {
     pub fn new(order: &Order) -> Self {
         Self {
             warm_up: order.warm_up.0.div_ceil(1_000_000_000),
+            expected: (order.lanes, order.lasts.0 / 1_000_000_000),
             ..Self::default()
         }
     }
@@ -62,10 +76,15 @@ impl Tally {
             counts,
             times,
             own,
-            ..
+            lane,
         } = counted;
         self.whole.add(*counts);
         self.seconds.entry(*second).or_default().add(*counts);
+        if own.is_some() {
+            let heard = self.lanes.entry(*lane).or_default();
+            heard.times += 1;
+            heard.second = heard.second.max(*second);
+        }
         if *second < self.warm_up {
             return Ok(());
         }
@@ -89,23 +108,34 @@ impl Tally {
         Ok(())
     }
 
-    /// The seconds of which something was counted.
+    /// What the generator's host did not give it while it was measured.
+    pub const fn withheld(&mut self, withheld: Withheld) {
+        self.withheld = withheld;
+    }
+
+    /// How many seconds are over, from the start, for every lane.
     #[must_use]
-    pub fn seconds(&self) -> u64 {
-        self.seconds.keys().next_back().map_or(0, |last| last + 1)
+    pub fn whole_seconds(&self) -> u64 {
+        let (lanes, seconds) = self.expected;
+        if u32::try_from(self.lanes.len()).is_ok_and(|heard| heard < lanes) {
+            return 0;
+        }
+        // Having told n times, a lane is n seconds old; being late, it says in which second it is.
+        let over = self.lanes.values().map(|one| one.times.max(one.second));
+        over.min().unwrap_or(0).min(seconds)
     }
 
     /// How it stands, in a line.
     #[must_use]
     pub fn line(&self) -> String {
-        let Some((second, counts)) = self.seconds.iter().next_back() else {
-            return "opening connections".to_owned();
+        let over = self.whole_seconds();
+        let Some(last) = over.checked_sub(1) else {
+            return "the first second is under way".to_owned();
         };
+        let sent = self.seconds.get(&last).map_or(0, |counts| counts.sent);
         let failed = self.failed();
         format!(
-            "{} s  {} sent in the last second, {} in all, {failed} failed, {} open",
-            second + 1,
-            counts.sent,
+            "{over} s  {sent} sent in the last second, {} in all, {failed} failed, {} open",
             self.whole.sent,
             self.whole.offered.saturating_sub(
                 self.whole.completed + self.whole.shed + self.whole.unsent + self.whole.cut
@@ -317,7 +347,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use nepho_common::{
-        load::{Model, Own as Lane, Sent, Timed},
+        load::{Model, Own as Lane, Sent, Throttled, Timed},
         plan::{Arrivals, Schedule},
     };
 
@@ -429,6 +459,65 @@ mod tests {
         let summary = summary(&[shed]);
         assert_eq!((summary.verdict, summary.shed), (Verdict::Invalid, 40));
         insta::assert_snapshot!(summary);
+    }
+
+    #[test]
+    fn what_the_host_withheld_speaks_against_the_figures() {
+        let well = second(1, &[(Outcome::Success, 100, FAST)], LAG);
+        let doubts = |stolen_ppm, times| {
+            let mut tally = Tally::new(&order());
+            tally.add(&well).unwrap();
+            tally.withheld(Withheld {
+                stolen_ppm,
+                throttled: Some(Throttled {
+                    times,
+                    lasted: Nanos::from_millis(40 * times),
+                }),
+            });
+            let summary = tally.summary(&order(), Mono(7), Nanos::from_secs(3));
+            (summary.verdict, summary.doubts.join("\n"))
+        };
+        assert_eq!(doubts(Some(9_999), 0), (Verdict::Valid, String::new()));
+        assert_eq!(doubts(None, 0), (Verdict::Valid, String::new()));
+        let (verdict, text) = doubts(Some(32_100), 3);
+        assert_eq!(verdict, Verdict::Suspect);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn only_seconds_that_are_over_are_shown() {
+        let mut order = order();
+        order.lanes = 2;
+        let mut tally = Tally::new(&order);
+        let mut told = |lane: u32, second: u64, sent: u64, own: bool| {
+            let counted = Counted {
+                lane,
+                second,
+                counts: Counts {
+                    offered: sent,
+                    sent,
+                    completed: sent,
+                    ..Counts::default()
+                },
+                times: Vec::new(),
+                own: own.then(Lane::default),
+            };
+            tally.add(&counted).unwrap();
+            (tally.whole_seconds(), tally.line())
+        };
+        assert_eq!(told(0, 0, 50, false).0, 0);
+        // A lane tells a little late: it is in the next second, in which nothing was sent yet.
+        assert_eq!(told(0, 1, 0, true).1, "the first second is under way");
+        told(1, 0, 51, false);
+        let expected = "1 s  101 sent in the last second, 101 in all, 0 failed, 0 open";
+        assert_eq!(told(1, 1, 1, true).1, expected.replace("101 in", "102 in"));
+        // Exactly on time it is still in the second that ends; so late, it skips one.
+        assert_eq!(told(0, 1, 49, true).0, 1);
+        assert_eq!(told(1, 3, 0, true).0, 2);
+        assert_eq!(told(0, 3, 0, true).0, 3);
+        // Whatever is waited for, nothing is due after the end.
+        assert_eq!(told(0, 5, 0, true).0, 3);
+        assert_eq!(told(1, 5, 0, true).0, 3);
     }
 
     #[test]

@@ -79,6 +79,54 @@ fn too_few_connections_are_said_and_what_is_shed_is_counted() {
 }
 
 #[test]
+fn times_that_leave_nothing_are_refused_with_what_to_do() {
+    for (words, why) in [
+        (&["--timeout", "0s"][..], "--timeout 0s waits for no answer"),
+        (&["-d", "0s"], "--duration 0s sends nothing"),
+        (
+            &["-d", "2s", "--warm-up", "2s"],
+            "leaves nothing of --duration 2s",
+        ),
+        // A warm-up is told apart by the second.
+        (
+            &["-d", "1800ms", "--warm-up", "1500ms"],
+            "leaves nothing of --duration",
+        ),
+    ] {
+        let words = [&["http://127.0.0.1:9/", "--rate", "1/s"][..], words].concat();
+        let ended = said(&mut command(&words));
+        assert_eq!(ended.code, Some(2), "{words:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(why), "{words:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_generator_that_does_not_end_well_is_an_error_beside_what_it_told() {
+    let _took = took("a generator that fails at the end");
+    let dir = tempfile::tempdir().unwrap();
+    let light = Light::start(dir.path(), &[]);
+    // The real one, but for its exit code.
+    let real = program("nepho-agent");
+    let script = format!(
+        "#!/bin/sh\n{0} \"$@\" || exit 1\ntest \"$1\" != load || exit 3\n",
+        real.display()
+    );
+    let path = dir.path().join("nepho-agent");
+    std::fs::write(&path, script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, executable).unwrap();
+    let even = ["--arrivals", "constant", "--rate", "50/s", "-d", "1s"];
+    let mut nepho = command(&[&[light.url.as_str()][..], &even].concat());
+    nepho.arg("--bin-dir").arg(dir.path());
+    let ended = said(&mut nepho);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let why = "did not end well (exit status: 3)";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    let summary: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(summary["succeeded"], 50, "{summary:#}");
+}
+
+#[test]
 fn ctrl_c_ends_it_with_what_was_measured() {
     let _took = took("Ctrl-C");
     let dir = tempfile::tempdir().unwrap();
