@@ -32,10 +32,12 @@ enum How {
     Held(&'static str, &'static str, &'static str),
     /// The round trip between these two takes so much longer, in milliseconds.
     Stretched(&'static str, &'static str, u16),
+    /// The scenario asks for more than can be.
+    Asked,
 }
 
 /// All of them.
-pub(super) const FAULTS: [Fault; 11] = [
+pub(super) const FAULTS: [Fault; 13] = [
     Fault {
         what: "dead node: local/blockchain-node-2 does not run",
         how: How::Killed("local", "blockchain-node-2"),
@@ -122,6 +124,18 @@ pub(super) const FAULTS: [Fault; 11] = [
         finding: "local/near-local/latency.p50/local/local/statistics-service",
         says: "local/statistics-service/1 itself is slow",
     },
+    Fault {
+        what: "skewed balancer: local/load-balancer gives crm-api twice its part",
+        how: How::Started("local", "load-balancer", &["--skew", "local/crm-api/1=2"]),
+        finding: "local/spread/distribution.instance",
+        says: "local/crm-api/1 got 50",
+    },
+    Fault {
+        what: "step that saturates: 200/s over 8 connections to a service that takes 150 ms",
+        how: How::Asked,
+        finding: "local/crowded/latency.p50",
+        says: "The step is saturated",
+    },
 ];
 
 fn is(service: &Service, environment: &str, name: &str) -> bool {
@@ -138,7 +152,9 @@ pub(super) fn options(faults: &[Fault], service: &Service) -> Vec<&'static str> 
         How::Held(environment, name, _) if is(service, environment, name) => {
             vec!["--without", "/health", "--without", "/version"]
         }
-        How::Started(..) | How::Killed(..) | How::Held(..) | How::Stretched(..) => Vec::new(),
+        How::Started(..) | How::Killed(..) | How::Held(..) | How::Stretched(..) | How::Asked => {
+            Vec::new()
+        }
     };
     faults.iter().flat_map(of).collect()
 }
@@ -147,7 +163,7 @@ pub(super) fn options(faults: &[Fault], service: &Service) -> Vec<&'static str> 
 pub(super) fn holder(faults: &[Fault], service: &Service) -> Option<&'static str> {
     faults.iter().find_map(|fault| match fault.how {
         How::Held(environment, name, by) => is(service, environment, name).then_some(by),
-        How::Started(..) | How::Killed(..) | How::Stretched(..) => None,
+        How::Started(..) | How::Killed(..) | How::Stretched(..) | How::Asked => None,
     })
 }
 
@@ -155,7 +171,7 @@ pub(super) fn holder(faults: &[Fault], service: &Service) -> Option<&'static str
 pub(super) fn is_dead(faults: &[Fault], service: &Service) -> bool {
     faults.iter().any(|fault| match fault.how {
         How::Killed(environment, name) => is(service, environment, name),
-        How::Started(..) | How::Held(..) | How::Stretched(..) => false,
+        How::Started(..) | How::Held(..) | How::Stretched(..) | How::Asked => false,
     })
 }
 
@@ -163,7 +179,7 @@ pub(super) fn is_dead(faults: &[Fault], service: &Service) -> bool {
 pub(super) fn stretch(faults: &[Fault], a: &str, b: &str) -> u16 {
     let of = |fault: &Fault| match fault.how {
         How::Stretched(one, other, by) if (one, other) == (a, b) => by,
-        How::Stretched(..) | How::Started(..) | How::Killed(..) | How::Held(..) => 0,
+        How::Stretched(..) | How::Started(..) | How::Killed(..) | How::Held(..) | How::Asked => 0,
     };
     faults.iter().map(of).sum()
 }
@@ -175,7 +191,7 @@ pub fn strangers<'a>(faults: &'a [Fault], report: &'a Report) -> impl Iterator<I
             How::Started(at, of, _) | How::Killed(at, of) | How::Held(at, of, _) => {
                 (at, of) == (environment, name)
             }
-            How::Stretched(..) => false,
+            How::Stretched(..) | How::Asked => false,
         })
     };
     report.findings.iter().filter_map(move |finding| {

@@ -1,13 +1,14 @@
 //! What the user gets to see and to keep: the fleet, the scenario, and which port is which.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use nepho_common::id::EnvironmentName;
+use nepho_controller_core::scenario::{self, Bundle, Loaded, Source};
 
 use super::{
     distances::{Map, PAIRS, Pair},
     faults::NAME,
-    services::Running,
+    services::{BALANCED, Running, is_balancer},
     theatre::Play,
 };
 
@@ -20,6 +21,25 @@ pub struct Files {
     pub scenario: String,
     /// `ports.csv`.
     pub ports: String,
+}
+
+impl Files {
+    /// As every run reads them.
+    ///
+    /// # Panics
+    /// When they hold a mistake, which a test looks for.
+    pub(super) fn loaded(&self, play: Play) -> Loaded {
+        let source = |name: &str, text: &str| Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        };
+        let [fleet, scenario, _] = names(play);
+        let bundle = Bundle {
+            scenario: source(scenario, &self.scenario),
+            files: [(fleet.to_owned(), source(fleet, &self.fleet))].into(),
+        };
+        scenario::load(&bundle).expect("a test says that there is no mistake in it")
+    }
 }
 
 /// The names of the three, in that order.
@@ -70,18 +90,36 @@ fn fleet(running: &[Running], map: &Map) -> String {
     for (name, title) in ENVIRONMENTS {
         writeln!(out, "  {name}: {{title: \"{title}\"}}").unwrap_or_default();
     }
+    out.push_str("groups:\n");
+    let groups: BTreeSet<_> = running
+        .iter()
+        .map(|one| one.service.group.as_str())
+        .collect();
+    for group in groups {
+        let pool = if group == BALANCED {
+            "balancing: {policy: round-robin, told-by: {header: x-instance}}"
+        } else {
+            ""
+        };
+        writeln!(out, "  {group}: {{{pool}}}").unwrap_or_default();
+    }
     out.push_str("services:\n");
     for one in running {
         let service = &one.service;
         let kind = if service.is_http() { "http" } else { "tcp" };
         let scheme = if one.tls { "https://" } else { "" };
+        let balances = if is_balancer(service) {
+            format!("    balances: {BALANCED}\n")
+        } else {
+            String::new()
+        };
         let from: Vec<_> = seen_from(one, map)
             .map(|(from, address)| format!("{from}: \"{scheme}{address}\""))
             .collect();
         writeln!(
             out,
             "  - name: {}\n    environment: {}\n    group: {}\n    \
-             labels: {{kind: {}, reference-port: \"{}\"}}\n    {kind}: {{}}\n    \
+             labels: {{kind: {}, reference-port: \"{}\"}}\n    {kind}: {{}}\n{balances}    \
              address: {{inside: \"{scheme}{}\", from: {{{}}}}}",
             service.name,
             service.environment,
@@ -182,6 +220,7 @@ fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str], play:
         .unwrap_or_default();
     }
     let mut expected = String::new();
+    loads(out, &mut expected, name, play);
     if is_broken {
         extra(out, &mut expected, environments);
     }
@@ -207,6 +246,73 @@ fn stage(out: &mut String, name: &str, lasts: &str, environments: &[&str], play:
         .unwrap_or_default();
     }
     out.push_str(&expected);
+}
+
+/// What is sent in a stage, and what is expected of it: how the balancer spreads, how services do
+/// under a number of users, and how everything holds with load from everywhere.
+fn loads(out: &mut String, expected: &mut String, stage: &str, play: Play) {
+    let pool = format!("{{environment: [local], group: [{BALANCED}], via: balancer}}");
+    let spread = "distribution: {over: instance, tolerance: 5%}, during: baseline";
+    match stage {
+        "local" => {
+            write!(
+                out,
+                "      spread:\n        load:\n          from: [local]\n          to: {pool}\n          \
+                 open: {{rate: 250/s, warm-up: 2s}}\n          requests: [{{get: /}}]\n"
+            )
+            .unwrap_or_default();
+            write!(
+                expected,
+                "      - {{on: spread, {spread}}}\n      - {{on: spread, success-rate: {{min: \
+                 99.9%}}, confidence: 95%}}\n"
+            )
+            .unwrap_or_default();
+            if play == Play::Broken {
+                // As many connections as would do if answers came within what is expected.
+                out.push_str(
+                    "      crowded:\n        load:\n          from: [local]\n          to: \
+                     {environment: [local], service: [statistics-service]}\n          open: {rate: \
+                     200/s, warm-up: 2s}\n          connections: 8\n          requests: [{get: /}]\n",
+                );
+                expected.push_str(
+                    "      - {on: crowded, latency: {p50: {max: 40ms}}, during: baseline}\n",
+                );
+            }
+        }
+        "cloud" => {
+            out.push_str(
+                "      users:\n        load:\n          from: [tencent, aliyun]\n          to: \
+                 {environment: [tencent], service: [dao-api]}\n          closed: {users: 40, think: \
+                 100ms, warm-up: 2s}\n          requests:\n            - {get: /, weight: 9}\n            \
+                 - {get: /version, weight: 1, expect: {json: {$.version: \"2.4.0\"}}}\n",
+            );
+            // Slowed down by the link, which is found by itself.
+            let most = if play == Play::Broken {
+                "200ms"
+            } else {
+                "50ms"
+            };
+            write!(
+                expected,
+                "      - {{on: users, failures: {{max: 0}}}}\n      - {{on: users, latency: {{p90: \
+                 {{max: {most}}}}}, during: baseline}}\n"
+            )
+            .unwrap_or_default();
+        }
+        _ => {
+            write!(
+                out,
+                "      browse:\n        load:\n          to: {pool}\n          open: {{rate: 800/s, \
+                 warm-up: 5s}}\n          requests: [{{get: /, weight: 9}}, {{get: /health}}]\n"
+            )
+            .unwrap_or_default();
+            expected.push_str(
+                "      - {on: browse, failures: {max: 0}}\n      - {on: browse, latency: {p99: \
+                 {max: 250ms}}, during: baseline}\n",
+            );
+            writeln!(expected, "      - {{on: browse, {spread}}}").unwrap_or_default();
+        }
+    }
 }
 
 /// What only the broken demo looks at.
@@ -288,8 +394,6 @@ fn joins(pair: &Pair, from: &str, to: &str) -> bool {
 mod tests {
     use std::net::SocketAddr;
 
-    use nepho_controller_core::scenario::{self, Bundle, Source};
-
     use super::*;
     use crate::demo::reference;
 
@@ -309,18 +413,8 @@ mod tests {
         files(&running, &Map::of_test(&running), play)
     }
 
-    fn loaded(play: Play) -> scenario::Loaded {
-        let made = made(play);
-        let source = |name: &str, text: String| Source {
-            name: name.to_owned(),
-            text,
-        };
-        let [fleet, scenario, _] = names(play);
-        let bundle = Bundle {
-            scenario: source(scenario, made.scenario),
-            files: [(fleet.to_owned(), source(fleet, made.fleet))].into(),
-        };
-        scenario::load(&bundle).unwrap_or_else(|found| panic!("{found}"))
+    fn loaded(play: Play) -> Loaded {
+        made(play).loaded(play)
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub(super) struct Service {
 }
 
 impl Service {
+    /// `environment/name`.
+    pub(super) fn id(&self) -> String {
+        format!("{}/{}", self.environment, self.name)
+    }
+
     pub(super) fn is_http(&self) -> bool {
         self.kind == "http"
     }

@@ -48,12 +48,69 @@ pub(super) async fn start(
     faults: &[Fault],
     children: &mut Vec<Child>,
 ) -> Result<Vec<Running>, DemoError> {
+    let order: Vec<_> = services.iter().map(Service::id).collect();
+    // The balancer has to know where those behind it listen.
+    let (last, first): (Vec<_>, Vec<_>) = services.into_iter().partition(is_balancer);
+    let named = |service: &Service| {
+        let holder = faults::holder(faults, service);
+        holder.map_or_else(|| service.name.to_string(), str::to_owned)
+    };
+    let known = |service: &Service| arguments(service, &named(service), faults);
+    let made = (program, dir);
+    let mut running = listening(made, first, children, (&named, &known)).await?;
+    let behind: Vec<_> = running
+        .iter()
+        .filter(|one| is_balanced(&one.service))
+        .collect();
+    let behind = behind.iter().map(|one| {
+        let id = one.service.id();
+        format!("{id}/1={}", one.address)
+    });
+    let behind: Vec<_> = behind.flat_map(|to| ["--to".to_owned(), to]).collect();
+    let balancing = |service: &Service| {
+        let more = faults::options(faults, service)
+            .into_iter()
+            .map(str::to_owned);
+        let own = ["balancer".to_owned()].into_iter().chain(behind.clone());
+        own.chain(more).chain([die_with_us()]).collect()
+    };
+    let balancers = listening(made, last, children, (&named, &balancing));
+    running.extend(balancers.await?);
+    let place = |one: &Running| order.iter().position(|id| *id == one.service.id());
+    running.sort_by_key(place);
+    Ok(running)
+}
+
+/// The group that is one pool behind the balancer of its environment.
+pub(super) const BALANCED: &str = "loomacrm";
+
+/// Whether it spreads requests over [`BALANCED`].
+pub(super) fn is_balancer(service: &Service) -> bool {
+    service.name.as_str() == "load-balancer"
+}
+
+fn is_balanced(service: &Service) -> bool {
+    service.group.as_str() == BALANCED
+}
+
+async fn listening(
+    (program, dir): (&Path, &Path),
+    services: Vec<Service>,
+    children: &mut Vec<Child>,
+    (name, arguments): (
+        impl Fn(&Service) -> String,
+        impl Fn(&Service) -> Vec<String>,
+    ),
+) -> Result<Vec<Running>, DemoError> {
     let first = children.len();
     for service in &services {
-        let name = faults::holder(faults, service).unwrap_or(service.name.as_str());
-        let program = named(program, &dir.join(service.environment.as_str()), name)?;
-        let known = format!("{}/{}", service.environment, service.name);
-        let arguments = arguments(service, name, faults);
+        let program = linked(
+            program,
+            &dir.join(service.environment.as_str()),
+            &name(service),
+        )?;
+        let known = service.id();
+        let arguments = arguments(service);
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         children.push(Child::start(known, &program, &arguments)?);
     }
@@ -73,7 +130,7 @@ pub(super) async fn start(
 }
 
 /// The program under this name.
-fn named(program: &Path, dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
+fn linked(program: &Path, dir: &Path, name: &str) -> Result<PathBuf, DemoError> {
     let path = dir.join(name);
     let made = std::fs::create_dir_all(dir).and_then(|()| symlink(program, &path));
     match made {

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use nepho_common::id::EnvironmentName;
+use nepho_controller_core::planner;
 use tempfile::TempDir;
 
 use super::{
@@ -131,12 +132,13 @@ impl Theatre {
             }
         };
         let places: Vec<_> = environments().map(place).collect();
+        let files = files::files(&running, &map, play);
+        private.allow(&planner::local_policy(&files.loaded(play)));
         Box::pin(private.populate(&places)).await?;
         say(&format!(
             "{} agents are enrolled and connected",
             places.len()
         ));
-        let files = files::files(&running, &map, play);
         Ok(Self {
             private,
             files,

@@ -77,6 +77,8 @@ impl Tally {
             times,
             own,
             lane,
+            // Nobody asks a single address who answered.
+            traces: _,
         } = counted;
         self.whole.add(*counts);
         self.seconds.entry(*second).or_default().add(*counts);

@@ -77,6 +77,8 @@ pub(super) struct OnPath {
     pub(super) slots: Slots,
     /// How late requests were sent, whatever became of them.
     pub(super) lag: Histogram,
+    /// How long successes waited for a connection.
+    pub(super) wait: Histogram,
     /// The least time that the target's certificate was seen to be valid for, in nanoseconds;
     /// negative when it had ended.
     pub(super) certificate: Option<i64>,
@@ -215,6 +217,7 @@ impl OnPath {
             }
             Metric::ServiceTime if outcome == Outcome::Success => self.service.merge(histogram),
             Metric::SendLag => self.lag.merge(histogram),
+            Metric::PoolWait if outcome == Outcome::Success => self.wait.merge(histogram),
             // Parts of the whole: for diagnosis, not for verdicts.
             Metric::Connect => self.connect.merge(histogram),
             Metric::FirstByte => self.first_byte.merge(histogram),

@@ -36,6 +36,8 @@ pub(super) struct Sample<'a> {
     pub(super) service: Histogram,
     /// How late requests were sent.
     pub(super) lag: Histogram,
+    /// How long successes waited for a connection.
+    pub(super) wait: Histogram,
     /// Of a load: what its generators said.
     pub(super) generator: Second,
     records: BTreeMap<(AgentId, SpoolId), Seqs>,
@@ -95,6 +97,7 @@ impl<'a> Sample<'a> {
                 sample.slots.merge(&on.slots);
                 sample.service.merge(&on.service);
                 sample.lag.merge(&on.lag);
+                sample.wait.merge(&on.wait);
                 for (&spool, seqs) in &on.records {
                     let of_spool = (path.agent.clone(), spool);
                     sample.records.entry(of_spool).or_default().extend(seqs);

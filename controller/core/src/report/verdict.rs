@@ -69,6 +69,8 @@ pub(super) enum Ground {
     NoCertificate,
     /// Without the generator's own lateness it would have passed.
     LateSender { lag: Nanos },
+    /// Without waiting for a connection of the load's own it would have passed.
+    Crowded { wait: Nanos },
     /// The generator's own lateness may hide that it was too fast.
     LagHidesMin { lag: Nanos },
 }

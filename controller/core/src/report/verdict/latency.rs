@@ -90,7 +90,13 @@ impl Latency {
         match found.1 {
             Ground::Slow if sample.service.count() == sample.response.count() => {
                 if below(&service_alone()) {
-                    return (Verdict::Inconclusive, Ground::LateSender { lag });
+                    let wait = sample.wait.quantile(99, 100).unwrap_or_default();
+                    let ground = if wait > lag {
+                        Ground::Crowded { wait }
+                    } else {
+                        Ground::LateSender { lag }
+                    };
+                    return (Verdict::Inconclusive, ground);
                 }
                 found
             }
@@ -116,6 +122,7 @@ impl Latency {
             | Ground::Ending
             | Ground::NoCertificate
             | Ground::LateSender { .. }
+            | Ground::Crowded { .. }
             | Ground::LagHidesMin { .. } => found,
         }
     }
