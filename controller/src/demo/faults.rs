@@ -131,7 +131,7 @@ pub(super) const FAULTS: [Fault; 13] = [
         says: "local/crm-api/1 got 50",
     },
     Fault {
-        what: "step that saturates: 200/s over 8 connections to a service that takes 150 ms",
+        what: "step that saturates: 70/s over 8 connections to a service that takes 150 ms",
         how: How::Asked,
         finding: "local/crowded/latency.p50",
         says: "The step is saturated",

@@ -272,7 +272,7 @@ fn loads(out: &mut String, expected: &mut String, stage: &str, play: Play) {
                 out.push_str(
                     "      crowded:\n        load:\n          from: [local]\n          to: \
                      {environment: [local], service: [statistics-service]}\n          open: {rate: \
-                     200/s, warm-up: 2s}\n          connections: 8\n          requests: [{get: /}]\n",
+                     70/s, warm-up: 2s}\n          connections: 8\n          timeout: 10s\n          requests: [{get: /}]\n",
                 );
                 expected.push_str(
                     "      - {on: crowded, latency: {p50: {max: 40ms}}, during: baseline}\n",

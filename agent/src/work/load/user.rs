@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -29,7 +30,7 @@ const REFUSED_PAUSE: Nanos = Nanos::from_millis(10);
 /// Carries requests until nothing more is due.
 pub(super) async fn run(shared: Rc<Shared>, nth: usize, stream: Option<Stream>) {
     let mut user = User {
-        exchange: Exchange::new(shared.work.requests.clone(), stream),
+        exchange: Exchange::new(Arc::clone(&shared.work.requests), stream),
         shared: &shared,
         nth,
         freed: None,

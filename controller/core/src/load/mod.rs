@@ -417,6 +417,7 @@ mod tests {
                 over: Nanos::from_secs(1),
                 gap: Nanos::from_millis(1),
             }),
+            traces: Vec::new(),
         }
     }
 
@@ -503,6 +504,7 @@ mod tests {
                 },
                 times: Vec::new(),
                 own: own.then(Lane::default),
+                traces: Vec::new(),
             };
             tally.add(&counted).unwrap();
             (tally.whole_seconds(), tally.line())

@@ -176,7 +176,7 @@ services:
 ";
 
     fn told(told_by: &ToldBy) -> Vec<(String, u32, String)> {
-        let source = crate::scenario::Source {
+        let source = scenario::Source {
             name: "fleet.yaml".to_owned(),
             text: FLEET.to_owned(),
         };

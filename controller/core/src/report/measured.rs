@@ -77,7 +77,7 @@ pub(super) struct OnPath {
     pub(super) slots: Slots,
     /// How late requests were sent, whatever became of them.
     pub(super) lag: Histogram,
-    /// How long successes waited for a connection.
+    /// How long requests waited for a connection, whatever became of them.
     pub(super) wait: Histogram,
     /// The least time that the target's certificate was seen to be valid for, in nanoseconds;
     /// negative when it had ended.
@@ -217,15 +217,11 @@ impl OnPath {
             }
             Metric::ServiceTime if outcome == Outcome::Success => self.service.merge(histogram),
             Metric::SendLag => self.lag.merge(histogram),
-            Metric::PoolWait if outcome == Outcome::Success => self.wait.merge(histogram),
+            Metric::PoolWait => self.wait.merge(histogram),
             // Parts of the whole: for diagnosis, not for verdicts.
             Metric::Connect => self.connect.merge(histogram),
             Metric::FirstByte => self.first_byte.merge(histogram),
-            Metric::ServiceTime
-            | Metric::PoolWait
-            | Metric::Resolve
-            | Metric::Handshake
-            | Metric::Send => {}
+            Metric::ServiceTime | Metric::Resolve | Metric::Handshake | Metric::Send => {}
         }
     }
 }

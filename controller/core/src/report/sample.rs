@@ -36,7 +36,7 @@ pub(super) struct Sample<'a> {
     pub(super) service: Histogram,
     /// How late requests were sent.
     pub(super) lag: Histogram,
-    /// How long successes waited for a connection.
+    /// How long requests waited for a connection, whatever became of them.
     pub(super) wait: Histogram,
     /// Of a load: what its generators said.
     pub(super) generator: Second,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
-    histogram::Histogram,
     id::{AgentId, InstanceId},
     plan::{Judge, PlannedStep, Window},
     time::Nanos,
@@ -103,6 +102,11 @@ impl Place<'_> {
         let medium = Priority::Medium;
         Some(match judged.ground {
             Ground::Met => return None,
+            Ground::Slow | Ground::Failures | Ground::NothingSucceeded
+                if is_crowded(step, sample) =>
+            {
+                crowded(step, sample)
+            }
             Ground::Failures | Ground::NothingSucceeded => {
                 let mut cause = Failures {
                     plan: self.plan,
@@ -118,7 +122,6 @@ impl Place<'_> {
                 }
                 cause
             }
-            Ground::Slow if is_crowded(sample) => crowded(step, sample),
             Ground::Crowded { .. } => crowded(step, sample),
             Ground::Slow => {
                 let slowest = slowest(self.plan, measurements, self.stage, step, sample);
@@ -202,31 +205,37 @@ impl Place<'_> {
 }
 
 /// Whether most of the time went by in waiting for a connection.
-fn is_crowded(sample: &Sample<'_>) -> bool {
-    let half = |of: &Histogram| of.quantile(1, 2).unwrap_or_default();
-    let (wait, response) = (half(&sample.wait), half(&sample.response));
-    wait > Nanos(0) && wait.0.saturating_mul(2) >= response.0
+fn is_crowded(step: &PlannedStep, sample: &Sample<'_>) -> bool {
+    let wait = sample.wait.quantile(1, 2).unwrap_or_default();
+    // What never succeeded took all the time that it had.
+    let took = sample.response.quantile(1, 2);
+    let took = took.unwrap_or_else(|| step.act.timeout());
+    wait > Nanos(0) && wait.0.saturating_mul(2) >= took.0
 }
 
 /// Requests came faster than the connections of the load could carry them.
 fn crowded(step: &PlannedStep, sample: &Sample<'_>) -> Cause {
-    let half = |of: &Histogram| of.quantile(1, 2).unwrap_or_default();
-    let (wait, service) = (half(&sample.wait), half(&sample.service));
+    let wait = sample.wait.quantile(1, 2).unwrap_or_default();
     let shares = step.act.load().map_or(&[][..], |load| &load.shares);
     let connections: u64 = shares
         .iter()
         .map(|share| u64::from(share.connections))
         .sum();
+    let told = said!(
+        "The step is saturated: the median request waited {wait} for one of {connections} connections.",
+        "该步骤已饱和：请求等待 {connections} 个连接之一的中位数为 {wait}。"
+    );
     // By Little's law: each carries one request at a time, and is free again after so long.
-    let carried = u128::from(connections) * 1_000_000_000 / u128::from(service.0.max(1));
+    let carries = sample.service.quantile(1, 2).map(|service| {
+        let carried = u128::from(connections) * 1_000_000_000 / u128::from(service.0.max(1));
+        said!(
+            "Answers took {service} once they were sent, so these carry {carried}/s at most.",
+            "发出之后应答耗时 {service}，因此它们最多承载 {carried}/s。"
+        )
+    });
     Cause::new(
         Priority::Medium,
-        said!(
-            "The step is saturated: the median request waited {wait} for a connection. Answers took \
-             {service} once they were sent, so {connections} connections carry {carried}/s at most.",
-            "该步骤已饱和：请求等待连接的中位数为 {wait}。发出之后应答耗时 {service}，因此 \
-             {connections} 个连接最多承载 {carried}/s。"
-        ),
+        Said::sentences([told].into_iter().chain(carries)),
         said!(
             "Make the answers faster, or give the load more `connections`, or send less.",
             "请加快应答、增加负载的 `connections`，或降低速率。"
