@@ -163,6 +163,7 @@ impl Agent {
         });
         let (wrote, written) = watch::channel(standing.written);
         let (leave, leaving) = watch::channel(false);
+        let (hear, heard) = watch::channel(clock::now());
         let facts = Facts {
             agent: agent.clone(),
             boot,
@@ -188,6 +189,7 @@ impl Agent {
                 told: tell,
                 standing: stand,
                 written: wrote,
+                heard,
                 reload,
             },
         );
@@ -203,6 +205,7 @@ impl Agent {
             told,
             standing: stands,
             written,
+            heard: hear,
             leave: leaving,
             ready: Some(ready),
         };

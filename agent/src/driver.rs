@@ -88,6 +88,8 @@ pub struct Ports {
     pub standing: watch::Sender<Standing>,
     /// To the courier and the control session: what is on disk.
     pub written: watch::Sender<Seq>,
+    /// From the control session: when the controller was last heard.
+    pub heard: watch::Receiver<Mono>,
     /// The policy's file may have been changed.
     pub reload: Arc<Notify>,
 }
@@ -368,6 +370,7 @@ impl Driver {
             at_run,
             resumed,
             guard,
+            heard: self.ports.heard.clone(),
         };
         self.workers
             .spawn(pacer::run(job, watched, self.sightings.0.clone()));

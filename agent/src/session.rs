@@ -11,7 +11,7 @@ use nepho_common::{
     control::{Command, Hello, Host, Phase, PolicyReport, Refusal, Status},
     id::{AgentId, BootId, Feature, Seq, SpoolId},
     protocol::OURS,
-    time::{ClockEpoch, Nanos},
+    time::{ClockEpoch, Mono, Nanos},
 };
 use nepho_proto::session::{
     AgentMessage, ControllerMessage, Incoming, NotQueued, Ping, Pong, Sender, SessionError,
@@ -79,6 +79,8 @@ pub struct Ports {
     pub standing: watch::Receiver<Standing>,
     /// From the driver: what is on disk.
     pub written: watch::Receiver<Seq>,
+    /// To the loads: when the controller was last heard.
+    pub heard: watch::Sender<Mono>,
     /// True: say goodbye and end.
     pub leave: watch::Receiver<bool>,
     /// Answered at the first welcome.
@@ -177,7 +179,9 @@ async fn session(
         tokio::select! {
             biased;
             message = session.next() => {
-                if let Some(welcome) = session.answer(message?, ports).await? {
+                let message = message?;
+                ports.heard.send_replace(clock::now());
+                if let Some(welcome) = session.answer(message, ports).await? {
                     *welcomed = Some(Instant::now());
                     session.silence = silence(welcome.heartbeat);
                     let agent = &facts.agent;

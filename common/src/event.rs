@@ -115,6 +115,17 @@ pub enum What {
         /// How long the longest of them is.
         longest: Nanos,
     },
+    /// Agent: a load ended before its stage did, or never began.
+    LoadEnded {
+        /// The stage.
+        stage: StageName,
+        /// The step.
+        step: StepName,
+        /// When nothing more was sent, in run time.
+        at: RunTime,
+        /// Why.
+        why: LoadEnd,
+    },
     /// Agent: what was seen of the first request to this target that ended so in this stage.
     SymptomSeen {
         /// Of which target.
@@ -241,6 +252,17 @@ pub enum What {
         /// Who asked.
         by: String,
     },
+    /// Controller: what the scenario says must hold did not, so it ends the run.
+    Aborted {
+        /// The stage.
+        stage: StageName,
+        /// The step that was looked at.
+        step: StepName,
+        /// When that was seen, in run time.
+        at: RunTime,
+        /// What was seen, and what must hold.
+        why: String,
+    },
     /// Controller: something that an agent sent could not be read, and was left out.
     RecordRefused {
         /// Who sent it.
@@ -350,6 +372,15 @@ pub enum Shortage {
     Disk,
     /// It was as large as it may be.
     Quota,
+}
+
+/// Why a load ended before its stage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoadEnd {
+    /// Nothing was heard of the controller for so long, so nobody could have stopped it.
+    Unheard(Nanos),
+    /// It could not begin, or not go on.
+    Unable(String),
 }
 
 /// How a stage ended on an agent.

@@ -4,6 +4,7 @@
 //! each stage. The plan id is the digest of the canonical JSON, so the same scenario, fleet, files,
 //! agents and seed give the same id.
 
+mod abort;
 mod amount;
 mod check;
 mod load;
@@ -17,6 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    abort::AbortIf,
     amount::Amount,
     check::{
         Check, DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, LOOKS_MAX,
@@ -121,6 +123,9 @@ pub struct PlannedStage {
     pub steps: Vec<PlannedStep>,
     /// What is expected, in the order of the file.
     pub expectations: Vec<Expectation>,
+    /// What ends the run at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abort_if: Vec<AbortIf>,
 }
 
 /// A step.
@@ -811,6 +816,7 @@ mod tests {
                     }),
                 }],
                 expectations: Vec::new(),
+                abort_if: Vec::new(),
             }],
         }
     }

@@ -41,7 +41,8 @@ use self::{
 use crate::{
     clock,
     inbox::Held,
-    view::{AgentView, RunView, Tally},
+    news::News,
+    view::{AgentView, RunView},
 };
 
 /// How often time is given to the runs and the heartbeat. The agents keep the instants themselves.
@@ -109,8 +110,8 @@ pub enum Input {
         spool: SpoolId,
         /// Everything up to here.
         seq: Seq,
-        /// What was in them, for the live view.
-        tallies: BTreeMap<RunId, Tally>,
+        /// What was in them.
+        news: BTreeMap<RunId, News>,
     },
     /// A scribe judged a stage.
     Judged {
@@ -289,11 +290,12 @@ impl Driver {
                 agent,
                 spool,
                 seq,
-                tallies,
+                news,
             } => {
-                for (run, tally) in tallies {
+                for (run, News { tally, glances }) in news {
                     if let Some(live) = self.runs.get_mut(&run) {
                         live.count(tally);
+                        self.one_run(&run, run::Input::Glanced(glances));
                     }
                 }
                 let input = || run::Input::Durable {

@@ -132,6 +132,9 @@ impl Exit {
         if report.was_unsteady() {
             return Self::SteadyState;
         }
+        if report.was_aborted() {
+            return Self::Aborted;
+        }
         match report.verdict {
             Verdict::Pass => Self::Passed,
             Verdict::Error => Self::Internal,

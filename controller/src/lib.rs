@@ -24,6 +24,7 @@ pub mod inbox;
 pub mod journal;
 pub mod listen;
 pub mod local;
+pub mod news;
 pub mod rate;
 #[cfg(test)]
 mod replay;

@@ -260,6 +260,7 @@ const fn word_of(what: &What) -> &'static str {
         What::StageCollected { .. } => "stage-collected",
         What::StageSkipped { .. } => "stage-skipped",
         What::StopRequested { .. } => "stop-requested",
+        What::Aborted { .. } => "aborted",
         What::RecordRefused { .. } => "record-refused",
         What::RunEnded { .. } => "run-ended",
         What::Reported { .. } => "reported",
@@ -268,6 +269,7 @@ const fn word_of(what: &What) -> &'static str {
         | What::Missed { .. }
         | What::HostClock(_)
         | What::SpoolFull { .. }
+        | What::LoadEnded { .. }
         | What::SymptomSeen { .. }
         | What::FactSeen { .. }
         | What::ThingSeen { .. }

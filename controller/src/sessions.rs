@@ -9,17 +9,13 @@ use futures_util::{StreamExt as _, stream};
 use nepho_common::{
     control::Hello,
     id::{AgentId, RunId, SpoolId},
-    journal::{Body, Record, RecordKind},
+    journal::Record,
     protocol::{self, OURS, Side, Speaks},
-    recording::{Metric, Outcome},
     time::Nanos,
 };
-use nepho_proto::{
-    journal::decode,
-    session::{
-        Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, Peer, Receiver,
-        Refused, RenewRequest, SessionError, Sessions, Weigh as _, Welcome, async_trait, queue,
-    },
+use nepho_proto::session::{
+    Ack, AgentMessage, ControllerMessage, EnrolReply, Incoming, Outgoing, Peer, Receiver, Refused,
+    RenewRequest, SessionError, Sessions, Weigh as _, Welcome, async_trait, queue,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -36,8 +32,8 @@ use crate::{
     inbox::{self, Room, Rooms},
     journal::Store,
     listen::Arrivals,
+    news,
     revise::Late,
-    view::Tally,
 };
 
 /// How often the controller pings an agent.
@@ -319,10 +315,10 @@ impl Desk {
         }
         let spools: BTreeSet<SpoolId> = records.iter().map(|record| record.key.spool).collect();
         let runs: BTreeSet<RunId> = records.iter().map(|record| record.run.clone()).collect();
-        let mut tallies = BTreeMap::new();
+        let mut news = BTreeMap::new();
         records
             .iter()
-            .for_each(|record| tally(record, &mut tallies));
+            .for_each(|record| news::tell(record, &mut news));
         if records.is_empty() {
             return None;
         }
@@ -340,7 +336,7 @@ impl Desk {
         }
         if appended.repeated > 0 || !appended.conflicts.is_empty() {
             // Something of it was counted before; the figures of the live view stay a lower bound.
-            tallies.clear();
+            news.clear();
         }
         let mut acks = Vec::new();
         for spool in spools {
@@ -349,38 +345,17 @@ impl Desk {
                 .map_err(|error| warn!(%agent, %error, "the store does not answer"))
                 .ok()?;
             let agent = agent.clone();
-            let tallies = std::mem::take(&mut tallies);
+            let news = std::mem::take(&mut news);
             let committed = Input::Committed {
                 agent,
                 spool,
                 seq,
-                tallies,
+                news,
             };
             // A driver that has ended asks the store when it starts again.
             self.driver.send(committed).await.ok();
             acks.push(Ack { spool, seq });
         }
         Some(acks)
-    }
-}
-
-/// Counts the requests in a record, for the live view only.
-pub(crate) fn tally(record: &Record, tallies: &mut BTreeMap<RunId, Tally>) {
-    if record.kind != RecordKind::Recordings {
-        return;
-    }
-    let Ok(entry) = decode(record) else { return };
-    let Body::Recordings(recordings) = entry.body else {
-        return;
-    };
-    let tally = tallies.entry(entry.run).or_default();
-    for recording in recordings
-        .iter()
-        .filter(|r| r.series.metric == Metric::ResponseTime)
-    {
-        tally.requests += recording.histogram.count();
-        if recording.series.outcome != Outcome::Success {
-            tally.failures += recording.histogram.count();
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use nepho_agent_core::recorder::Observation;
 use nepho_common::{
-    event::{Subject, What},
+    event::{LoadEnd, Subject, What},
     id::{Operation, PlanId, RunId, StageName},
     plan::{Act, AssignedStage},
     recording::Outcome,
@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     Seen, Sighting,
     guard::Guard,
-    load::Loading,
+    load::{Ended, Loading},
     probe::{Answer, Asker, Cause, Clue, Question},
     slots::{Due, Slot, Slots},
     watch::Watching,
@@ -57,6 +57,8 @@ pub struct Job {
     pub resumed: bool,
     /// Stands before every connection.
     pub guard: Guard,
+    /// When the controller was last heard: loads end when it is silent for too long.
+    pub heard: watch::Receiver<Mono>,
 }
 
 /// Which stage a sighting is of.
@@ -171,9 +173,11 @@ fn watches(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting
 fn loads(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for one in Loading::all(&job.stage, job.at, &job.guard) {
-        let (seen, mode) = (seen.clone(), mode.clone());
+        let (seen, mode, heard) = (seen.clone(), mode.clone(), job.heard.clone());
         let (run, stage) = (job.run.clone(), job.stage.name.clone());
         let (step, share) = (one.step, one.share);
+        let name = job.stage.steps.get(step).map(|step| step.name.clone());
+        let (at, at_run) = (job.at, job.at_run);
         tasks.spawn(async move {
             let whose = Whose { run, stage };
             let tell = |counted| {
@@ -187,9 +191,22 @@ fn loads(job: &Job, mode: &watch::Receiver<Mode>, seen: &mpsc::Sender<Sighting>)
                 // Nobody listens only when the agent ends.
                 async move { drop(seen.send(loaded).await) }
             };
-            if let Err(error) = one.run(mode, tell).await {
-                let Whose { run, stage } = &whose;
-                tracing::error!(%run, %stage, error = %Chain(&error), "a load can't go on");
+            let why = match one.run(mode, heard, tell).await {
+                Ok(Ended::AsTold) => return,
+                Ok(Ended::Unheard(silence)) => LoadEnd::Unheard(silence),
+                Err(error) => LoadEnd::Unable(Chain(&error).to_string()),
+            };
+            let Whose { run, stage } = &whose;
+            tracing::error!(%run, %stage, ?why, "a load ended before its time");
+            let into = clock::now().since(at);
+            if let Some(step) = name {
+                let ended = What::LoadEnded {
+                    stage: stage.clone(),
+                    step,
+                    at: at_run.plus(into),
+                    why,
+                };
+                drop(seen.send(whose.saw(Seen::Noted(Box::new(ended)))).await);
             }
         });
     }
@@ -501,6 +518,7 @@ mod tests {
             at_run: RunTime(0),
             resumed: false,
             guard: Guard::new(nepho_common::policy::Policy::careful(), Vec::new()),
+            heard: watch::channel(at).1,
         };
         let (mode, watched) = watch::channel(Mode::Send);
         let (sender, seen) = mpsc::channel(64);

@@ -110,6 +110,7 @@ fn plan(services: u64, lasts: Nanos) -> Plan {
                     to: paths.collect(),
                 }),
             }],
+            abort_if: Vec::new(),
             expectations: vec![
                 expectation(
                     Judge::Failures {

@@ -127,6 +127,7 @@ pub fn plan(
         .map(|stage| draft.stage(stage))
         .collect();
     judge::steady_state(&scenario.steady_state, &mut stages);
+    judge::abort_if(&scenario.abort_if, &mut stages);
     let Draft {
         mut notes,
         mut problems,
@@ -248,6 +249,7 @@ impl Draft<'_> {
             lasts: stage.lasts,
             steps,
             expectations,
+            abort_if: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! phase, and is repeated until the agent says that it is so. Every waiting state has a deadline
 //! and says what it waits for ([`Run::progress`]).
 
+mod guard;
 mod member;
 mod progress;
 mod restore;
@@ -24,10 +25,14 @@ use nepho_common::{
     time::{ClockOffset, Mono, Nanos, RunTime},
 };
 
-use self::member::Member;
 pub use self::{
+    guard::Glance,
     progress::Progress,
     restore::{Past, shift_by_wall},
+};
+use self::{
+    guard::{Broken, Guard},
+    member::Member,
 };
 use crate::clock::{Jump, Reading};
 
@@ -103,6 +108,8 @@ pub enum Input {
         /// Up to where.
         seq: Seq,
     },
+    /// What agents' results, which the store has, say of the stage that runs.
+    Glanced(Vec<Glance>),
     /// A stage was judged.
     Judged {
         /// Which.
@@ -164,6 +171,7 @@ pub struct Run {
     origin: Option<Mono>,
     passed: BTreeMap<StageName, bool>,
     stop: Option<StopMode>,
+    guard: Guard,
     /// That the run began is in the journal; nobody is asked for anything before.
     begun: bool,
     /// When this process took the run up, if another one began it.
@@ -241,6 +249,7 @@ impl Run {
             origin: None,
             passed: BTreeMap::new(),
             stop: None,
+            guard: Guard::default(),
             begun: false,
             taken_up: None,
         };
@@ -274,6 +283,7 @@ impl Run {
         let lost = self.members.values().filter(|member| member.lost).count();
         self.lose(now, &mut actions);
         self.bear_losses(lost, now, &mut actions);
+        self.keep_safe(now, &mut actions);
         while self.advance(now, &mut actions) {}
         // The report is made of what was said until the end, and must be the same when it is made again.
         actions.retain(|action| !(has_ended && matches!(action, Action::Journal(_))));
@@ -358,6 +368,16 @@ impl Run {
                 if let Some(member) = self.members.get_mut(&agent) {
                     let durable = member.durable.entry(spool).or_default();
                     *durable = seq.max(*durable);
+                }
+            }
+            Input::Glanced(glances) => {
+                if let Some((stage, began)) = self.running() {
+                    let now = self.run_time(now);
+                    if let Some(planned) = self.plan.stages.get(stage) {
+                        let times = (began, now);
+                        let each = glances.into_iter();
+                        each.for_each(|glance| self.guard.add(planned, times, glance));
+                    }
                 }
             }
             Input::Judged { stage, passed } => {
@@ -480,6 +500,40 @@ impl Run {
                 self.note(Input::Stop { mode, by }, now, actions);
             }
             LostAgent::Wait(within) => self.extend(now.plus(within)),
+        }
+    }
+
+    /// Ends the run when what must hold does not.
+    fn keep_safe(&mut self, now: Mono, actions: &mut Vec<Action>) {
+        let Some((stage, began)) = self.running().filter(|_| self.stop.is_none()) else {
+            return;
+        };
+        let at = self.run_time(now);
+        let Some(planned) = self.plan.stages.get(stage) else {
+            return;
+        };
+        if let Some(Broken { step, why }) = self.guard.broken(planned, (began, at)) {
+            actions.push(Action::Journal(What::Aborted {
+                stage: planned.name.clone(),
+                step,
+                at,
+                why,
+            }));
+            let (mode, by) = (StopMode::Abort, "the scenario (abort-if)".to_owned());
+            self.note(Input::Stop { mode, by }, now, actions);
+        }
+    }
+
+    /// The stage that runs, and its start.
+    const fn running(&self) -> Option<(usize, RunTime)> {
+        match self.state {
+            State::Running { stage, at_run, .. } => Some((stage, at_run)),
+            State::Preparing { .. }
+            | State::Arming { .. }
+            | State::Timing { .. }
+            | State::Judging { .. }
+            | State::Releasing { .. }
+            | State::Over => None,
         }
     }
 

@@ -328,6 +328,7 @@ fn saying(what: &What) -> Option<String> {
         | What::ControllerReturned { .. }
         | What::AgentRefused { .. }
         | What::StopRequested { .. }
+        | What::Aborted { .. }
         | What::RunEnded {
             how: RunEnd::Failed(_),
         } => true,
@@ -337,6 +338,7 @@ fn saying(what: &What) -> Option<String> {
         | What::EpochOpened { .. }
         | What::HostClock(_)
         | What::SpoolFull { .. }
+        | What::LoadEnded { .. }
         | What::SymptomSeen { .. }
         | What::FactSeen { .. }
         | What::ThingSeen { .. }

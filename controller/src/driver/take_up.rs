@@ -20,8 +20,8 @@ use super::live::TakenUp;
 use crate::{
     clock,
     journal::{Claim, Claimed, Ending, RunRow, RunState, Store, StoreError},
+    news,
     scribe::{self, Scribe},
-    sessions,
     view::StageView,
 };
 
@@ -133,9 +133,9 @@ async fn one(
     same_clock: bool,
 ) -> Result<Option<Taken>, StoreError> {
     let records = store.run_records(&row.run).await?;
-    let mut tallies = BTreeMap::new();
+    let mut news = BTreeMap::new();
     for record in &records {
-        sessions::tally(record, &mut tallies);
+        news::tell(record, &mut news);
     }
     let (entries, _) = scribe::read(records);
     let Some(plan) = plan(&entries) else {
@@ -187,7 +187,7 @@ async fn one(
         scribe: Scribe::going_on(store.clone(), key, spool, next),
         created: row.created,
         said,
-        tally: tallies.remove(&row.run).unwrap_or_default(),
+        tally: news.remove(&row.run).unwrap_or_default().tally,
         stages,
     };
     Ok(Some((taken, owned)))

@@ -79,6 +79,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
                 to: everyone().map(path).collect(),
             }),
         }],
+        abort_if: Vec::new(),
         expectations: vec![Expectation {
             on: "reach".parse().unwrap(),
             judge: Judge::Failures {

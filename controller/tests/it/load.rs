@@ -3,6 +3,7 @@
 
 mod bad;
 mod frozen;
+mod guards;
 mod queue;
 mod spread;
 mod step;

@@ -3,8 +3,8 @@
 use nepho_common::{
     control::{Host, Refusal, StopMode},
     event::{
-        ClockJump, Event, Known, Presence, RunEnd, Shortage, Skip, StageEnd, StartOrder, Subject,
-        What,
+        ClockJump, Event, Known, LoadEnd, Presence, RunEnd, Shortage, Skip, StageEnd, StartOrder,
+        Subject, What,
     },
     id::{Fence, PlanId, SpoolId},
     symptom::{CertificateFault, Listener, Symptom, plain},
@@ -146,6 +146,21 @@ pub(crate) fn of_agent() -> impl Strategy<Value = What> {
                 waited,
                 longest
             }),
+        (
+            name(),
+            name(),
+            run_time(),
+            prop_oneof![
+                span().prop_map(LoadEnd::Unheard),
+                text().prop_map(LoadEnd::Unable),
+            ]
+        )
+            .prop_map(|(stage, step, at, why)| What::LoadEnded {
+                stage,
+                step,
+                at,
+                why
+            }),
         (subject(), run_time(), outcome(), symptom()).prop_map(|(of, at, outcome, symptom)| {
             What::SymptomSeen {
                 of,
@@ -200,6 +215,14 @@ pub(crate) fn of_controller() -> impl Strategy<Value = What> {
         (name(), run_time(), option::of((run_time(), range()))).prop_map(|(agent, at, jump)| {
             let jump = jump.map(|(since, moved)| ClockJump { since, moved });
             What::ClockDisturbed { agent, at, jump }
+        }),
+        (name(), name(), run_time(), text()).prop_map(|(stage, step, at, why)| {
+            What::Aborted {
+                stage,
+                step,
+                at,
+                why,
+            }
         }),
         (name(), run_time(), range(), range()).prop_map(|(agent, at, claimed, measured)| {
             What::HostClockRejected {

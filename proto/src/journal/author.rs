@@ -42,6 +42,7 @@ const fn is_controllers(what: &What) -> bool {
         | What::EpochOpened { .. }
         | What::HostClock(_)
         | What::SpoolFull { .. }
+        | What::LoadEnded { .. }
         | What::SymptomSeen { .. }
         | What::FactSeen { .. }
         | What::ThingSeen { .. }
@@ -58,6 +59,7 @@ const fn is_controllers(what: &What) -> bool {
         | What::StageCollected { .. }
         | What::StageSkipped { .. }
         | What::StopRequested { .. }
+        | What::Aborted { .. }
         | What::RecordRefused { .. }
         | What::RunEnded { .. }
         | What::Reported { .. } => true,

@@ -37,7 +37,7 @@ use nepho_common::{
 };
 use tokio::sync::{mpsc, watch};
 
-pub(super) use self::step::Loading;
+pub(super) use self::step::{Ended, Loading};
 use self::{
     lane::{Said, Share, Work},
     mix::Mix,

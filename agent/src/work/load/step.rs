@@ -4,9 +4,9 @@ use nepho_common::{
     load::{Counted, Expected, Order, Sent},
     plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
-    time::Mono,
+    time::{Mono, Nanos},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     super::{
@@ -16,6 +16,20 @@ use super::{
     },
     Load, Unable,
 };
+use crate::clock;
+
+/// A load whose controller is silent for so long ends: nobody could stop it. Three heartbeats, after
+/// which the controller has given the agent up as well.
+pub(in super::super) const LEASE: Nanos = Nanos::from_secs(15);
+
+/// How a load ended that could go on to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Ended {
+    /// With its stage, or because somebody wanted it.
+    AsTold,
+    /// Nothing was heard of the controller for so long.
+    Unheard(Nanos),
+}
 
 /// One share of a step.
 pub(in super::super) struct Loading {
@@ -49,34 +63,59 @@ impl Loading {
         all
     }
 
-    /// Sends until the mode or the stage ends it, and tells what was counted.
+    /// Sends until the mode or the stage ends it, or nothing was heard of the controller for
+    /// [`LEASE`], and tells what was counted.
     ///
     /// # Errors
     /// It can't begin, or this host has no more threads.
     pub(in super::super) async fn run<T: Future<Output = ()>>(
         self,
         mut mode: watch::Receiver<Mode>,
+        mut heard: watch::Receiver<Mono>,
         tell: impl Fn(Counted) -> T,
-    ) -> Result<(), Unable> {
+    ) -> Result<Ended, Unable> {
         let order = self.order?;
         let mut load = tokio::select! {
             load = Load::open(&order, &self.guard) => load?,
-            _ = beyond(&mut mode, Mode::Send) => return Ok(()),
+            _ = beyond(&mut mode, Mode::Send) => return Ok(Ended::AsTold),
         };
         load.begin(self.at);
-        let mut known = Mode::Send;
+        let (mut known, mut ended) = (Mode::Send, Ended::AsTold);
         loop {
             tokio::select! {
                 counted = load.next() => match counted? {
                     Some(counted) => tell(counted).await,
-                    None => return Ok(()),
+                    None => return Ok(ended),
                 },
                 turned = beyond(&mut mode, known), if known < Mode::Cut => {
                     known = turned;
                     load.turn(known);
                 }
+                silence = unheard(&mut heard), if known == Mode::Send => {
+                    known = Mode::Cut;
+                    ended = Ended::Unheard(silence);
+                    load.turn(known);
+                }
             }
         }
+    }
+}
+
+/// Comes back when nothing was heard of the controller for [`LEASE`], and says for how long.
+async fn unheard(heard: &mut watch::Receiver<Mono>) -> Nanos {
+    loop {
+        let silence = clock::now().since(*heard.borrow_and_update());
+        if silence >= LEASE {
+            return silence;
+        }
+        // Another word of it begins the wait anew; who can't hear it any more waits to the end.
+        let rest = Nanos(LEASE.0 - silence.0).duration();
+        let word = async {
+            if heard.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        drop(timeout(rest, word).await);
     }
 }
 

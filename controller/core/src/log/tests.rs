@@ -1,6 +1,6 @@
 use nepho_common::{
     control::{Host, Refusal, StopMode},
-    event::{RunEnd, Shortage, Skip, StageEnd, StartOrder, Subject},
+    event::{LoadEnd, RunEnd, Shortage, Skip, StageEnd, StartOrder, Subject},
     id::{Attempt, Digest, PlanId, Seq, SpoolId},
     journal::RecordKey,
     recording::Outcome,
@@ -237,6 +237,18 @@ fn every_event_is_a_sentence() {
             why: Shortage::Disk,
             waited: Nanos::from_secs(2),
             longest: Nanos::from_secs(20),
+        },
+        What::LoadEnded {
+            stage: stage(),
+            step: "browse".parse().unwrap(),
+            at: RunTime(0),
+            why: LoadEnd::Unheard(Nanos::from_secs(15)),
+        },
+        What::Aborted {
+            stage: stage(),
+            step: "browse".parse().unwrap(),
+            at: RunTime(0),
+            why: "12 requests of 20 failed within 10s, and at most 5 may".to_owned(),
         },
         seen(Symptom::default()),
         seen(Symptom {

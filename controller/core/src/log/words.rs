@@ -2,7 +2,7 @@
 
 use nepho_common::{
     control::StopMode,
-    event::{RunEnd, Shortage, Skip, StageEnd, Subject, What},
+    event::{LoadEnd, RunEnd, Shortage, Skip, StageEnd, Subject, What},
     id::AgentId,
     symptom::{CertificateFault, Listener, Symptom},
     time::Nanos,
@@ -25,6 +25,8 @@ pub const fn kind(what: &What) -> &'static str {
         What::ClockDisturbed { .. } => "clock-disturbed",
         What::HostClockRejected { .. } => "host-clock-rejected",
         What::SpoolFull { .. } => "spool-full",
+        What::LoadEnded { .. } => "load-ended",
+        What::Aborted { .. } => "aborted",
         What::SymptomSeen { .. } => "symptom-seen",
         What::FactSeen { .. } => "fact-seen",
         What::ThingSeen { .. } => "thing-seen",
@@ -103,6 +105,20 @@ pub fn words(what: &What) -> String {
                  divided no finer than by {longest} in places"
             )
         }
+        What::LoadEnded {
+            stage, step, why, ..
+        } => {
+            let why = match why {
+                LoadEnd::Unheard(silence) => {
+                    format!("nothing was heard of the controller for {silence}")
+                }
+                LoadEnd::Unable(why) => format!("it could not go on: {why}"),
+            };
+            format!("load {stage}/{step} ended before its time, because {why}")
+        }
+        What::Aborted {
+            stage, step, why, ..
+        } => format!("the run is aborted, because of {stage}/{step} {why}"),
         What::SymptomSeen {
             of,
             outcome,

@@ -238,8 +238,9 @@ fn planned(probe: &Probe<PlannedPath>, tuple: &Tuple<'_>, span: (Nanos, Nanos)) 
     tuple.paths.iter().map(of_path).sum()
 }
 
-fn text(expectation: &Expectation) -> String {
-    let judged = match &expectation.judge {
+/// A bound, for people.
+pub(super) fn judged(judge: &Judge) -> String {
+    match judge {
         Judge::Failures { max, confidence } => {
             format!("failures ≤ {max}{}", with(*confidence))
         }
@@ -266,7 +267,11 @@ fn text(expectation: &Expectation) -> String {
             ..
         } => format!("distribution over {over} within {tolerance} with {confidence} confidence"),
         Judge::Same { fact } => format!("the same {fact}"),
-    };
+    }
+}
+
+fn text(expectation: &Expectation) -> String {
+    let judged = judged(&expectation.judge);
     let judged = match expectation.during {
         Window::Stage | Window::Baseline | Window::Warm(_) => judged,
         Window::Before(over) => format!("steady state, {judged} over the first {over}"),

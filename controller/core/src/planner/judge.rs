@@ -2,7 +2,7 @@
 
 use nepho_common::{
     id::Operation,
-    plan::{Expectation, Judge, PlannedStage, Ratio, Window},
+    plan::{AbortIf, Expectation, Judge, PlannedStage, Ratio, Window},
     time::Nanos,
 };
 
@@ -58,6 +58,22 @@ pub(super) fn steady_state(written: &[Steady], stages: &mut [PlannedStage]) {
             stage
                 .expectations
                 .extend(expectations(Window::After(one.over)));
+        }
+    }
+}
+
+/// What ends the run, put into each stage that has the step.
+pub(super) fn abort_if(written: &[scenario::AbortIf], stages: &mut [PlannedStage]) {
+    for one in written {
+        for stage in stages.iter_mut() {
+            if stage.steps.iter().any(|step| step.name == one.on) {
+                let each = judges(&one.judge, None).into_iter();
+                stage.abort_if.extend(each.map(|judge| AbortIf {
+                    on: one.on.clone(),
+                    judge,
+                    over: one.over,
+                }));
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::{BlastRadius, Estimate, Planned};
+use super::{BlastRadius, Estimate, Planned, estimate};
 
 /// What `nepho plan` prints.
 #[must_use]
@@ -52,6 +52,13 @@ pub fn render(planned: &Planned) -> String {
             .for_each(|step| line(format!("  {}", describe(plan, step))));
         for estimate in planned.estimates.iter().filter(|e| e.stage == stage.name) {
             line(format!("  {}", expects(estimate)));
+        }
+        for one in &stage.abort_if {
+            let judged = estimate::judged(&one.judge);
+            line(format!(
+                "  aborts unless {} {judged} over the last {}",
+                one.on, one.over
+            ));
         }
     }
     line(String::new());

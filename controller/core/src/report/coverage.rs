@@ -234,10 +234,11 @@ fn stage_of(event: &Event) -> Option<&StageName> {
         | What::Missed { stage, .. }
         | What::StageOrdered { stage, .. }
         | What::StageCollected { stage, .. }
-        | What::StageSkipped { stage, .. } => Some(stage),
+        | What::StageSkipped { stage, .. }
+        | What::Aborted { stage, .. } => Some(stage),
         // The seal of the stage counts the records that hold these.
         What::SymptomSeen { of, .. } | What::FactSeen { of, .. } => Some(&of.stage),
-        What::ThingSeen { stage, .. } => Some(stage),
+        What::ThingSeen { stage, .. } | What::LoadEnded { stage, .. } => Some(stage),
         What::EpochOpened { .. }
         | What::HostClock(_)
         | What::ClockDisturbed { .. }

@@ -80,6 +80,7 @@ impl Disturbances {
             | What::HostClock(_)
             | What::HostClockRejected { .. }
             | What::SpoolFull { .. }
+            | What::LoadEnded { .. }
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
             | What::ThingSeen { .. }
@@ -94,6 +95,7 @@ impl Disturbances {
             | What::StageCollected { .. }
             | What::StageSkipped { .. }
             | What::StopRequested { .. }
+            | What::Aborted { .. }
             | What::RecordRefused { .. }
             | What::RunEnded { .. }
             | What::Reported { .. } => {}

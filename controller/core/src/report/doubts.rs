@@ -27,6 +27,8 @@ pub enum Code {
     NothingExpected,
     /// The journal has no end of the run.
     Unfinished,
+    /// What the scenario says must hold did not, and the run was aborted for it.
+    Aborted,
     /// Somebody stopped the run.
     Stopped,
     /// One record exists with two contents.
@@ -69,6 +71,8 @@ pub enum Code {
     NotSent,
     /// An agent did not keep up with the load that it sent.
     Generator,
+    /// A load ended before its stage did, or never began.
+    LoadEnded,
     /// A finding passed although something of it is missing.
     PassedWithout,
     /// A finding was judged without the instances that have no path.
@@ -89,6 +93,7 @@ impl Code {
             Self::RunFailed => "run-failed",
             Self::NothingExpected => "nothing-expected",
             Self::Unfinished => "unfinished",
+            Self::Aborted => "aborted",
             Self::Stopped => "stopped",
             Self::Conflict => "conflict",
             Self::Contradiction => "contradiction",
@@ -110,6 +115,7 @@ impl Code {
             Self::Coarse => "coarse",
             Self::NotSent => "not-sent",
             Self::Generator => "generator",
+            Self::LoadEnded => "load-ended",
             Self::PassedWithout => "passed-without",
             Self::NoPath => "no-path",
             Self::Watched => "watched",
@@ -122,6 +128,7 @@ impl Code {
     pub const fn at_best(self) -> Verdict {
         match self {
             Self::NoStart | Self::NoPlan | Self::RunFailed => Verdict::Error,
+            Self::Aborted => Verdict::Fail,
             Self::NothingExpected | Self::Unfinished | Self::Contradiction => Verdict::Inconclusive,
             Self::Stopped
             | Self::Conflict
@@ -143,6 +150,7 @@ impl Code {
             | Self::Coarse
             | Self::NotSent
             | Self::Generator
+            | Self::LoadEnded
             | Self::PassedWithout
             | Self::NoPath
             | Self::Watched

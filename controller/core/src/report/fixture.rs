@@ -109,6 +109,7 @@ fn stage(name: &str, secs: u64, from: &[&str], expectations: Vec<Expectation>) -
             }),
         }],
         expectations,
+        abort_if: Vec::new(),
     }
 }
 

@@ -319,6 +319,7 @@ mod tests {
                     act: Act::Load(load(Arrivals::Constant)),
                 }],
                 expectations: Vec::new(),
+                abort_if: Vec::new(),
             }],
         }
     }

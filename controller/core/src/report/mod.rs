@@ -153,11 +153,14 @@ pub fn judge_stage(entries: impl IntoIterator<Item = Entry>, stage: &StageName) 
 }
 
 /// The exit code that a run's report ends a command with. A steady state that was not met before the
-/// first disturbance comes before everything; then the worst verdict wins.
+/// first disturbance comes before everything, and what aborted it after that; then the worst verdict wins.
 #[must_use]
 pub fn exit_code(report: &Report) -> u8 {
     if report.was_unsteady() {
         return 13;
+    }
+    if report.was_aborted() {
+        return 12;
     }
     exit_code_of(report.verdict)
 }

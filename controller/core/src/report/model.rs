@@ -61,6 +61,12 @@ impl Report {
             |one: &Finding| one.steady == Some(Steady::Before) && one.verdict == Verdict::Fail;
         self.findings.iter().any(failed)
     }
+
+    /// Whether it was ended because what must hold did not.
+    #[must_use]
+    pub fn was_aborted(&self) -> bool {
+        self.doubts.iter().any(|doubt| doubt.code == Code::Aborted)
+    }
 }
 
 /// A report is made when its run ends, and once more whenever results arrive after that.

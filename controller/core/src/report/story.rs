@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     control::Host,
-    event::{Event, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
+    event::{Event, LoadEnd, RunEnd, Shortage, Skip, StageEnd, StartOrder, What},
     id::{AgentId, EnvironmentName, Feature, PlanId, Seq, StageName, StepName},
     time::{Mono, Nanos, RunTime, WallMillis},
 };
@@ -210,6 +210,18 @@ impl Story {
                 let text = said!("{by} asked for an end", "{by} 要求结束运行");
                 doubts.add(Code::Stopped, "", text);
             }
+            What::Aborted {
+                stage,
+                step,
+                at,
+                why,
+            } => {
+                let text = said!(
+                    "the run was aborted {at} after its start, because of {stage}/{step} {why}",
+                    "运行在开始后 {at} 被中止，原因是 {stage}/{step}：{why}"
+                );
+                doubts.add(Code::Aborted, format!("{stage}/{step}"), text);
+            }
             What::RecordRefused { agent, why } => {
                 let text = said!(
                     "a record of {agent} was refused: {why}",
@@ -226,6 +238,7 @@ impl Story {
             | What::EpochOpened { .. }
             | What::HostClock(_)
             | What::SpoolFull { .. }
+            | What::LoadEnded { .. }
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
             | What::ThingSeen { .. }
@@ -282,6 +295,26 @@ impl Story {
                 full.0 = waited.max(full.0);
                 full.1 = longest.max(full.1);
             }
+            What::LoadEnded {
+                stage,
+                step,
+                at,
+                why,
+            } => {
+                let why = match why {
+                    LoadEnd::Unheard(silence) => said!(
+                        "nothing was heard of the controller for {silence}",
+                        "已有 {silence} 没有收到控制器的消息"
+                    ),
+                    LoadEnd::Unable(why) => said!("it could not go on: {why}", "无法继续：{why}"),
+                };
+                let text = said!(
+                    "{author} ended the load {stage}/{step} {at} into the run, before its time: {why}",
+                    "{author} 在运行 {at} 时提前结束了负载 {stage}/{step}：{why}";
+                    why
+                );
+                doubts.add(Code::LoadEnded, format!("{author}/{stage}/{step}"), text);
+            }
             What::SymptomSeen {
                 of,
                 at,
@@ -320,6 +353,7 @@ impl Story {
             | What::ControllerReturned { .. }
             | What::StageCollected { .. }
             | What::StageSkipped { .. }
+            | What::Aborted { .. }
             | What::StopRequested { .. }
             | What::RecordRefused { .. }
             | What::RunEnded { .. }

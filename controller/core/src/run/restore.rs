@@ -15,6 +15,7 @@ use nepho_common::{
 
 use super::{
     Action, FAILOVER, READY_WITHIN, Run, State,
+    guard::Guard,
     member::Member,
     stages::{COLLECTED_WITHIN, RELEASED_WITHIN, collected_by},
 };
@@ -72,6 +73,7 @@ impl Run {
             origin: None,
             passed,
             stop: None,
+            guard: Guard::default(),
             begun: true,
             taken_up: Some(now),
         };
@@ -151,6 +153,7 @@ impl Run {
             What::RunEnded { how } => *ended = Some(how.clone()),
             What::RunStarted { .. }
             | What::ControllerReturned { .. }
+            | What::Aborted { .. }
             | What::RecordRefused { .. }
             | What::Reported { .. }
             | What::StageStarted { .. }
@@ -160,6 +163,7 @@ impl Run {
             | What::ClockDisturbed { .. }
             | What::HostClockRejected { .. }
             | What::SpoolFull { .. }
+            | What::LoadEnded { .. }
             | What::SymptomSeen { .. }
             | What::FactSeen { .. }
             | What::ThingSeen { .. }

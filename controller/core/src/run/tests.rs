@@ -44,6 +44,7 @@ fn plan(agents: &[&str], stages: &[(&str, &[&str])]) -> Plan {
         lasts: Nanos::from_secs(5),
         steps: Vec::new(),
         expectations: Vec::new(),
+        abort_if: Vec::new(),
     };
     Plan {
         schema: Plan::SCHEMA.to_owned(),

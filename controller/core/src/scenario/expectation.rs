@@ -15,8 +15,8 @@ use super::{
     asked,
     duration::{days, duration},
     raw::{
-        RawCertificate, RawCounts, RawDimension, RawDistribution, RawDurations, RawExpectation,
-        RawLatency, RawRatios, RawResource, RawSteady,
+        RawAbort, RawCertificate, RawCounts, RawDimension, RawDistribution, RawDurations,
+        RawExpectation, RawLatency, RawRatios, RawResource, RawSteady,
     },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
@@ -233,7 +233,7 @@ fn dimensions(raw: Option<&[Option<RawDimension>]>) -> BTreeSet<Dimension> {
         .collect()
 }
 
-fn on(
+pub(super) fn on(
     checker: &mut Checker,
     at: &Pointer,
     text: Option<&str>,
@@ -257,7 +257,7 @@ fn on(
 }
 
 /// What an entry says of what is judged.
-struct RawJudge<'a> {
+pub(super) struct RawJudge<'a> {
     failures: Option<&'a RawCounts>,
     success_rate: Option<&'a RawRatios>,
     latency: Option<&'a RawLatency>,
@@ -299,7 +299,22 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
     }
 }
 
-fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judge> {
+impl<'a> From<&'a RawAbort> for RawJudge<'a> {
+    fn from(raw: &'a RawAbort) -> Self {
+        Self {
+            failures: raw.failures.as_ref(),
+            success_rate: raw.success_rate.as_ref(),
+            latency: raw.latency.as_ref(),
+            certificate: None,
+            same: None,
+            distribution: None,
+            resource: None,
+            confidence: None,
+        }
+    }
+}
+
+pub(super) fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> Option<Judge> {
     let confidence = match raw.confidence {
         None => None,
         Some(text) => Some(confidence(checker, &at.key("confidence"), text)?),

@@ -306,7 +306,7 @@ const ONE_EACH: &[(Code, Option<&str>, &str, &str)] = &[
         Code::ComesLater,
         Some(SCENARIO),
         "stages:",
-        "safety: {}\nstages:",
+        "schedule: {}\nstages:",
     ),
     (
         Code::ExactlyOne,
@@ -718,6 +718,28 @@ const ONCE: &[(&str, &str, &[Code])] = &[
         "stages:",
         "steady-state: [{on: reach, failures: {max: 0}}]\nstages:",
         &[Code::MissingKey],
+    ),
+    // What ends a run: of no step, of spans that nobody records, and of nothing.
+    (
+        "stages:",
+        "safety: {abort-if: [{on: raech, failures: {max: 0}, over: 10s}]}\nstages:",
+        &[Code::UnknownStep],
+    ),
+    (
+        "stages:",
+        "safety: {abort-if: [{on: reach, failures: {max: 0}, over: 5s}]}\nstages:",
+        &[Code::BadDuration],
+    ),
+    (
+        "stages:",
+        "safety: {abort-if: [{on: reach, over: 10s}]}\nstages:",
+        &[Code::ExactlyOne],
+    ),
+    ("stages:", "safety: {}\nstages:", &[Code::MissingKey]),
+    (
+        "stages:",
+        "safety: {min-healthy: {}, abort-if: [{on: reach, failures: {max: 0}, over: 10s}]}\nstages:",
+        &[Code::ComesLater],
     ),
     // What a probe can't know, figures that no host tells, and bounds of something else.
     (

@@ -16,6 +16,7 @@ use super::{
     load::load,
     probe::probe,
     raw::{RawLostAgent, RawScenario, RawSelector, RawStage, RawStep},
+    safety::safety,
     watch::watch,
 };
 use crate::{
@@ -47,26 +48,38 @@ pub(crate) fn parse(
         stages.extend(stage(checker, &at, raw, names, &earlier));
         earlier.extend(raw.name.as_deref());
     }
-    let steady_state = steady_state(checker, raw, &stages);
+    let steps = steps(raw);
+    let steady_state = steady_state(checker, raw, &steps, &stages);
+    let abort_if = safety(checker, raw.safety.as_ref(), &steps, &stages);
     Some(Scenario {
         name: name?,
         title,
         lost_agent: lost_agent?,
         steady_state,
+        abort_if,
         stages,
     })
 }
 
-fn steady_state(checker: &mut Checker, raw: &RawScenario, stages: &[Stage]) -> Vec<Steady> {
+/// The names of all steps.
+fn steps(raw: &RawScenario) -> BTreeSet<&str> {
     let all = raw.stages.iter().flatten().flatten();
     let steps = all.flat_map(|stage| stage.steps.iter().flatten());
-    let steps: BTreeSet<&str> = steps.map(|(name, _)| name.as_str()).collect();
+    steps.map(|(name, _)| name.as_str()).collect()
+}
+
+fn steady_state(
+    checker: &mut Checker,
+    raw: &RawScenario,
+    steps: &BTreeSet<&str>,
+    stages: &[Stage],
+) -> Vec<Steady> {
     let mut found = Vec::new();
     for (index, raw) in raw.steady_state.iter().flatten().enumerate() {
         let at = Pointer::root().key("steady-state").index(index);
         let Some(one) = raw
             .as_ref()
-            .and_then(|raw| steady(checker, &at, raw, Some(&steps)))
+            .and_then(|raw| steady(checker, &at, raw, Some(steps)))
         else {
             continue;
         };

@@ -27,7 +27,7 @@ use super::{amount, duration, ratio};
     title = "Nephoscope scenario",
     extend(
         "required" = ["api", "name", "fleet", "stages"],
-        "x-later" = ["safety", "schedule", "notify"]
+        "x-later" = ["schedule", "notify"]
     )
 )]
 pub(crate) struct RawScenario {
@@ -51,6 +51,8 @@ pub(crate) struct RawScenario {
     /// so at first ends there, with exit code 13.
     #[schemars(length(min = 1, max = 20))]
     pub(crate) steady_state: Option<Vec<Option<RawSteady>>>,
+    /// What ends a run at once, before anybody is harmed.
+    pub(crate) safety: Option<RawSafety>,
     /// What happens, one stage at a time, in this order.
     #[schemars(length(min = 1, max = 100))]
     pub(crate) stages: Option<Vec<Option<RawStage>>>,
@@ -310,6 +312,35 @@ pub(crate) struct RawSteady {
     pub(crate) by: Option<Vec<Option<RawDimension>>>,
     /// For how long, at the beginning of the first stage and at the end of the last: tens of
     /// seconds, 10s to 1h.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) over: Option<String>,
+}
+
+/// What ends a run at once, before anybody is harmed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Safety", extend("required" = ["abort-if"], "x-later" = ["min-healthy"]))]
+pub(crate) struct RawSafety {
+    /// The run is aborted as soon as one of these does not hold, over all agents together.
+    #[schemars(length(min = 1, max = 20))]
+    pub(crate) abort_if: Option<Vec<Option<RawAbort>>>,
+}
+
+/// What must hold while a run goes on. One of `failures`, `success-rate` and `latency` says what.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "AbortIf", extend("required" = ["on", "over"]))]
+pub(crate) struct RawAbort {
+    /// The step that is looked at, in each stage that has it.
+    pub(crate) on: Option<String>,
+    /// How many requests may fail.
+    pub(crate) failures: Option<RawCounts>,
+    /// Which share of the requests must succeed.
+    pub(crate) success_rate: Option<RawRatios>,
+    /// How fast the answers must come; a request that fails took longer than any.
+    pub(crate) latency: Option<RawLatency>,
+    /// How much of the past is looked at together: of a load whole seconds, of a probe tens of
+    /// seconds, 1h at most.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(crate) over: Option<String>,
 }

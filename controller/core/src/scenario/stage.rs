@@ -8,7 +8,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::{Expectation, Load, Probe, Steady, Watch};
+use super::{AbortIf, Expectation, Load, Probe, Steady, Watch};
 use crate::fleet::Title;
 
 /// What the operator wrote. Its only door is [`load`](super::load).
@@ -22,6 +22,8 @@ pub struct Scenario {
     pub lost_agent: LostAgent,
     /// What must be so before anything is disturbed, and again at the end.
     pub steady_state: Vec<Steady>,
+    /// What ends a run at once.
+    pub abort_if: Vec<AbortIf>,
     /// Its stages, in the order in which they happen; at least one.
     pub stages: Vec<Stage>,
 }

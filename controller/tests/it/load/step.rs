@@ -55,7 +55,7 @@ stages:
 ";
 
 /// Lets an agent send load.
-fn allow(site: &Site, agent: &str) {
+pub(super) fn allow(site: &Site, agent: &str) {
     let path = site.data(agent).join("policy.yaml");
     let policy = std::fs::read_to_string(&path).unwrap();
     assert!(policy.contains("probe.http"), "{policy}");
@@ -64,7 +64,7 @@ fn allow(site: &Site, agent: &str) {
 }
 
 /// The plan of a run, and when its only stage began on this host's clock.
-fn planned(journal: &[Entry]) -> (Plan, Mono) {
+pub(super) fn planned(journal: &[Entry]) -> (Plan, Mono) {
     let bodies = journal.iter().map(|entry| &entry.body);
     let mut exhibits = bodies.filter_map(|body| match body {
         Body::Exhibits(all) => all.iter().find(|one| one.name.as_str() == "plan"),

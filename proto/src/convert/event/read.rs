@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
-    event::{ClockJump, Known, RunEnd, Skip, StageEnd, StartOrder, What},
+    event::{ClockJump, Known, LoadEnd, RunEnd, Skip, StageEnd, StartOrder, What},
     id::{AgentId, Fence, PlanId, Seq},
     time::{ClockOffset, Mono},
 };
@@ -50,6 +50,8 @@ impl TryFrom<Wire> for What {
             Wire::SymptomSeen(wire) => symptom_seen(wire).within("symptom_seen"),
             Wire::FactSeen(wire) => fact_seen(wire).within("fact_seen"),
             Wire::ThingSeen(wire) => thing_seen(wire).within("thing_seen"),
+            Wire::LoadEnded(wire) => load_ended(wire).within("load_ended"),
+            Wire::Aborted(wire) => aborted(wire).within("aborted"),
             Wire::Gap(wire) => gap(wire).within("gap"),
             Wire::Reported(wire) => reported(wire).within("reported"),
         }
@@ -132,6 +134,29 @@ fn spool_full(wire: wire::SpoolFull) -> Result<What, BadMessage> {
         why: choice::<wire::Shortage, _>("why", wire.why)?,
         waited: span("waited", wire.waited)?,
         longest: span("longest", wire.longest)?,
+    })
+}
+
+fn load_ended(wire: wire::LoadEnded) -> Result<What, BadMessage> {
+    use wire::load_ended::Why;
+    Ok(What::LoadEnded {
+        stage: name("stage", wire.stage)?,
+        step: name("step", wire.step)?,
+        at: run_time("at", wire.at)?,
+        why: match wire.why {
+            Some(Why::Unheard(nanos)) => LoadEnd::Unheard(span("unheard", nanos)?),
+            Some(Why::Unable(why)) => LoadEnd::Unable(text("unable", why)?),
+            None => return Err(Wrong::Missing).within("why"),
+        },
+    })
+}
+
+fn aborted(wire: wire::Aborted) -> Result<What, BadMessage> {
+    Ok(What::Aborted {
+        stage: name("stage", wire.stage)?,
+        step: name("step", wire.step)?,
+        at: run_time("at", wire.at)?,
+        why: text("why", wire.why)?,
     })
 }
 

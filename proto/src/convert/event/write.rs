@@ -1,7 +1,7 @@
 //! What happened, outwards.
 
 use nepho_common::{
-    event::{Known, RunEnd, Skip, StageEnd, StartOrder, What},
+    event::{Known, LoadEnd, RunEnd, Skip, StageEnd, StartOrder, What},
     id::{AgentId, Seq},
 };
 
@@ -77,6 +77,31 @@ impl From<&What> for Wire {
                 why: wire::Shortage::from(*why).into(),
                 waited: waited.0,
                 longest: longest.0,
+            }),
+            What::LoadEnded {
+                stage,
+                step,
+                at,
+                why,
+            } => Self::LoadEnded(wire::LoadEnded {
+                stage: stage.to_string(),
+                step: step.to_string(),
+                at: at.0,
+                why: Some(match why {
+                    LoadEnd::Unheard(nanos) => wire::load_ended::Why::Unheard(nanos.0),
+                    LoadEnd::Unable(why) => wire::load_ended::Why::Unable(said(why)),
+                }),
+            }),
+            What::Aborted {
+                stage,
+                step,
+                at,
+                why,
+            } => Self::Aborted(wire::Aborted {
+                stage: stage.to_string(),
+                step: step.to_string(),
+                at: at.0,
+                why: said(why),
             }),
             What::SymptomSeen {
                 of,

@@ -321,6 +321,8 @@ const fn doubt(code: Code) -> &'static str {
         Code::Generator => "负载发生器没有跟上",
         Code::PassedWithout => "数据不全但通过",
         Code::NoPath => "无路径",
+        Code::Aborted => "运行被保护条件中止",
+        Code::LoadEnded => "负载提前结束",
         Code::Watched => "被监视对象有变化",
         Code::Versions => "版本不一致",
     }
