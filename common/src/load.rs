@@ -60,6 +60,11 @@ pub struct Order {
     /// Certificates of authorities that are trusted for this target, in PEM, and no others; the
     /// host's own when `None`.
     pub authorities: Option<String>,
+    /// HTTP/2, without asking first over TCP and by agreement over TLS. Requests share connections: as
+    /// many as `in_flight_max` lets, up to a hundred on each or what the target allows. In a closed
+    /// model each of these is a user.
+    #[serde(default)]
+    pub http2: bool,
 }
 
 /// One of the requests that are sent.

@@ -25,6 +25,7 @@ Examples:
   nepho load http://127.0.0.1:8080/ --rate 500/s             open: due whatever the answers do
   nepho load http://127.0.0.1:8080/ --rate 2000/s -c 64 -d 30s --warm-up 5s
   nepho load http://127.0.0.1:8080/ --closed -c 64           as fast as 64 users who wait
+  nepho load http://127.0.0.1:8080/ --rate 500/s --http2 -c 2  requests share two connections
   nepho load https://10.0.0.5/api -X POST -H 'content-type: application/json' --body '{\"a\":1}' \\
       --rate 50/s --ca-file ca.pem
   nepho load http://127.0.0.1:8080/ --rate 500/s -o json     the summary as nepho.load/v1
@@ -98,6 +99,9 @@ pub(super) struct Arguments {
     /// Trust these authorities, in PEM, in place of this host's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Speak HTTP/2: requests share connections, as many as --in-flight and the target let.
+    #[arg(long)]
+    http2: bool,
     /// Give each request its number in the header x-nepho-slot.
     #[arg(long)]
     number: bool,
@@ -237,6 +241,7 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
         in_flight_max: arguments.in_flight,
         number: arguments.number,
         authorities: arguments.ca_file.as_deref().map(text).transpose()?,
+        http2: arguments.http2,
     })
 }
 

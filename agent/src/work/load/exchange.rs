@@ -10,9 +10,10 @@ use nepho_common::{recording::Outcome, time::Mono};
 
 use super::{
     super::probe::Failure,
+    carrier::{Answer, Carrier, Took},
     http1::{Asked, Limits, Method, Progress, Reader, Response},
     request::Request,
-    stream::Stream,
+    stream::{Door, Stream},
     traced::{Name, Names},
 };
 use crate::clock;
@@ -26,28 +27,16 @@ pub(super) struct Exchange {
     numbered: Option<Request>,
     /// Nothing was sent on this connection yet.
     is_fresh: bool,
+    /// The one that is under way is the first on its connection.
+    is_first: bool,
     /// Whom it leads to.
     peer: String,
     reader: Reader,
     stream: Option<Stream>,
     /// How much of the request is with the kernel.
     written: usize,
-    /// When the first byte of the answer was here.
+    sent: Option<Mono>,
     first: Option<Mono>,
-}
-
-/// An answer that is complete.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
-    pub(super) outcome: Outcome,
-    /// It came to its end.
-    pub(super) is_whole: bool,
-    /// Bytes on the wire.
-    pub(super) received: u64,
-    /// When the first of them was here.
-    pub(super) first: Option<Mono>,
-    /// When the last one was.
-    pub(super) done: Mono,
 }
 
 impl Exchange {
@@ -57,58 +46,47 @@ impl Exchange {
             call: 0,
             numbered: None,
             is_fresh: true,
+            is_first: false,
             peer: peer(stream.as_ref()),
             reader: Reader::new(Limits::default()),
             stream,
             written: 0,
+            sent: None,
             first: None,
         }
     }
 
-    /// Whether there is a connection.
-    pub(super) const fn is_open(&self) -> bool {
+    fn answer(&mut self, response: Response, done: Mono) -> Answer {
+        let judge = &self.requests[self.call].judge;
+        let outcome = judge.outcome(&self.reader, response.status, response.body_bytes);
+        if !response.keeps_alive || !self.reader.is_clean() {
+            self.closes();
+        }
+        Answer {
+            outcome,
+            is_whole: true,
+            received: response.wire_bytes,
+            done,
+        }
+    }
+}
+
+impl Carrier for Exchange {
+    fn is_open(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// There is one now.
-    pub(super) fn opens(&mut self, stream: Stream) {
-        self.peer = peer(Some(&stream));
+    async fn connect(&mut self, door: &Door, turn: usize) -> Result<Option<Took>, Failure> {
+        let opened = door.open(turn).await?;
+        self.peer = peer(Some(&opened.stream));
         self.is_fresh = true;
-        self.stream = Some(stream);
+        self.stream = Some(opened.stream);
         self.reader.reset();
+        Ok(Some(opened.took))
     }
 
-    /// Nothing more can be read on it.
-    pub(super) fn closes(&mut self) {
-        self.stream = None;
-    }
-
-    /// When the first byte of the answer was here that is under way.
-    pub(super) const fn first(&self) -> Option<Mono> {
-        self.first
-    }
-
-    /// How many bytes a request has.
-    pub(super) fn request_len(&self) -> u64 {
-        self.request().len()
-    }
-
-    fn request(&self) -> &Request {
-        self.numbered.as_ref().unwrap_or(&self.requests[self.call])
-    }
-
-    /// Whoever answered last, by name.
-    pub(super) fn told(&self, names: &mut Names) -> Option<Name> {
-        let judge = &self.requests[self.call].judge;
-        if judge.is_by_address() {
-            return names.of(self.peer.as_bytes());
-        }
-        judge.told(&self.reader, |name| names.of(name)).flatten()
-    }
-
-    /// A connection that the target closes while nobody uses it is not used again. It is watched
-    /// from now on.
-    pub(super) fn watch(&mut self, cx: &mut Context<'_>) {
+    /// A connection that the target closes while nobody uses it is not used again.
+    fn watch(&mut self, cx: &mut Context<'_>) {
         if let Some(stream) = &mut self.stream
             && stream.poll_read(cx, self.reader.spare()).is_ready()
         {
@@ -116,8 +94,7 @@ impl Exchange {
         }
     }
 
-    /// From here on it is this request; says whether it is the first on its connection.
-    pub(super) fn begins(&mut self, call: u16, number: u64) -> bool {
+    fn begins(&mut self, call: u16, number: u64) {
         self.call = usize::from(call);
         let request = &self.requests[self.call];
         if request.has_number() {
@@ -129,7 +106,7 @@ impl Exchange {
             self.numbered = Some(own);
         }
         let request = &self.requests[self.call];
-        (self.written, self.first) = (0, None);
+        (self.written, self.sent, self.first) = (0, None, None);
         self.reader.begin(Asked {
             method: if request.is_head {
                 Method::Head
@@ -138,18 +115,24 @@ impl Exchange {
             },
             kept: request.judge.kept(),
         });
-        std::mem::take(&mut self.is_fresh)
+        self.is_first = std::mem::take(&mut self.is_fresh);
     }
 
-    /// Hands the request to the kernel.
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
+    /// The connection is its own.
+    fn poll_slot(&mut self, _: &mut Context<'_>) -> Poll<Result<bool, Outcome>> {
+        Poll::Ready(Ok(false))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
         let stream = self.stream.as_mut().ok_or(Outcome::OurSide)?;
         loop {
             let request = self.numbered.as_ref();
             let request = request.unwrap_or(&self.requests[self.call]);
             let rest = &request.bytes()[self.written..];
             if rest.is_empty() {
-                return stream.poll_flush(cx).map_err(failed);
+                ready!(stream.poll_flush(cx)).map_err(failed)?;
+                self.sent = Some(clock::now());
+                return Poll::Ready(Ok(()));
             }
             match ready!(stream.poll_write(cx, rest)) {
                 Ok(0) => return Poll::Ready(Err(Outcome::Reset)),
@@ -159,8 +142,8 @@ impl Exchange {
         }
     }
 
-    /// Reads its answer. The clock is read when something came, before anything is made of it.
-    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Outcome>> {
+    /// The clock is read when something came, before anything is made of it.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Outcome>> {
         let stream = self.stream.as_mut().ok_or(Outcome::OurSide)?;
         loop {
             let read = ready!(stream.poll_read(cx, self.reader.spare()));
@@ -179,24 +162,40 @@ impl Exchange {
         }
     }
 
-    fn answer(&mut self, response: Response, done: Mono) -> Answer {
+    fn sent(&self) -> Option<Mono> {
+        self.sent
+    }
+
+    fn first(&self) -> Option<Mono> {
+        self.first
+    }
+
+    fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    fn told(&self, names: &mut Names) -> Option<Name> {
         let judge = &self.requests[self.call].judge;
-        let outcome = judge.outcome(&self.reader, response);
-        if !response.keeps_alive || !self.reader.is_clean() {
-            self.closes();
-        }
-        Answer {
-            outcome,
-            is_whole: true,
-            received: response.wire_bytes,
-            first: self.first,
-            done,
-        }
+        judge.name(&self.reader, &self.peer, names)
+    }
+
+    fn written(&mut self) -> u64 {
+        std::mem::take(&mut self.written) as u64
+    }
+
+    /// Nothing more can be told apart on it.
+    fn closes(&mut self) {
+        self.stream = None;
+    }
+
+    /// What a target looked at, and what it did not, can't be told apart.
+    fn was_refused(&self) -> bool {
+        false
     }
 }
 
 /// Whom a connection leads to, as text.
-fn peer(stream: Option<&Stream>) -> String {
+pub(super) fn peer(stream: Option<&Stream>) -> String {
     let address = stream.and_then(|stream| stream.peer().ok());
     address
         .map(|address| address.to_string())
@@ -211,7 +210,7 @@ fn failed(error: io::Error) -> Outcome {
 mod tests {
     use std::{future::poll_fn, time::Duration};
 
-    use http::HeaderValue;
+    use http::{HeaderValue, uri::PathAndQuery};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
@@ -225,7 +224,7 @@ mod tests {
             &order,
             &order.calls[0],
             &HeaderValue::from_static("a"),
-            "/x",
+            &PathAndQuery::from_static("/x"),
         )
         .unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -239,7 +238,7 @@ mod tests {
         exchange.begins(0, 0);
         let sent = poll_fn(|cx| exchange.poll_send(cx)).await;
         assert_eq!(sent, Ok(()));
-        let mut came = vec![0; exchange.request_len() as usize];
+        let mut came = vec![0; exchange.written() as usize];
         peer.read_exact(&mut came).await.unwrap();
         assert!(came.ends_with(b"\r\n\r\n"));
     }
@@ -261,7 +260,8 @@ mod tests {
             };
             let (answer, ()) = tokio::join!(poll_fn(|cx| exchange.poll_answer(cx)), writes);
             let answer = answer.unwrap();
-            let first = answer.first.unwrap();
+            let first = exchange.first().unwrap();
+            assert!(exchange.sent().unwrap() <= before);
             assert!(before <= first && first <= answer.done && answer.done <= clock::now());
             assert_eq!(first == answer.done, pieces.len() == 1);
             assert_eq!(

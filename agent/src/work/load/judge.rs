@@ -4,8 +4,28 @@ use nepho_common::{json_path::JsonPath, load::Expected, plan::ToldBy, recording:
 
 use super::{
     super::probe::holds,
-    http1::{KEPT_MAX, Reader, Response},
+    http1::{KEPT_MAX, Reader},
+    traced::{Name, Names},
 };
+
+/// An answer that is complete, as far as it was kept.
+pub(super) trait Heard {
+    /// The values of each header of this name, in order.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+
+    /// The start of its body.
+    fn body(&self) -> &[u8];
+}
+
+impl Heard for Reader {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.values(name)
+    }
+
+    fn body(&self) -> &[u8] {
+        self.body()
+    }
+}
 
 /// What is expected of the answers to one call, made ready.
 #[derive(Debug, Clone, Default)]
@@ -57,33 +77,33 @@ impl Judge {
         }
     }
 
-    /// How a complete answer ended.
-    pub(super) fn outcome(&self, reader: &Reader, response: Response) -> Outcome {
+    /// How an answer ended that has this status, and a body of so many bytes.
+    pub(super) fn outcome(&self, heard: &impl Heard, status: u16, body_bytes: u64) -> Outcome {
         let Expected {
-            status,
+            status: statuses,
             headers_have,
             body_has,
             json: _,
         } = &self.expected;
-        let is_right = if status.is_empty() {
-            (200..400).contains(&response.status)
+        let is_right = if statuses.is_empty() {
+            (200..400).contains(&status)
         } else {
-            status.contains(&response.status)
+            statuses.contains(&status)
         };
         if !is_right {
             return Outcome::Status;
         }
         let has =
-            |(name, text): &(String, String)| reader.values(name).any(|value| holds(value, text));
+            |(name, text): &(String, String)| heard.values(name).any(|value| holds(value, text));
         if !headers_have.iter().all(has) {
             return Outcome::Content;
         }
         if body_has.is_empty() && self.json.is_empty() {
             return Outcome::Success;
         }
-        let body = reader.body();
+        let body = heard.body();
         // A body that is longer than what is kept was not seen whole.
-        let is_whole = body.len() as u64 == response.body_bytes;
+        let is_whole = body.len() as u64 == body_bytes;
         let holds = is_whole && holds(body, body_has);
         if holds && (self.json.is_empty() || self.says(body)) {
             Outcome::Success
@@ -99,21 +119,15 @@ impl Judge {
         })
     }
 
-    /// Whether whom the connection leads to is the name.
-    pub(super) const fn is_by_address(&self) -> bool {
-        matches!(self.told_by, Some(Told::Address))
-    }
-
-    /// Passes the name of whoever answered on, if the answer has it.
-    pub(super) fn told<T>(&self, reader: &Reader, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    /// Whoever gave this answer, on a connection to `peer`.
+    pub(super) fn name(&self, heard: &impl Heard, peer: &str, names: &mut Names) -> Option<Name> {
         match self.told_by.as_ref()? {
-            Told::Header(name) => reader.values(name).next().map(take),
+            Told::Header(name) => names.of(heard.values(name).next()?),
             Told::Json(path) => {
-                let document = serde_json::from_slice(reader.body()).ok()?;
-                let found = path.scalar(&document)?;
-                Some(take(found.as_bytes()))
+                let document = serde_json::from_slice(heard.body()).ok()?;
+                names.of(path.scalar(&document)?.as_bytes())
             }
-            Told::Address => None,
+            Told::Address => names.of(peer.as_bytes()),
         }
     }
 }
@@ -137,8 +151,11 @@ mod tests {
         let Ok(Progress::Done(response)) = reader.filled(bytes.len()) else {
             panic!("it is complete");
         };
-        let told = judge.told(&reader, |name| String::from_utf8_lossy(name).into_owned());
-        (judge.outcome(&reader, response), told.unwrap_or_default())
+        let mut names = Names::default();
+        let told = judge.name(&reader, "peer", &mut names);
+        let told = told.and_then(|name| names.text(name));
+        let outcome = judge.outcome(&reader, response.status, response.body_bytes);
+        (outcome, told.unwrap_or_default())
     }
 
     fn answer(status: u16, body: &str) -> String {
@@ -195,6 +212,7 @@ mod tests {
         assert_eq!(by(Some(&header), ""), "a/1");
         assert_eq!(by(Some(&body), "{\"by\": \"b/2\"}"), "b/2");
         assert_eq!(by(Some(&body), "by b/2"), "");
+        assert_eq!(by(Some(&ToldBy::Address), ""), "peer");
         assert_eq!(by(None, ""), "");
         assert!(Judge::new(&plain, Some(&ToldBy::Json(word("by")))).is_err());
     }

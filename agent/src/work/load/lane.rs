@@ -17,15 +17,19 @@ use nepho_common::{
 use tokio::{
     runtime::LocalOptions,
     sync::{mpsc, watch},
+    task::JoinHandle,
 };
 
 use super::{
     super::{pacer::Mode, probe::Failure},
+    carrier::Carrier,
+    exchange::Exchange,
+    http2::{Head, Link, SLOTS_MAX, STREAMS_MAX, Slot},
     mix::Mix,
     places::{Place, Shared},
     request::Request,
     sheet::Sheet,
-    stream::{Door, Opened},
+    stream::{Door, Opened, Stream},
     sweep,
     traced::Names,
     user,
@@ -42,7 +46,7 @@ const BATCH: usize = 64;
 #[derive(Clone)]
 pub(super) struct Work {
     /// One for each call.
-    pub(super) requests: Arc<[Request]>,
+    pub(super) requests: Requests,
     pub(super) mix: Mix,
     /// Whether those who answer are told apart.
     pub(super) is_traced: bool,
@@ -50,6 +54,13 @@ pub(super) struct Work {
     pub(super) model: Model,
     pub(super) lasts: Nanos,
     pub(super) timeout: Nanos,
+}
+
+/// What is sent, in what is spoken.
+#[derive(Clone)]
+pub(super) enum Requests {
+    Http1(Arc<[Request]>),
+    Http2(Arc<[Head]>),
 }
 
 /// What one lane does of it.
@@ -117,7 +128,15 @@ async fn lane(
 ) -> io::Result<()> {
     let mut alarm = Alarm::new()?;
     let (opened, failure) = open(&work.door, share).await;
-    let count = u32::try_from(opened.iter().flatten().count()).unwrap_or(u32::MAX);
+    let took: Vec<_> = opened.iter().flatten().map(|opened| opened.took).collect();
+    let count = u32::try_from(took.len()).unwrap_or(u32::MAX);
+    let streams = opened
+        .into_iter()
+        .map(|opened| opened.map(|opened| opened.stream));
+    let spoken = match work.requests.clone() {
+        Requests::Http1(requests) => Spoken::Http1(requests, streams.collect()),
+        Requests::Http2(heads) => Spoken::Http2(heads, linked(streams).await),
+    };
     drop(said.send(Said::Opened(count, failure)).await);
     let Ok(start) = start.wait_for(Option::is_some).await.map(|start| *start) else {
         return Ok(());
@@ -125,20 +144,25 @@ async fn lane(
     let start = start.expect("it was waited for");
     let mut sheet = Sheet::new(share.lane, start);
     sheet.names = work.is_traced.then(Names::default);
-    for one in opened.iter().flatten() {
-        sheet.connected(start, one.connect, one.handshake);
+    for took in took {
+        sheet.connected(start, took.connect, took.handshake);
     }
+    let places = match &spoken {
+        Spoken::Http1(_, streams) => streams.len(),
+        Spoken::Http2(_, links) => slots(links.len(), share.in_flight_max),
+    };
     let mut shared = Shared::new(work, start, share.in_flight_max, sheet);
-    shared.places.resize_with(opened.len(), Place::default);
+    shared.places.resize_with(places, Place::default);
     let shared = Rc::new(shared);
-    let users: Vec<_> = opened
-        .into_iter()
-        .enumerate()
-        .map(|(nth, opened)| {
-            let stream = opened.map(|opened| opened.stream);
-            tokio::task::spawn_local(user::run(Rc::clone(&shared), nth, stream))
-        })
-        .collect();
+    let users = match spoken {
+        Spoken::Http1(requests, streams) => users(&shared, streams.into_iter(), |_, stream| {
+            Exchange::new(Arc::clone(&requests), stream)
+        }),
+        Spoken::Http2(heads, links) => users(&shared, 0..places, |nth, _| {
+            let link = Rc::clone(&links[nth % links.len()]);
+            Slot::new(link, Arc::clone(&heads), nth)
+        }),
+    };
     let swept = tokio::task::spawn_local(sweep::run(Rc::clone(&shared), Alarm::new()?, said));
     let paced = async {
         pace(&shared, due, &mut alarm).await?;
@@ -170,6 +194,44 @@ async fn lane(
     shared.mode.set(Mode::Cut);
     drop(swept.await);
     Ok(())
+}
+
+/// What the connections of a lane speak.
+enum Spoken {
+    Http1(Arc<[Request]>, Vec<Option<Stream>>),
+    Http2(Arc<[Head]>, Vec<Rc<Link>>),
+}
+
+/// A user for each of these, with what carries his requests.
+fn users<T, C: Carrier + 'static>(
+    shared: &Rc<Shared>,
+    each: impl Iterator<Item = T>,
+    carrier: impl Fn(usize, T) -> C,
+) -> Vec<JoinHandle<()>> {
+    let users = each.enumerate();
+    let users = users.map(|(nth, one)| user::run(Rc::clone(shared), nth, carrier(nth, one)));
+    users.map(tokio::task::spawn_local).collect()
+}
+
+/// These streams speak HTTP/2 from now on.
+async fn linked(streams: impl Iterator<Item = Option<Stream>>) -> Vec<Rc<Link>> {
+    let mut links = Vec::new();
+    for stream in streams {
+        let link = Link::new();
+        if let Some(stream) = stream {
+            // One that is broken already is opened again by whoever needs it first.
+            drop(link.opens(stream).await);
+        }
+        links.push(link);
+    }
+    links
+}
+
+/// How many requests may share so many connections.
+fn slots(links: usize, in_flight_max: u64) -> usize {
+    let shared = (links as u64).saturating_mul(STREAMS_MAX.into());
+    let slots = shared.min(in_flight_max).min(SLOTS_MAX);
+    usize::try_from(slots).unwrap_or(usize::MAX)
 }
 
 /// Opens the connections of a lane, and says why one could not be.

@@ -5,14 +5,18 @@
 //! it was due.
 //!
 //! - [`http1`]: reads answers. `request`: the bytes that are sent. `stream`: connections.
-//! - `lane`: one thread. `places`: what its tasks share. `user`: one connection in it. `exchange`: one
-//!   request and its answer. `sweep`: time-outs, and what is told.
+//! - `lane`: one thread. `places`: what its tasks share. `user`: takes what is due and has it carried.
+//!   `sweep`: time-outs, and what is told.
+//! - `carrier`: what carries a request: `exchange`, a connection of its own, or a place of `http2`.
+//! - `judge`: what an answer must be. `mix`: which call a request is. `traced`: who answered.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
 //!   `withheld`: what its host did not give it.
 
+mod carrier;
 mod exchange;
 pub mod http1;
+mod http2;
 mod judge;
 mod lane;
 mod mix;
@@ -29,6 +33,7 @@ mod withheld;
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 
+use http::uri::PathAndQuery;
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
     load::{CONNECTIONS_MAX, Counted, Model, Order},
@@ -39,7 +44,8 @@ use tokio::sync::{mpsc, watch};
 
 pub(super) use self::step::{Ended, Loading};
 use self::{
-    lane::{Said, Share, Work},
+    http2::Head,
+    lane::{Requests, Said, Share, Work},
     mix::Mix,
     request::{BadRequest, Request},
     stream::Door,
@@ -133,15 +139,9 @@ impl Load {
         bounded("connections", order.connections, CONNECTIONS_MAX)?;
         bounded("lanes", order.lanes, order.connections)?;
         let (site, path) = Site::of(&order.url).map_err(Unable::Address)?;
-        let path = path.to_string();
-        let calls = order.calls.iter();
-        let requests = calls.map(|call| Request::new(order, call, &site.host, &path));
-        let requests: Arc<[Request]> = requests.collect::<Result<_, _>>()?;
-        bounded(
-            "calls",
-            u32::try_from(requests.len()).unwrap_or(u32::MAX),
-            CALLS_MAX,
-        )?;
+        let path = path.path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let requests = requests(order, &site, &path)?;
         let to = site.to.to_string();
         let addresses = guard.addresses(&site.to).await;
         let addresses = addresses.map_err(|why| Unable::Target {
@@ -153,7 +153,12 @@ impl Load {
             Some(name) => {
                 let tls = Tls::of(order.authorities.as_deref()).await;
                 let tls = tls.map_err(Unable::Request)?;
-                Some((tls.connector(Spoken::Http1).clone(), name))
+                let spoken = if order.http2 {
+                    Spoken::Http2
+                } else {
+                    Spoken::Http1
+                };
+                Some((tls.connector(spoken).clone(), name))
             }
         };
         let work = Arc::new(Work {
@@ -163,6 +168,7 @@ impl Load {
             door: Door {
                 addresses: addresses.clone().into(),
                 tls,
+                http2: order.http2,
             },
             model: order.model.clone(),
             lasts: order.lasts,
@@ -248,6 +254,21 @@ impl Drop for Load {
             drop(lane.join());
         }
     }
+}
+
+/// What is sent, made ready.
+fn requests(order: &Order, site: &Site, path: &PathAndQuery) -> Result<Requests, Unable> {
+    let count = u32::try_from(order.calls.len()).unwrap_or(u32::MAX);
+    bounded("calls", count, CALLS_MAX)?;
+    let (calls, host) = (order.calls.iter(), &site.host);
+    Ok(if order.http2 {
+        let is_tls = site.tls.is_some();
+        let heads = calls.map(|call| Head::new(order, call, host, path, is_tls));
+        Requests::Http2(heads.collect::<Result<_, _>>()?)
+    } else {
+        let requests = calls.map(|call| Request::new(order, call, host, path));
+        Requests::Http1(requests.collect::<Result<_, _>>()?)
+    })
 }
 
 fn bounded(what: &'static str, is: u32, most: u32) -> Result<(), Unable> {

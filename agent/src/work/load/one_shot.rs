@@ -218,7 +218,7 @@ fn judge(policy: &Policy, order: &Order, to: &Endpoint) -> Result<(), Denied> {
 }
 
 /// Exactly what was asked for; what no agent may reach stays forbidden.
-fn own(order: &Order, to: &Endpoint) -> Policy {
+pub(super) fn own(order: &Order, to: &Endpoint) -> Policy {
     let ports = Ports::Only(vec![(to.port, to.port)]);
     let all = |text: &str| text.parse::<Network>().expect("these are networks");
     let rule = match &to.host {

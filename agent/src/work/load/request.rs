@@ -8,7 +8,7 @@ use super::judge::Judge;
 /// So many digits hold every number of a request.
 const DIGITS: usize = 20;
 /// Names the request in the whole schedule, so that a target's own log can be told apart by it.
-const NUMBER: &str = "x-nepho-slot";
+pub(super) const NUMBER: &str = "x-nepho-slot";
 
 /// Why no request can be made of what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,61 @@ pub(super) enum BadRequest {
     Value(String),
     #[error("the header {0} is made by the generator, and can't be given")]
     Ours(&'static str),
+    #[error("the header {0} has no place in HTTP/2")]
+    Older(HeaderName),
+}
+
+/// What one of the order's calls asks for, whatever it is said in.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: PathAndQuery,
+    /// In the order in which they are sent.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether it says how long its body is.
+    pub(super) says_length: bool,
+    /// What its answer must be.
+    pub(super) judge: Judge,
+}
+
+impl Parts {
+    /// Of this call; `path` is that of the order's URL.
+    pub(super) fn new(order: &Order, call: &Sent, path: &PathAndQuery) -> Result<Self, BadRequest> {
+        let method = Method::from_bytes(call.method.as_bytes())
+            .map_err(|_| BadRequest::Method(call.method.clone()))?;
+        let target = match &call.target {
+            None => path.clone(),
+            Some(target) => {
+                let parsed = PathAndQuery::try_from(target.as_str());
+                parsed.map_err(|_| BadRequest::Target(target.clone()))?
+            }
+        };
+        let judge = Judge::new(&call.expect, order.told_by.as_ref());
+        let judge = judge.map_err(BadRequest::Expected)?;
+        let mut headers = Vec::new();
+        for (name, value) in &call.headers {
+            let parsed = HeaderName::try_from(name.as_str());
+            let parsed = parsed.map_err(|_| BadRequest::Name(name.clone()))?;
+            let value = HeaderValue::try_from(value.as_str());
+            let value = value.map_err(|_| BadRequest::Value(name.clone()))?;
+            for ours in ["content-length", "transfer-encoding", NUMBER] {
+                if parsed == ours {
+                    return Err(BadRequest::Ours(ours));
+                }
+            }
+            headers.push((parsed, value));
+        }
+        // RFC 9110 §8.6: a method that means something by a body says how long it is even if empty.
+        let expects = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
+        Ok(Self {
+            says_length: expects || !call.body.is_empty(),
+            method,
+            target,
+            headers,
+            judge,
+        })
+    }
 }
 
 /// The bytes of a request.
@@ -46,33 +101,15 @@ impl Request {
         order: &Order,
         call: &Sent,
         host: &HeaderValue,
-        path: &str,
+        path: &PathAndQuery,
     ) -> Result<Self, BadRequest> {
-        let method = Method::from_bytes(call.method.as_bytes())
-            .map_err(|_| BadRequest::Method(call.method.clone()))?;
-        let target = match &call.target {
-            None => path.to_owned(),
-            Some(target) => {
-                let parsed = PathAndQuery::try_from(target.as_str());
-                let parsed = parsed.map_err(|_| BadRequest::Target(target.clone()))?;
-                parsed.to_string()
-            }
-        };
-        let judge = Judge::new(&call.expect, order.told_by.as_ref());
-        let judge = judge.map_err(BadRequest::Expected)?;
-        let mut headers = Vec::new();
-        for (name, value) in &call.headers {
-            let parsed = HeaderName::try_from(name.as_str());
-            let parsed = parsed.map_err(|_| BadRequest::Name(name.clone()))?;
-            let value = HeaderValue::try_from(value.as_str());
-            let value = value.map_err(|_| BadRequest::Value(name.clone()))?;
-            for ours in ["content-length", "transfer-encoding", NUMBER] {
-                if parsed == ours {
-                    return Err(BadRequest::Ours(ours));
-                }
-            }
-            headers.push((parsed, value));
-        }
+        let Parts {
+            method,
+            target,
+            headers,
+            says_length,
+            judge,
+        } = Parts::new(order, call, path)?;
         let has = |name: HeaderName| headers.iter().any(|(own, _)| *own == name);
         let mut bytes = Vec::new();
         bytes.extend_from_slice(format!("{method} {target} HTTP/1.1\r\n").as_bytes());
@@ -91,9 +128,7 @@ impl Request {
         for (name, value) in &headers {
             line(name.as_str(), value.as_bytes());
         }
-        // RFC 9110 §8.6: a method that means something by a body says how long it is even if empty.
-        let expects = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
-        if expects || !call.body.is_empty() {
+        if says_length {
             line("content-length", call.body.len().to_string().as_bytes());
         }
         if order.number {
@@ -108,11 +143,6 @@ impl Request {
             is_head: method == Method::HEAD,
             judge,
         })
-    }
-
-    /// How many bytes it has.
-    pub(super) const fn len(&self) -> u64 {
-        self.bytes.len() as u64
     }
 
     /// Its bytes.
@@ -136,7 +166,7 @@ impl Request {
     }
 }
 
-const AGENT: &str = concat!("nepho-agent/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("nepho-agent/", env!("CARGO_PKG_VERSION"));
 
 /// An order of one request on one connection.
 #[cfg(test)]
@@ -163,6 +193,7 @@ pub(super) fn order(method: &str, headers: &[(&str, &str)], body: &str) -> Order
         in_flight_max: 1,
         number: false,
         authorities: None,
+        http2: false,
     }
 }
 
@@ -170,9 +201,13 @@ pub(super) fn order(method: &str, headers: &[(&str, &str)], body: &str) -> Order
 mod tests {
     use super::*;
 
+    fn path(text: &'static str) -> PathAndQuery {
+        PathAndQuery::from_static(text)
+    }
+
     fn text(order: &Order, number: u64) -> String {
         let host = HeaderValue::from_static("a.example");
-        let mut request = Request::new(order, &order.calls[0], &host, "/x?y=z").unwrap();
+        let mut request = Request::new(order, &order.calls[0], &host, &path("/x?y=z")).unwrap();
         request.number(number);
         String::from_utf8(request.bytes().to_vec()).unwrap()
     }
@@ -208,7 +243,7 @@ mod tests {
             "{text}"
         );
         let host = HeaderValue::from_static("a");
-        let mut request = Request::new(&order, &order.calls[0], &host, "/").unwrap();
+        let mut request = Request::new(&order, &order.calls[0], &host, &path("/")).unwrap();
         request.number(u64::MAX);
         request.number(42);
         let text = String::from_utf8(request.bytes().to_vec()).unwrap();
@@ -229,7 +264,7 @@ mod tests {
             ("GET", ("X-Nepho-Slot", "3"), "made by the generator"),
         ] {
             let asked = order(method, &[header], "");
-            let bad = Request::new(&asked, &asked.calls[0], &host, "/").unwrap_err();
+            let bad = Request::new(&asked, &asked.calls[0], &host, &path("/")).unwrap_err();
             assert!(bad.to_string().contains(why), "{bad}");
         }
     }

@@ -159,6 +159,7 @@ fn order(
         in_flight_max: share.in_flight_max,
         number: false,
         authorities: None,
+        http2: false,
     })
 }
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::super::probe::Failure;
+use super::{super::probe::Failure, carrier::Took};
 use crate::clock;
 
 /// Bytes to and from the target.
@@ -31,13 +31,14 @@ pub(super) struct Door {
     /// Judged by the policy once; a connection goes to one after the other.
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// Whoever shakes hands must agree to HTTP/2.
+    pub(super) http2: bool,
 }
 
 /// A connection that came about.
 pub(super) struct Opened {
     pub(super) stream: Stream,
-    pub(super) connect: Nanos,
-    pub(super) handshake: Option<Nanos>,
+    pub(super) took: Took,
 }
 
 impl Door {
@@ -60,17 +61,24 @@ impl Door {
         let Some((connector, name)) = &self.tls else {
             return Ok(Opened {
                 stream: Stream::Plain(stream),
-                connect,
-                handshake: None,
+                took: Took {
+                    connect,
+                    handshake: None,
+                },
             });
         };
         let begun = clock::now();
         let shaken = connector.connect(name.clone(), stream).await;
         let shaken = shaken.map_err(Failure::Handshake)?;
+        if self.http2 && shaken.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(Failure::NoHttp2);
+        }
         Ok(Opened {
             stream: Stream::Tls(Box::new(shaken)),
-            connect,
-            handshake: Some(clock::now().since(begun)),
+            took: Took {
+                connect,
+                handshake: Some(clock::now().since(begun)),
+            },
         })
     }
 }
@@ -90,11 +98,19 @@ impl Stream {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(into);
-        let read = match self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, &mut buffer),
-        };
+        let read = self.poll_fill(cx, &mut buffer);
         read.map_ok(|()| buffer.filled().len())
+    }
+
+    pub(super) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+        }
     }
 
     pub(super) fn poll_write(

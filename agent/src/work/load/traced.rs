@@ -43,7 +43,7 @@ impl Names {
         u16::try_from(place).ok().map(Name)
     }
 
-    fn text(&self, name: Name) -> Option<String> {
+    pub(super) fn text(&self, name: Name) -> Option<String> {
         self.0.get(usize::from(name.0)).cloned()
     }
 }

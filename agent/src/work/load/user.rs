@@ -1,9 +1,8 @@
-//! What one connection does: it takes what is due, sends it, and waits for the answer.
+//! What one user of a connection does: he takes what is due, sends it, and waits for the answer.
 
 use std::{
     future::poll_fn,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,11 +13,10 @@ use nepho_common::{
 };
 
 use super::{
-    super::{pacer::Mode, probe::Failure},
-    exchange::{Answer, Exchange},
+    super::pacer::Mode,
+    carrier::{Answer, Carrier},
     places::{Due, Place, Shared},
     sheet::Stamps,
-    stream::Stream,
     traced::Ended,
 };
 use crate::clock;
@@ -28,11 +26,11 @@ use crate::clock;
 const REFUSED_PAUSE: Nanos = Nanos::from_millis(10);
 
 /// Carries requests until nothing more is due.
-pub(super) async fn run(shared: Rc<Shared>, nth: usize, stream: Option<Stream>) {
+pub(super) async fn run<C: Carrier>(shared: Rc<Shared>, nth: usize, carrier: C) {
     let mut user = User {
-        exchange: Exchange::new(Arc::clone(&shared.work.requests), stream),
         shared: &shared,
         nth,
+        carrier,
         freed: None,
     };
     let is_open = shared.work.model.is_open();
@@ -55,10 +53,10 @@ pub(super) async fn run(shared: Rc<Shared>, nth: usize, stream: Option<Stream>) 
     }
 }
 
-struct User<'a> {
+struct User<'a, C> {
     shared: &'a Shared,
     nth: usize,
-    exchange: Exchange,
+    carrier: C,
     /// When the last request ended, as long as nothing was waited for since: the next one begins at
     /// that very instant, which is not read from the clock again.
     freed: Option<Mono>,
@@ -72,7 +70,7 @@ enum Stop {
     Cut,
 }
 
-impl User<'_> {
+impl<C: Carrier> User<'_, C> {
     fn place(&self) -> &Place {
         &self.shared.places[self.nth]
     }
@@ -102,7 +100,7 @@ impl User<'_> {
                 waits = true;
                 self.shared.idle.borrow_mut().push_back(self.nth);
             }
-            self.exchange.watch(cx);
+            self.carrier.watch(cx);
             Poll::Pending
         })
         .await
@@ -151,126 +149,190 @@ impl User<'_> {
         .await;
     }
 
-    /// Carries one request; `false` when there was no connection for it.
+    /// Carries one request; `false` when it could not be sent.
     async fn carry(&mut self, due: Due, mut taken: Mono) -> bool {
-        if !self.exchange.is_open() {
-            match self.connect().await {
-                Ok(()) => taken = clock::now(),
-                Err(Stop::Cut) => {
-                    self.cut(due);
-                    return true;
-                }
-                Err(Stop::Failed(outcome)) => {
-                    let mut sheet = self.shared.sheet.borrow_mut();
-                    sheet.unsent(&due, outcome, clock::now());
-                    return false;
-                }
+        let mut went = false;
+        let answered = loop {
+            match self.ready(due).await {
+                Ok(waited) if waited || went => taken = clock::now(),
+                Ok(_) => {}
+                Err(stop) if went => break Err(stop),
+                Err(stop) => return self.unsent(due, stop),
             }
-        }
-        let is_first = self.exchange.begins(due.call, due.number);
-        let wrote = poll_fn(|cx| {
-            let sent = self.exchange.poll_send(cx);
-            self.or_stop(cx, sent)
-        });
-        let wrote = wrote.await;
-        let sent = clock::now();
-        self.went(due.intended);
-        let answered = match wrote {
-            Ok(()) => {
-                let answered = poll_fn(|cx| {
-                    let answer = self.exchange.poll_answer(cx);
-                    self.or_stop(cx, answer)
-                });
-                answered.await
+            let answered = match self.send().await {
+                Ok(()) => {
+                    self.went(due.intended, went);
+                    self.answer().await
+                }
+                Err(stop) => {
+                    self.went(due.intended, went);
+                    Err(stop)
+                }
+            };
+            let failed = matches!(answered, Err(Stop::Failed(_)));
+            if went || !failed || !self.carrier.was_refused() {
+                break answered;
             }
-            Err(stop) => Err(stop),
+            // The target did not look at it (RFC 9113 §6.8): it goes out again, once.
+            self.carrier.closes();
+            went = true;
         };
+        self.ended(due, taken, answered);
+        true
+    }
+
+    /// How a request ended that was sent.
+    fn ended(&mut self, due: Due, taken: Mono, answered: Result<Answer, Stop>) {
+        let (sent, first) = (self.carrier.sent(), self.carrier.first());
         let answer = match answered {
             Ok(answer) => answer,
-            Err(Stop::Failed(outcome)) => {
-                let first = self.exchange.first();
-                self.exchange.closes();
+            Err(stop) => {
+                self.carrier.closes();
+                let Stop::Failed(outcome) = stop else {
+                    self.cut(due);
+                    return;
+                };
                 Answer {
                     outcome,
-                    received: 0,
                     is_whole: false,
-                    first,
+                    received: 0,
                     done: clock::now(),
                 }
             }
-            Err(Stop::Cut) => {
-                self.exchange.closes();
-                self.cut(due);
-                return true;
-            }
         };
+        // What several requests share is stamped for all of them, by a moment early or late. What
+        // never went out whole was being sent to its end.
+        let sent = sent.unwrap_or(answer.done).max(taken);
+        let done = answer.done.max(sent);
+        self.freed = Some(done);
         let stamps = Stamps {
             intended: due.intended,
             dispatched: due.dispatched,
             taken,
             sent,
-            first: answer.first,
-            done: answer.done,
+            first,
+            done,
         };
-        self.freed = Some(answer.done);
         let mut sheet = self.shared.sheet.borrow_mut();
         // Whoever is not named by a failure that never came to an answer is not named by the one before.
         let by = sheet.names.as_mut().filter(|_| answer.is_whole);
-        let by = by.and_then(|names| self.exchange.told(names));
+        let by = by.and_then(|names| self.carrier.told(names));
         let ended = Ended {
             intended: due.intended,
             call: due.call,
             by,
             outcome: answer.outcome,
-            is_first,
+            is_first: self.carrier.is_first(),
         };
         sheet.ended(&stamps, ended, answer.received);
-        true
+        sheet.counts(due.intended).written += self.carrier.written();
     }
 
-    fn went(&self, intended: Mono) {
+    /// It had no connection, or no place on one.
+    fn unsent(&mut self, due: Due, stop: Stop) -> bool {
+        self.carrier.closes();
+        match stop {
+            Stop::Cut => {
+                self.cut(due);
+                true
+            }
+            Stop::Failed(outcome) => {
+                let mut sheet = self.shared.sheet.borrow_mut();
+                sheet.unsent(&due, outcome, clock::now());
+                false
+            }
+        }
+    }
+
+    /// It is sent; one that went out `before` is not counted again.
+    fn went(&mut self, intended: Mono, before: bool) {
         let mut sheet = self.shared.sheet.borrow_mut();
         let counts = sheet.counts(intended);
-        counts.sent += 1;
-        counts.written += self.exchange.request_len();
+        counts.sent += u64::from(!before);
+        counts.written += self.carrier.written();
     }
 
     fn cut(&self, due: Due) {
         self.shared.sheet.borrow_mut().counts(due.intended).cut += 1;
     }
 
+    /// Finds it a connection and a place on that; whether it had to wait for either.
+    async fn ready(&mut self, due: Due) -> Result<bool, Stop> {
+        let mut waited = false;
+        loop {
+            if !self.carrier.is_open() {
+                self.connect().await?;
+                waited = true;
+            }
+            self.carrier.begins(due.call, due.number);
+            match self.slot().await {
+                Ok(slot) => return Ok(waited || slot),
+                // Whoever waited on a connection that takes nothing more asks for the next, once.
+                Err(Stop::Failed(_)) if !waited && self.carrier.was_refused() => {
+                    self.carrier.closes();
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+    }
+
     async fn connect(&mut self) -> Result<(), Stop> {
-        let shared = self.shared;
-        let opening = shared.work.door.open(self.nth);
+        let (shared, nth) = (self.shared, self.nth);
+        let opening = self.carrier.connect(&shared.work.door, nth);
         tokio::pin!(opening);
-        let opened = poll_fn(|cx| {
-            let opened = opening.as_mut().poll(cx);
-            self.or_stop(cx, opened.map_err(|why: Failure| why.outcome()))
+        let took = poll_fn(|cx| {
+            let took = opening.as_mut().poll(cx);
+            or_stop(shared, nth, cx, took.map_err(|why| why.outcome()))
         });
-        let opened = opened.await?;
-        let mut sheet = shared.sheet.borrow_mut();
-        sheet.connected(clock::now(), opened.connect, opened.handshake);
-        self.exchange.opens(opened.stream);
+        if let Some(took) = took.await? {
+            let mut sheet = shared.sheet.borrow_mut();
+            sheet.connected(clock::now(), took.connect, took.handshake);
+        }
         Ok(())
     }
 
-    /// What came of it; while nothing did, whether it ends here. Else it will be woken for that.
-    fn or_stop<T>(
-        &self,
-        cx: &Context<'_>,
-        came: Poll<Result<T, Outcome>>,
-    ) -> Poll<Result<T, Stop>> {
-        if let Poll::Ready(came) = came {
-            return Poll::Ready(came.map_err(Stop::Failed));
-        }
-        let place = self.place();
-        place.wakes(cx.waker());
-        if self.shared.mode.get() == Mode::Cut {
-            return Poll::Ready(Err(Stop::Cut));
-        }
-        if place.is_late() {
-            return Poll::Ready(Err(Stop::Failed(Outcome::Timeout)));
-        }
-        Poll::Pending
+    async fn slot(&mut self) -> Result<bool, Stop> {
+        poll_fn(|cx| {
+            let slot = self.carrier.poll_slot(cx);
+            or_stop(self.shared, self.nth, cx, slot)
+        })
+        .await
     }
+
+    async fn send(&mut self) -> Result<(), Stop> {
+        poll_fn(|cx| {
+            let sent = self.carrier.poll_send(cx);
+            or_stop(self.shared, self.nth, cx, sent)
+        })
+        .await
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Stop> {
+        poll_fn(|cx| {
+            let answer = self.carrier.poll_answer(cx);
+            or_stop(self.shared, self.nth, cx, answer)
+        })
+        .await
+    }
+}
+
+/// What came of it; while nothing did, whether it ends here. Else it will be woken for that.
+fn or_stop<T>(
+    shared: &Shared,
+    nth: usize,
+    cx: &Context<'_>,
+    came: Poll<Result<T, Outcome>>,
+) -> Poll<Result<T, Stop>> {
+    if let Poll::Ready(came) = came {
+        return Poll::Ready(came.map_err(Stop::Failed));
+    }
+    let place = &shared.places[nth];
+    place.wakes(cx.waker());
+    if shared.mode.get() == Mode::Cut {
+        return Poll::Ready(Err(Stop::Cut));
+    }
+    if place.is_late() {
+        return Poll::Ready(Err(Stop::Failed(Outcome::Timeout)));
+    }
+    Poll::Pending
 }

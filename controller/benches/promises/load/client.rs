@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{CLIENT_CORE, CONNECTIONS, ours};
+use super::{CLIENT_CORE, CONNECTIONS, ours, target::Target};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
@@ -16,6 +16,17 @@ pub(crate) enum Client {
     Wrk,
     H2load,
     Oha,
+    /// The same two in HTTP/2.
+    Ours2,
+    H2load2,
+}
+
+/// Whom the others are compared with.
+pub(crate) const fn measure_of(target: &Target) -> Client {
+    match target.streams {
+        None => Client::Wrk,
+        Some(_) => Client::H2load2,
+    }
 }
 
 /// What a client says that it did.
@@ -31,11 +42,12 @@ impl Client {
     /// Those that this machine has. What is missing is said; without wrk there is nothing to tell.
     pub(crate) fn here(bin: &Path) -> Vec<Self> {
         let all = [Self::Ours, Self::Wrk, Self::H2load, Self::Oha];
-        let here = |client: &Self| {
+        let both = [Self::Ours2, Self::H2load2];
+        let is_here = |client: &Self| {
             let here = match client {
-                Self::Ours => ours::is_here(bin),
+                Self::Ours | Self::Ours2 => ours::is_here(bin),
                 Self::Wrk => starts("wrk"),
-                Self::H2load => starts("h2load"),
+                Self::H2load | Self::H2load2 => starts("h2load"),
                 Self::Oha => starts("oha"),
             };
             if !here {
@@ -43,7 +55,10 @@ impl Client {
             }
             here
         };
-        let here: Vec<_> = all.into_iter().filter(here).collect();
+        let mut here: Vec<_> = all.into_iter().filter(is_here).collect();
+        if both.iter().all(is_here) {
+            here.extend(both);
+        }
         assert!(
             here.contains(&Self::Wrk),
             "no wrk to compare with: apt install wrk"
@@ -57,31 +72,35 @@ impl Client {
             Self::Wrk => "wrk",
             Self::H2load => "h2load --h1",
             Self::Oha => "oha",
+            Self::Ours2 => "nepho load --http2",
+            Self::H2load2 => "h2load",
         }
     }
 
+    /// Whether it speaks what this target does.
+    pub(crate) const fn speaks_to(self, target: &Target) -> bool {
+        matches!(self, Self::Ours2 | Self::H2load2) == target.streams.is_some()
+    }
+
     /// As many requests as it can for so long, on the client's core, in one thread where one says so.
-    pub(crate) fn command(self, bin: &Path, url: &str, seconds: u32) -> Command {
+    pub(crate) fn command(self, bin: &Path, target: &Target, seconds: u32) -> Command {
+        let url = &target.url();
         let connections = CONNECTIONS.to_string();
         let lasts = format!("{seconds}s");
         match self {
-            Self::Ours => ours::closed(bin, url, seconds),
+            Self::Ours | Self::Ours2 => ours::closed(bin, url, target.streams, seconds),
             Self::Wrk => {
                 let mut wrk = on_core(CLIENT_CORE, "wrk");
                 wrk.args(["-t", "1", "-c", &connections, "-d", &lasts, url]);
                 wrk
             }
-            Self::H2load => {
+            Self::H2load | Self::H2load2 => {
                 let mut h2load = on_core(CLIENT_CORE, "h2load");
-                h2load.args([
-                    "--h1",
-                    "-t",
-                    "1",
-                    "-c",
-                    &connections,
-                    "-D",
-                    &seconds.to_string(),
-                ]);
+                match target.streams {
+                    None => h2load.arg("--h1"),
+                    Some(streams) => h2load.args(["-m", &streams.to_string()]),
+                };
+                h2load.args(["-t", "1", "-c", &connections, "-D", &seconds.to_string()]);
                 h2load.arg(url);
                 h2load
             }
@@ -97,9 +116,9 @@ impl Client {
     /// Reads what it printed; nothing if a request failed, because then something else was measured.
     pub(crate) fn answered(self, said: &str) -> Option<Answered> {
         match self {
-            Self::Ours => ours::answered(said),
+            Self::Ours | Self::Ours2 => ours::answered(said),
             Self::Wrk => wrk(said),
-            Self::H2load => h2load(said),
+            Self::H2load | Self::H2load2 => h2load(said),
             Self::Oha => oha(said),
         }
     }

@@ -3,7 +3,7 @@
 //! The target has core 0 for itself, the client core 1, and on both an idle loop keeps the processor
 //! from sleeping ([`spin`]): without it client and server fall into lock step, and the same command
 //! gives a third of the requests or all of them. All clients take turns in each round, and what is
-//! told of them is the ratio to wrk in that very round: what the machine gives drifts by a quarter
+//! told of them is the ratio to wrk (in HTTP/2, to h2load) in that very round: what the machine gives drifts by a quarter
 //! over minutes, and a ratio does not. Target and client have real-time priority where that may be:
 //! what else runs displaces neither, though the kernel keeps a twentieth of each core for it.
 //!
@@ -25,7 +25,11 @@ use std::{num::NonZero, path::Path};
 use rustix::process::{getpid, set_child_subreaper};
 
 pub(crate) use self::spin::spin;
-use self::{client::Client, target::Target, told::Round};
+use self::{
+    client::{Client, measure_of},
+    target::Target,
+    told::Round,
+};
 
 const CONNECTIONS: u32 = 64;
 const TARGET_CORE: usize = 0;
@@ -48,13 +52,14 @@ pub(crate) fn measure(bin: &Path, rounds: NonZero<u32>, seconds: NonZero<u32>) {
     // Who loses his parent is ours: what he took can be asked, and he is not left behind.
     set_child_subreaper(Some(getpid())).unwrap();
     let clients = Client::here(bin);
-    let targets = Target::start_all(bin, dir);
+    let mut targets = Target::start_all(bin, dir);
+    targets.retain(|target| clients.iter().any(|client| client.speaks_to(target)));
     let mut found = Vec::new();
     {
         let _spinning = [TARGET_CORE, CLIENT_CORE].map(|core| spin::on(core, dir));
         for target in &targets {
             // Opens what is opened once: the target's memory, its first connections.
-            trial::run(Client::Wrk, bin, target, 1, dir);
+            trial::run(measure_of(target), bin, target, 1, dir);
         }
         for nth in 0..rounds {
             for target in &targets {
@@ -68,7 +73,7 @@ pub(crate) fn measure(bin: &Path, rounds: NonZero<u32>, seconds: NonZero<u32>) {
         let seconds = OPEN_TURNS * seconds;
         let mut open = Vec::new();
         for _ in 0..rounds {
-            for target in &targets {
+            for target in targets.iter().filter(|target| target.streams.is_none()) {
                 open.push((target.name(), trial::open(bin, target, seconds, dir)));
             }
         }
@@ -85,6 +90,11 @@ fn round(
     seconds: u32,
     dir: &Path,
 ) -> Round {
+    let clients: Vec<_> = clients
+        .iter()
+        .copied()
+        .filter(|client| client.speaks_to(target))
+        .collect();
     let begins = nth as usize % clients.len();
     let (later, first) = clients.split_at(begins);
     let mut trials = Vec::new();
@@ -100,6 +110,7 @@ fn round(
     }
     Round {
         target: target.name(),
+        measure: measure_of(target),
         trials,
     }
 }

@@ -20,9 +20,14 @@ pub(crate) fn is_here(bin: &Path) -> bool {
     help.is_ok_and(|status| status.success())
 }
 
-/// As many requests as it can for so long.
-pub(crate) fn closed(bin: &Path, url: &str, seconds: u32) -> Command {
-    load(bin, url, seconds, &["--closed"])
+/// As many requests as it can for so long; in HTTP/2, so many at a time on each connection.
+pub(crate) fn closed(bin: &Path, url: &str, streams: Option<u32>, seconds: u32) -> Command {
+    let mut load = load(bin, url, seconds, &["--closed"]);
+    if let Some(streams) = streams {
+        let in_flight = (CONNECTIONS * streams).to_string();
+        load.args(["--http2", "--in-flight", &in_flight]);
+    }
+    load
 }
 
 /// [`RATE`], whatever the answers do.

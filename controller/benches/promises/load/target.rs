@@ -5,6 +5,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
+    rc::Rc,
 };
 
 use serde_json::Value;
@@ -19,7 +20,9 @@ use crate::site::{Running, eventually};
 pub(crate) struct Target {
     name: &'static str,
     address: SocketAddr,
-    running: Running,
+    /// Requests that share a connection; none in HTTP/1.
+    pub(crate) streams: Option<u32>,
+    running: Rc<Running>,
 }
 
 impl Target {
@@ -30,7 +33,7 @@ impl Target {
             .into_iter()
             .find(|program| starts(program));
         match nginx {
-            Some(nginx) => targets.push(Self::nginx(nginx, dir)),
+            Some(nginx) => targets.extend(Self::nginx(nginx, dir)),
             None => eprintln!("!! skipped: nginx is not here"),
         }
         targets
@@ -59,38 +62,47 @@ impl Target {
         Self {
             name: "light",
             address,
-            running,
+            streams: None,
+            running: Rc::new(running),
         }
     }
 
-    fn nginx(program: &str, dir: &Path) -> Self {
-        // It can't take a free port by itself. Whoever takes this one meanwhile makes it fail.
+    /// On a port for HTTP/1, and on one for HTTP/2.
+    fn nginx(program: &str, dir: &Path) -> [Self; 3] {
+        // It can't take free ports by itself. Whoever takes these meanwhile makes it fail.
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let address = TcpListener::bind(any).unwrap().local_addr().unwrap();
+        let free = [any; 2].map(|any| TcpListener::bind(any).unwrap());
+        let [one, two] = free.map(|free| free.local_addr().unwrap());
         let config = dir.join("nginx.conf");
-        fs::write(&config, nginx_config(dir, address)).unwrap();
+        fs::write(&config, nginx_config(dir, one, two)).unwrap();
         let mut nginx = on_core(TARGET_CORE, program);
         nginx.arg("-p").arg(dir).arg("-c").arg(&config);
-        let running = Running::start(&mut nginx, dir, "nginx");
+        let running = Rc::new(Running::start(&mut nginx, dir, "nginx"));
         eventually("nginx listens", || {
             assert!(
                 !running.errors().contains("[emerg]"),
                 "{}",
                 running.errors()
             );
-            TcpStream::connect(address).ok()
+            TcpStream::connect(one).and(TcpStream::connect(two)).ok()
         });
-        Self {
-            name: "nginx",
+        let all = [
+            ("nginx", one, None),
+            ("nginx, HTTP/2", two, Some(1)),
+            ("nginx, HTTP/2, 10 streams", two, Some(10)),
+        ];
+        all.map(|(name, address, streams)| Self {
+            name,
             address,
-            running,
-        }
+            streams,
+            running: Rc::clone(&running),
+        })
     }
 }
 
 /// Everything that it writes lies in `dir`. Without a master: whoever ends the one process leaves no
 /// worker behind.
-fn nginx_config(dir: &Path, listen: SocketAddr) -> String {
+fn nginx_config(dir: &Path, one: SocketAddr, two: SocketAddr) -> String {
     let dir = dir.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("  {what}_temp_path {dir}/nginx-{what};\n"))
@@ -99,7 +111,7 @@ fn nginx_config(dir: &Path, listen: SocketAddr) -> String {
         "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\nerror_log stderr;\n\
          events {{ worker_connections 1024; }}\n\
          http {{\n  access_log off;\n  keepalive_requests 1000000;\n{temporary}  \
-         server {{\n    listen {listen};\n    default_type text/plain;\n    \
+         server {{\n    listen {one};\n    listen {two} http2;\n    default_type text/plain;\n    \
          location / {{ return 200 \"hello, world\\n\"; }}\n  }}\n}}\n"
     )
 }

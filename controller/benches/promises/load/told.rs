@@ -13,6 +13,8 @@ use crate::table::{Table, kept, print_columns, quantile};
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) target: &'static str,
+    /// Whom the others are compared with.
+    pub(crate) measure: Client,
     pub(crate) trials: Vec<(Client, Trial)>,
 }
 
@@ -46,10 +48,10 @@ impl Spread {
 /// One client on one target, over all rounds.
 struct Compared {
     per_second: Spread,
-    /// Its requests per second by those of wrk in the same round.
+    /// Its requests per second by those of the measure in the same round.
     faster: Spread,
     cpu: Spread,
-    /// Its processor time for a request by that of wrk in the same round.
+    /// Its processor time for a request by that of the measure in the same round.
     dearer: Spread,
     peak: Spread,
     target_cpu: Spread,
@@ -60,7 +62,7 @@ impl Compared {
     fn of(client: Client, target: &str, rounds: &[Round]) -> Option<Self> {
         let rounds = rounds.iter().filter(|round| round.target == target);
         let pairs: Vec<(&Trial, &Trial)> = rounds
-            .filter_map(|round| round.of(client).zip(round.of(Client::Wrk)))
+            .filter_map(|round| round.of(client).zip(round.of(round.measure)))
             .collect();
         let spread = |figure: fn(&(&Trial, &Trial)) -> f64| Spread::of(pairs.iter().map(figure));
         (!pairs.is_empty()).then(|| Self {
@@ -75,7 +77,14 @@ impl Compared {
     }
 }
 
-const ALL: [Client; 4] = [Client::Ours, Client::Wrk, Client::H2load, Client::Oha];
+const ALL: [Client; 6] = [
+    Client::Ours,
+    Client::Wrk,
+    Client::H2load,
+    Client::Oha,
+    Client::Ours2,
+    Client::H2load2,
+];
 
 /// What every client made of every target.
 pub(crate) fn closed(rounds: &[Round], targets: &[Target], count: u32, seconds: u32) {
@@ -83,9 +92,9 @@ pub(crate) fn closed(rounds: &[Round], targets: &[Target], count: u32, seconds: 
         "target",
         "client",
         "requests/s",
-        "× wrk",
+        "× wrk or h2load",
         "CPU s per million",
-        "× wrk",
+        "× wrk or h2load",
         "peak MiB",
         "target's CPU s per million",
         "its core %",
@@ -99,7 +108,7 @@ pub(crate) fn closed(rounds: &[Round], targets: &[Target], count: u32, seconds: 
                 continue;
             };
             let (faster, dearer) = (compared.faster.text(2), compared.dearer.text(2));
-            if client != Client::Wrk {
+            if !matches!(client, Client::Wrk | Client::H2load2) {
                 line.push(format!("{} {faster}, CPU {dearer}", client.name()));
             }
             rows.push(vec![
@@ -121,25 +130,38 @@ pub(crate) fn closed(rounds: &[Round], targets: &[Target], count: u32, seconds: 
     );
     print_columns(&title, &head, &rows);
     let lines = lines.join(". ");
-    println!("\nTimes wrk in the same round, median (least to most), n = {count}. {lines}.");
+    println!(
+        "\nTimes wrk (in HTTP/2, h2load) in the same round, median (least to most), n = {count}. {lines}."
+    );
 }
 
 /// What is promised of `nepho load` without a rate.
 pub(crate) fn promises(rounds: &[Round]) {
     let mut table = Table::new();
-    for (target, least) in [("light", 1.15), ("nginx", 1.0)] {
-        let Some(compared) = Compared::of(Client::Ours, target, rounds) else {
+    for (target, client, measure, least, most) in [
+        ("light", Client::Ours, "wrk", 1.15, 0.85),
+        ("nginx", Client::Ours, "wrk", 1.0, 0.85),
+        ("nginx, HTTP/2", Client::Ours2, "h2load", 1.0, 1.0),
+        (
+            "nginx, HTTP/2, 10 streams",
+            Client::Ours2,
+            "h2load",
+            1.0,
+            1.0,
+        ),
+    ] {
+        let Some(compared) = Compared::of(client, target, rounds) else {
             continue;
         };
         let (faster, dearer) = (compared.faster, compared.dearer);
         let what = format!("requests/s on {target}");
         let figure = format!("{} ×: {}", faster.text(2), kept(faster.median() >= least));
-        table.row(&what, &format!("≥ {least} × wrk"), figure);
+        table.row(&what, &format!("≥ {least} × {measure}"), figure);
         let what = format!("processor per request on {target}");
-        let figure = format!("{} ×: {}", dearer.text(2), kept(dearer.median() <= 0.85));
-        table.row(&what, "≤ 0.85 × wrk", figure);
+        let figure = format!("{} ×: {}", dearer.text(2), kept(dearer.median() <= most));
+        table.row(&what, &format!("≤ {most} × {measure}"), figure);
     }
-    table.print("Closed loop against wrk (`scripts/bench load`)");
+    table.print("Closed loop against wrk and h2load (`scripts/bench load`)");
 }
 
 /// What is promised of it at a rate: each figure of every round, by its median.

@@ -58,7 +58,7 @@ pub(crate) struct Open {
 }
 
 pub(crate) fn run(client: Client, bin: &Path, target: &Target, seconds: u32, dir: &Path) -> Trial {
-    let command = client.command(bin, &target.url(), seconds);
+    let command = client.command(bin, target, seconds);
     let spent = spend(command, target, dir);
     let Answered { requests, seconds } = spent.answered(client);
     let million = requests / 1e6;

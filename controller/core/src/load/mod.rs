@@ -376,6 +376,7 @@ mod tests {
             in_flight_max: 50,
             number: false,
             authorities: None,
+            http2: false,
         }
     }
 
