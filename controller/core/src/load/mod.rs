@@ -5,6 +5,9 @@
 //! ```
 
 mod doubts;
+mod exported;
+mod hgrm;
+mod hlog;
 mod text;
 
 use std::collections::BTreeMap;
@@ -35,6 +38,8 @@ pub struct Tally {
     expected: (u32, u64),
     own: Own,
     withheld: Withheld,
+    /// Times of successes by second, where they are asked for.
+    kept: Option<exported::Kept>,
 }
 
 /// How far one lane has told. It does so once a second, of itself too.
@@ -94,6 +99,9 @@ impl Tally {
         for timed in times {
             let key = (timed.outcome, timed.metric);
             let histogram = timed.histogram()?;
+            if let Some(kept) = &mut self.kept {
+                kept.add(*second, key, &histogram);
+            }
             self.times.entry(key).or_default().merge(&histogram);
         }
         if let Some(own) = own {
@@ -355,7 +363,7 @@ mod tests {
 
     use super::*;
 
-    fn order() -> Order {
+    pub(super) fn order() -> Order {
         let rate = "100/s".parse().unwrap();
         let schedule = Schedule::constant(Arrivals::Constant, rate, Nanos::from_secs(3));
         Order {
@@ -381,7 +389,7 @@ mod tests {
 
     /// A second in which 100 were due: so many ended in this way after so long, each sent late by
     /// so much.
-    fn second(second: u64, ended: &[(Outcome, u64, Nanos)], lag: Nanos) -> Counted {
+    pub(super) fn second(second: u64, ended: &[(Outcome, u64, Nanos)], lag: Nanos) -> Counted {
         let mut times = Vec::new();
         let all: u64 = ended.iter().map(|(_, count, _)| count).sum();
         for (outcome, count, took) in ended {
