@@ -29,8 +29,7 @@ Examples:
       --rate 50/s --ca-file ca.pem
   nepho load http://127.0.0.1:8080/ --rate 500/s -o json     the summary as nepho.load/v1
   nepho load http://127.0.0.1:8080/ --rate 500/s --out today
-      # today/response.hgrm and service.hgrm for HdrHistogram's plotter, today/load.hlog for its
-      # log tools: every second, in nanoseconds; `nepho load` of another day beside it compares
+      # today/response.hgrm and service.hgrm for HdrHistogram's plotter, load.hlog for its log tools
 
 Exit codes: 0 measured, 7 nobody is there or it is forbidden, 10 nothing succeeded, 11 the figures
 are not the target's (verdict invalid).";

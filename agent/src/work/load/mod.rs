@@ -9,13 +9,14 @@
 //!   request and its answer. `sweep`: time-outs, and what is told.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
-//!   `withheld`: what its host did not give it.
+//!   `withheld`: what its host did not give it. [`null`]: a target that does nothing.
 
 mod exchange;
 pub mod http1;
 mod judge;
 mod lane;
 mod mix;
+pub mod null;
 pub mod one_shot;
 mod places;
 mod request;

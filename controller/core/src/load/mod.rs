@@ -3,7 +3,10 @@
 //! ```text
 //! Counted, Counted, … --Tally--> Summary --text or JSON--> whoever asked
 //! ```
+//!
+//! [`calibration`] is what a host can send, found by many of them.
 
+pub mod calibration;
 mod doubts;
 mod exported;
 mod hgrm;
@@ -53,6 +56,8 @@ struct Heard {
 /// How the lanes did, at their worst.
 #[derive(Debug, Clone, Copy, Default)]
 struct Own {
+    /// Processor time of all of them, in all.
+    used: Nanos,
     /// The largest share of a core that one thread used in a second, in millionths.
     core_ppm: u64,
     /// The longest gap, and the second in which it ended.
@@ -107,6 +112,7 @@ impl Tally {
         if let Some(own) = own {
             let share = u128::from(own.used.0) * 1_000_000 / u128::from(own.over.0.max(1));
             let share = u64::try_from(share).unwrap_or(u64::MAX);
+            self.own.used.0 = self.own.used.0.saturating_add(own.used.0);
             // In a part of a second a thread that has just begun looks busy.
             if own.over >= Nanos::from_millis(500) {
                 self.own.core_ppm = self.own.core_ppm.max(share);
@@ -121,6 +127,12 @@ impl Tally {
     /// What the generator's host did not give it while it was measured.
     pub const fn withheld(&mut self, withheld: Withheld) {
         self.withheld = withheld;
+    }
+
+    /// Processor time of the generator's threads, after the warm-up.
+    #[must_use]
+    pub const fn used(&self) -> Nanos {
+        self.own.used
     }
 
     /// How many seconds are over, from the start, for every lane.
