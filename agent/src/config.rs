@@ -125,6 +125,9 @@ Example:
         #[command(flatten)]
         place: PolicyPlace,
     },
+    /// Answer on loopback and do nothing: `nepho calibrate` starts this, and sends load to it.
+    #[command(hide = true)]
+    Null,
     /// Look for what keeps this agent from working, with the command that mends it.
     ///
     /// Changes nothing and may be called while the agent runs. Ends with 6 if something is wrong.
@@ -190,6 +193,8 @@ pub enum Task {
         /// The policy file of this host's agent.
         policy: PathBuf,
     },
+    /// Be a target that does nothing.
+    Null,
     /// Look for what is wrong.
     Doctor {
         /// Where.
@@ -237,6 +242,7 @@ impl From<Verb> for Task {
             Verb::Load { place } => Self::Load {
                 policy: place.path(),
             },
+            Verb::Null => Self::Null,
             Verb::Doctor {
                 output,
                 policy,

@@ -20,7 +20,7 @@ use nepho_agent::{
     log,
     policy::{self, PolicyError},
     scrub,
-    work::load::one_shot,
+    work::load::{null, one_shot},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -44,6 +44,10 @@ async fn main() -> ExitCode {
         Task::Load { policy } => match Box::pin(one_shot::run(&policy)).await {
             Ok(true) => Ok(ExitCode::SUCCESS),
             Ok(false) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(error.into()),
+        },
+        Task::Null => match null::run().await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.into()),
         },
         Task::Doctor {

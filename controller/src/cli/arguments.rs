@@ -6,8 +6,8 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use nepho_controller_core::report::render::Lang;
 
 use super::{
-    Context, Failure, Out, agents, colour, completion, controller, demo, doctor, enroll, explain,
-    export, init, lang, load, logs,
+    Context, Failure, Out, agents, calibrate, colour, completion, controller, demo, doctor, enroll,
+    explain, export, init, lang, load, logs,
     out::{Color, Format},
     patience::{self, patiently},
     plan, report, run, runs, schema, status, stop, validate,
@@ -104,6 +104,7 @@ enum Verb {
     Report(report::Arguments),
     Export(export::Arguments),
     Load(load::Arguments),
+    Calibrate(calibrate::Arguments),
     Agents(agents::Arguments),
     Enroll(enroll::Arguments),
     Controller(controller::Arguments),
@@ -249,6 +250,7 @@ impl Verb {
                 .await
             }
             Self::Load(arguments) => Box::pin(load::perform(context, arguments)).await,
+            Self::Calibrate(arguments) => Box::pin(calibrate::perform(context, arguments)).await,
             Self::Schema(arguments) => schema::perform(context, arguments),
             Self::Explain(arguments) => explain::perform(context, &arguments),
             Self::Completion(arguments) => completion::perform(context, &arguments),

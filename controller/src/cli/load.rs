@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use nepho_common::{
     load::{BODY_MAX, Model, Order, Sent, Told},
     plan::{Arrivals, Rate, Schedule, Stripe},
-    time::Nanos,
+    time::{Mono, Nanos, WallMillis},
 };
 use nepho_controller_core::{
     load::{Summary, Tally, Verdict},
@@ -18,7 +18,7 @@ use nepho_controller_core::{
 
 use self::{generator::Generator, live::Live};
 use super::{Context, Failure, Signals, out::Format};
-use crate::exit::Exit;
+use crate::{clock, exit::Exit};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +29,8 @@ Examples:
   nepho load https://10.0.0.5/api -X POST -H 'content-type: application/json' --body '{\"a\":1}' \\
       --rate 50/s --ca-file ca.pem
   nepho load http://127.0.0.1:8080/ --rate 500/s -o json     the summary as nepho.load/v1
+  nepho load http://127.0.0.1:8080/ --rate 500/s --out today
+      # today/response.hgrm and service.hgrm for HdrHistogram's plotter, load.hlog for its log tools
 
 Exit codes: 0 measured, 7 nobody is there or it is forbidden, 10 nothing succeeded, 11 the figures
 are not the target's (verdict invalid).";
@@ -105,6 +107,10 @@ pub(super) struct Arguments {
     /// Give each request its number in the header x-nepho-slot.
     #[arg(long)]
     number: bool,
+    /// Write response.hgrm and service.hgrm (percentiles in milliseconds, as wrk2 prints them) and
+    /// load.hlog (HdrHistogram's log 1.3: a histogram for each second) there, of what succeeded.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// What may be done, where an agent's policy is not in the default place.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -131,14 +137,21 @@ fn header(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let policy = arguments.policy.clone();
+    let (policy, out) = (arguments.policy.clone(), arguments.out.clone());
     let order = order(arguments)?;
+    if let Some(dir) = &out {
+        // Rather now than when it is measured.
+        std::fs::create_dir_all(dir).map_err(|source| unwritten(dir, source))?;
+    }
     let program = context.siblings().find("nepho-agent").await?;
     let mut signals = Signals::listen()?;
     let mut generator = Generator::start(&program, policy.as_deref())?;
     generator.tell(&order).await?;
     let mut live = Live::new(&context.out, order.lasts);
     let mut tally = Tally::new(&order);
+    if out.is_some() {
+        tally.keep_seconds();
+    }
     let mut asked = None;
     let (began, took) = loop {
         let told = tokio::select! {
@@ -184,9 +197,31 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
         Format::Text => context.out.data(&summary.to_string())?,
         Format::Json | Format::Ndjson => context.out.json(&summary)?,
     }
+    if let Some(dir) = &out {
+        let about = format!("nepho load {}", order.url);
+        let files = tally.exported(&order, &about, started(began));
+        for (name, bytes) in files.map_err(|source| unwritten(dir, source))? {
+            let path = dir.join(name);
+            std::fs::write(&path, bytes).map_err(|source| unwritten(&path, source))?;
+        }
+        context.out.say(&format!("histograms: {}", dir.display()));
+    }
     // What was measured is said either way.
     finished?;
     Ok(asked.unwrap_or_else(|| exit(&summary)))
+}
+
+fn unwritten(path: &Path, source: std::io::Error) -> Failure {
+    Failure::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// When that was, for people and their logs.
+fn started(began: Mono) -> WallMillis {
+    let ago = clock::now().since(began).0 / 1_000_000;
+    WallMillis(clock::wall().0 - i64::try_from(ago).unwrap_or(0))
 }
 
 fn exit(summary: &Summary) -> Exit {

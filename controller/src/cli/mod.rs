@@ -14,7 +14,7 @@
 //! - `bundle`: a scenario and every file that it names. `execute`: a run from its start to its
 //!   files, with `progress` and `signals`. `watch`: a run as others see it change. `artifacts`: what
 //!   a run leaves on disk.
-//! - Verbs: `agents`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`,
+//! - Verbs: `agents`, `calibrate`, `completion`, `controller`, `demo`, `doctor`, `enroll`, `explain`, `export`,
 //!   `init`, `load`, `logs`, `plan`, `report`, `run`, `runs`, `schema`, `status`, `stop` (and `abort`),
 //!   `validate`.
 //!
@@ -24,6 +24,7 @@ mod agents;
 pub mod arguments;
 mod artifacts;
 mod bundle;
+mod calibrate;
 mod colour;
 mod completion;
 mod context;

@@ -5,7 +5,7 @@
 
 use nepho_common::doctor::{Check, Examination};
 use nepho_controller_core::{
-    load::Summary,
+    load::{Summary, calibration::Calibration},
     log::Line,
     planner::{self, Planned},
     report::Report,
@@ -76,7 +76,7 @@ impl Published {
 }
 
 /// Each format, in the order of their names.
-pub(super) fn all() -> [Published; 22] {
+pub(super) fn all() -> [Published; 23] {
     let mut all = [
         body::<AgentView>(),
         body::<AgentDetail>(),
@@ -90,6 +90,7 @@ pub(super) fn all() -> [Published; 22] {
         of::<Manifest>(export::SCHEMA),
         body::<Written>(),
         body::<Line>(),
+        of::<Calibration>(Calibration::SCHEMA),
         of::<Summary>(Summary::SCHEMA),
         body::<Log>(),
         of::<Planned>(planner::SCHEMA),

@@ -2,6 +2,7 @@
 //! target's own stamps say when its answer went.
 
 mod bad;
+mod calibrate;
 mod frozen;
 mod guards;
 mod queue;

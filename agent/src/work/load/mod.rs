@@ -11,7 +11,7 @@
 //! - `judge`: what an answer must be. `mix`: which call a request is. `traced`: who answered.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
-//!   `withheld`: what its host did not give it.
+//!   `withheld`: what its host did not give it. [`null`]: a target that does nothing.
 
 mod carrier;
 mod exchange;
@@ -20,6 +20,7 @@ mod http2;
 mod judge;
 mod lane;
 mod mix;
+pub mod null;
 pub mod one_shot;
 mod places;
 mod request;

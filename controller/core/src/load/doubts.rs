@@ -105,7 +105,7 @@ pub(super) fn doubts(
 }
 
 /// What the host did not get, or did not give: it is late whatever the generator does.
-fn withheld(withheld: Withheld, doubt: &mut impl FnMut(Verdict, String)) {
+pub(super) fn withheld(withheld: Withheld, doubt: &mut impl FnMut(Verdict, String)) {
     let stolen = withheld.stolen_ppm.unwrap_or_default();
     if stolen >= STOLEN_MAX {
         let stolen = Ratio(stolen / 1_000 * 1_000);

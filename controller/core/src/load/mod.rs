@@ -3,8 +3,14 @@
 //! ```text
 //! Counted, Counted, … --Tally--> Summary --text or JSON--> whoever asked
 //! ```
+//!
+//! [`calibration`] is what a host can send, found by many of them.
 
+pub mod calibration;
 mod doubts;
+mod exported;
+mod hgrm;
+mod hlog;
 mod text;
 
 use std::collections::BTreeMap;
@@ -35,6 +41,8 @@ pub struct Tally {
     expected: (u32, u64),
     own: Own,
     withheld: Withheld,
+    /// Times of successes by second, where they are asked for.
+    kept: Option<exported::Kept>,
 }
 
 /// How far one lane has told. It does so once a second, of itself too.
@@ -48,6 +56,8 @@ struct Heard {
 /// How the lanes did, at their worst.
 #[derive(Debug, Clone, Copy, Default)]
 struct Own {
+    /// Processor time of all of them, in all.
+    used: Nanos,
     /// The largest share of a core that one thread used in a second, in millionths.
     core_ppm: u64,
     /// The longest gap, and the second in which it ended.
@@ -94,11 +104,15 @@ impl Tally {
         for timed in times {
             let key = (timed.outcome, timed.metric);
             let histogram = timed.histogram()?;
+            if let Some(kept) = &mut self.kept {
+                kept.add(*second, key, &histogram);
+            }
             self.times.entry(key).or_default().merge(&histogram);
         }
         if let Some(own) = own {
             let share = u128::from(own.used.0) * 1_000_000 / u128::from(own.over.0.max(1));
             let share = u64::try_from(share).unwrap_or(u64::MAX);
+            self.own.used.0 = self.own.used.0.saturating_add(own.used.0);
             // In a part of a second a thread that has just begun looks busy.
             if own.over >= Nanos::from_millis(500) {
                 self.own.core_ppm = self.own.core_ppm.max(share);
@@ -113,6 +127,12 @@ impl Tally {
     /// What the generator's host did not give it while it was measured.
     pub const fn withheld(&mut self, withheld: Withheld) {
         self.withheld = withheld;
+    }
+
+    /// Processor time of the generator's threads, after the warm-up.
+    #[must_use]
+    pub const fn used(&self) -> Nanos {
+        self.own.used
     }
 
     /// How many seconds are over, from the start, for every lane.
@@ -355,7 +375,7 @@ mod tests {
 
     use super::*;
 
-    fn order() -> Order {
+    pub(super) fn order() -> Order {
         let rate = "100/s".parse().unwrap();
         let schedule = Schedule::constant(Arrivals::Constant, rate, Nanos::from_secs(3));
         Order {
@@ -382,7 +402,7 @@ mod tests {
 
     /// A second in which 100 were due: so many ended in this way after so long, each sent late by
     /// so much.
-    fn second(second: u64, ended: &[(Outcome, u64, Nanos)], lag: Nanos) -> Counted {
+    pub(super) fn second(second: u64, ended: &[(Outcome, u64, Nanos)], lag: Nanos) -> Counted {
         let mut times = Vec::new();
         let all: u64 = ended.iter().map(|(_, count, _)| count).sum();
         for (outcome, count, took) in ended {
