@@ -203,6 +203,7 @@ impl Bench<'_> {
             in_flight_max: u64::MAX,
             number: false,
             authorities: None,
+            http2: false,
         };
         let mut generator = Generator::start(self.program, self.policy)?;
         generator.tell(&order).await?;
