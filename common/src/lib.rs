@@ -38,4 +38,5 @@ pub mod protocol;
 pub mod recording;
 pub mod secret;
 pub mod symptom;
+pub mod template;
 pub mod time;

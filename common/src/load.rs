@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::plan::Model;
 use crate::{
     histogram::{BadHistogram, Histogram, Sparse},
-    plan::{Stripe, ToldBy},
+    plan::{Feed, Stripe, Take, ToldBy},
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
 };
@@ -60,6 +60,12 @@ pub struct Order {
     /// Certificates of authorities that are trusted for this target, in PEM, and no others; the
     /// host's own when `None`.
     pub authorities: Option<String>,
+    /// Rows that requests are filled with.
+    #[serde(default)]
+    pub feeds: Vec<Feed>,
+    /// Draws what requests leave to chance.
+    #[serde(default)]
+    pub seed: u64,
     /// HTTP/2, without asking first over TCP and by agreement over TLS. Requests share connections: as
     /// many as `in_flight_max` lets, up to a hundred on each or what the target allows. In a closed
     /// model each of these is a user.
@@ -85,6 +91,18 @@ pub struct Sent {
     /// What the answer must be.
     #[serde(default)]
     pub expect: Expected,
+    /// Target, body and the values of headers are [templates](crate::template).
+    #[serde(default)]
+    pub is_template: bool,
+    /// What stands in the holes of the body is written as in a string of JSON.
+    #[serde(default)]
+    pub is_json: bool,
+    /// It goes out when the one before it was answered as it should be; its weight is nothing.
+    #[serde(default)]
+    pub follows: bool,
+    /// What its answer gives to those that follow.
+    #[serde(default)]
+    pub take: Vec<Take>,
 }
 
 impl Sent {
@@ -98,6 +116,10 @@ impl Sent {
             headers: Vec::new(),
             body: Vec::new(),
             expect: Expected::default(),
+            is_template: false,
+            is_json: false,
+            follows: false,
+            take: Vec::new(),
         }
     }
 }

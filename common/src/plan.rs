@@ -25,8 +25,8 @@ pub use self::{
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
     load::{
-        Arrivals, BadRate, BadSchedule, BadStripe, Call, DecidesOn, Leg, Load, Member, Model,
-        Parts, Rate, Schedule, Share, Stripe, ToldBy,
+        Arrivals, BadRate, BadSchedule, BadStripe, Call, DecidesOn, Feed, Leg, Load, Member, Model,
+        Parts, Rate, Schedule, Share, Stripe, Take, ToldBy,
     },
     watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };
@@ -732,6 +732,9 @@ impl Plan {
                     warm_up: load.warm_up,
                     calls: load.calls.clone(),
                     told_by: load.told_by.clone(),
+                    feeds: load.feeds.clone(),
+                    seed: load.seed,
+                    http2: load.http2,
                     shares: load
                         .shares
                         .iter()

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     pool::{DecidesOn, Member, ToldBy},
     rate::{BadRate, Rate},
-    step::{Call, Load, Model, Share},
+    step::{Call, Feed, Load, Model, Share, Take},
     stripe::{BadStripe, Stripe},
 };
 use crate::time::Nanos;

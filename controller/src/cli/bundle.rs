@@ -17,10 +17,16 @@ const READ_MAX: u64 = (256 << 10) + 1;
 pub(super) fn load(path: &Path) -> Result<(Bundle, Loaded), Failure> {
     let scenario = source(path)?;
     let mistakes = |found| Failure::Mistakes(Box::new(found));
-    let reference = scenario::fleet_reference(&scenario).map_err(mistakes)?;
+    let references = scenario::references(&scenario).map_err(mistakes)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let fleet = source(&folder.join(&reference))?;
-    let files = [(reference, fleet)].into();
+    let read = |reference: String| {
+        let file = source(&folder.join(&reference))?;
+        Ok::<_, Failure>((reference, file))
+    };
+    let files = references
+        .into_iter()
+        .map(read)
+        .collect::<Result<_, Failure>>()?;
     let bundle = Bundle { scenario, files };
     let loaded = scenario::load(&bundle).map_err(mistakes)?;
     Ok((bundle, loaded))

@@ -204,6 +204,8 @@ impl Bench<'_> {
             number: false,
             authorities: None,
             http2: false,
+            feeds: Vec::new(),
+            seed: 0,
         };
         let mut generator = Generator::start(self.program, self.policy)?;
         generator.tell(&order).await?;

@@ -32,14 +32,18 @@ pub fn bundle(input: &[u8]) -> bool {
         text: text.to_owned(),
     };
     let scenario = source("scenario.yaml", scenario);
-    let reference = match scenario::fleet_reference(&scenario) {
-        Ok(reference) => reference,
+    let references = match scenario::references(&scenario) {
+        Ok(references) => references,
         Err(found) => {
             said(&found);
             return false;
         }
     };
-    let files = [(reference, source("fleet.yaml", fleet))].into();
+    // Whatever else it names has the same text: no rows, or some.
+    let files = references
+        .into_iter()
+        .map(|one| (one, source("fleet.yaml", fleet)));
+    let files = files.collect();
     let bundle = Bundle { scenario, files };
     let loaded = scenario::load(&bundle);
     assert_eq!(

@@ -277,6 +277,8 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
         number: arguments.number,
         authorities: arguments.ca_file.as_deref().map(text).transpose()?,
         http2: arguments.http2,
+        feeds: Vec::new(),
+        seed: 0,
     })
 }
 

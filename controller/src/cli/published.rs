@@ -203,7 +203,7 @@ mod tests {
             name: "s.yaml".to_owned(),
             text: "api: nepho/v1\nnam: s\n".to_owned(),
         };
-        let found = nepho_controller_core::scenario::fleet_reference(&source).unwrap_err();
+        let found = nepho_controller_core::scenario::references(&source).unwrap_err();
         let form = form::<Diagnostics>("nepho.diagnostics/v1");
         let mut json = found.json();
         assert!(jsonschema::draft7::is_valid(&form, &json), "{json:#}");

@@ -5,9 +5,9 @@ use nepho_common::{
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
         Act, Arrivals, AssignedStage, AssignedStep, Assignment, Call, Check, ContainerPick,
-        DnsCheck, DnsRecord, EventCheck, GrpcCheck, HttpCheck, IcmpCheck, Leg, Load, Model,
+        DnsCheck, DnsRecord, EventCheck, Feed, GrpcCheck, HttpCheck, IcmpCheck, Leg, Load, Model,
         NatsCheck, PickText, Probe, ProcessPick, PrometheusCheck, Rate, RedisCheck, Schedule,
-        Share, Stripe, Target, TcpCheck, TlsCheck, ToldBy, Watch, WebhookCheck,
+        Share, Stripe, Take, Target, TcpCheck, TlsCheck, ToldBy, Watch, WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
@@ -288,8 +288,26 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn call()(operation in operation(), weight in 1..9_u32, body in "[ -~\n]{0,9}") -> Call {
-        Call { operation, weight, body }
+    fn call()(
+        operation in operation(), weight in 1..9_u32, body in "[ -~\n]{0,9}", path in "[ -~]{0,9}",
+        (is_template, is_json, follows) in any::<(bool, bool, bool)>(),
+        take in vec((operation(), operation()), 0..2), headers in vec(("[a-z]{1,9}", "[ -~]{1,9}"), 0..2),
+    ) -> Call {
+        let weight = if follows { 0 } else { weight };
+        let given = |(name, from)| Take { name, from: ToldBy::Json(from) };
+        let take = take.into_iter().map(given).collect();
+        Call { operation, weight, body, is_template, path, is_json, follows, take, headers }
+    }
+}
+
+prop_compose! {
+    fn feed()(
+        name in operation(), is_drawn in any::<bool>(), columns in vec(operation(), 1..3),
+        rows in vec("[ -~\n]{0,9}", 1..4),
+    ) -> Feed {
+        let row = |value: String| columns.iter().map(|_| value.clone()).collect();
+        let rows = rows.into_iter().map(row).collect();
+        Feed { name, is_drawn, columns, rows }
     }
 }
 
@@ -305,9 +323,11 @@ prop_compose! {
             operation().prop_map(ToldBy::Header), operation().prop_map(ToldBy::Json),
             Just(ToldBy::Address),
         ]),
-        shares in vec(share(), 0..3), to in vec(target(), 0..3),
+        (shares, to) in (vec(share(), 0..3), vec(target(), 0..3)),
+        (feeds, http2, seed) in (vec(feed(), 0..2), any::<bool>(), any::<u64>()),
     ) -> AssignedStep {
-        AssignedStep { name, act: Act::Load(Load { model, timeout, warm_up, calls, told_by, shares, to }) }
+        let load = Load { model, timeout, warm_up, calls, told_by, shares, to, feeds, http2, seed };
+        AssignedStep { name, act: Act::Load(load) }
     }
 }
 

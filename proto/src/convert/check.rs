@@ -66,7 +66,10 @@ impl TryFrom<wire::HttpCheck> for HttpCheck {
 
 /// Pairs of a name and a value. A line break in a header would smuggle a second request past
 /// whoever reads the plan.
-fn headers(field: &str, all: Vec<wire::Header>) -> Result<Vec<(String, String)>, BadMessage> {
+pub(super) fn headers(
+    field: &str,
+    all: Vec<wire::Header>,
+) -> Result<Vec<(String, String)>, BadMessage> {
     at_most(field, all.len(), HEADERS_MAX)?;
     let header = |(place, header): (usize, wire::Header)| {
         let name = filled("name", header.name, URL_MAX);
@@ -76,7 +79,7 @@ fn headers(field: &str, all: Vec<wire::Header>) -> Result<Vec<(String, String)>,
     all.into_iter().enumerate().map(header).collect()
 }
 
-fn wire_headers(headers: &[(String, String)]) -> Vec<wire::Header> {
+pub(super) fn wire_headers(headers: &[(String, String)]) -> Vec<wire::Header> {
     let header = |(name, value): &(String, String)| wire::Header {
         name: name.clone(),
         value: value.clone(),

@@ -2,11 +2,16 @@
 
 use nepho_common::{
     load::CONNECTIONS_MAX,
-    plan::{Arrivals, Call, Leg, Load, Model, Rate, Schedule, Share, Stripe, Target, ToldBy},
+    plan::{
+        Arrivals, Call, Feed, Leg, Load, Model, Rate, Schedule, Share, Stripe, Take, Target, ToldBy,
+    },
     time::Nanos,
 };
 
-use super::field::{at_most, list, mark, name, span, within_range};
+use super::{
+    check::{headers, wire_headers},
+    field::{at_most, list, mark, name, names, span, text, within_range},
+};
 use crate::{
     bad::{BadMessage, Within as _, Wrong},
     limits::TARGETS_MAX,
@@ -16,14 +21,20 @@ use crate::{
 /// The largest weight of a call: finer than this nobody can tell from what was sent.
 const WEIGHT_MAX: u32 = 1_000_000;
 
+/// The most that an answer gives.
+const TAKES_MAX: usize = 20;
+
 type L = Load<Target>;
 
 impl TryFrom<wire::Load> for L {
     type Error = BadMessage;
 
     fn try_from(wire: wire::Load) -> Result<Self, BadMessage> {
-        let bodies = wire.calls.iter().map(|call| call.body.len()).sum();
+        let bodies: usize = wire.calls.iter().map(|call| call.body.len()).sum();
         at_most("calls", bodies, Self::BODIES_MAX)?;
+        let rows = wire.feeds.iter().flat_map(|feed| &feed.row);
+        let fed: usize = rows.flat_map(|row| &row.value).map(String::len).sum();
+        at_most("feeds", fed, Self::BODIES_MAX)?;
         Ok(Self {
             model: model(wire.model.ok_or(Wrong::Missing).within("model")?)?,
             timeout: span("timeout", wire.timeout)?,
@@ -34,6 +45,9 @@ impl TryFrom<wire::Load> for L {
                 .map(TryInto::try_into)
                 .transpose()
                 .within("told_by")?,
+            feeds: list("feeds", wire.feeds, Self::FEEDS_MAX)?,
+            http2: wire.http2,
+            seed: wire.seed,
             shares: list("shares", wire.shares, Self::SHARES_MAX)?,
             to: list("to", wire.to, TARGETS_MAX)?,
         })
@@ -49,6 +63,9 @@ impl From<&L> for wire::Load {
             calls: load.calls.iter().map(Into::into).collect(),
             shares: load.shares.iter().map(Into::into).collect(),
             told_by: load.told_by.as_ref().map(Into::into),
+            feeds: load.feeds.iter().map(Into::into).collect(),
+            http2: load.http2,
+            seed: load.seed,
             to: load.to.iter().map(Into::into).collect(),
         }
     }
@@ -179,11 +196,19 @@ impl TryFrom<wire::Call> for Call {
     type Error = BadMessage;
 
     fn try_from(wire: wire::Call) -> Result<Self, BadMessage> {
-        within_range("weight", wire.weight.into(), 1, WEIGHT_MAX.into())?;
+        let least = i128::from(!wire.follows);
+        let most = if wire.follows { 0 } else { WEIGHT_MAX };
+        within_range("weight", wire.weight.into(), least, most.into())?;
         Ok(Self {
             operation: name("operation", wire.operation)?,
             weight: wire.weight,
             body: wire.body,
+            is_template: wire.is_template,
+            path: text("path", wire.path)?,
+            is_json: wire.is_json,
+            follows: wire.follows,
+            take: list("take", wire.take, TAKES_MAX)?,
+            headers: headers("headers", wire.headers)?,
         })
     }
 }
@@ -194,6 +219,67 @@ impl From<&Call> for wire::Call {
             operation: call.operation.to_string(),
             weight: call.weight,
             body: call.body.clone(),
+            is_template: call.is_template,
+            path: call.path.clone(),
+            is_json: call.is_json,
+            follows: call.follows,
+            take: call.take.iter().map(Into::into).collect(),
+            headers: wire_headers(&call.headers),
+        }
+    }
+}
+
+impl TryFrom<wire::Take> for Take {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Take) -> Result<Self, BadMessage> {
+        let from = wire.from.ok_or(Wrong::Missing).within("from")?;
+        Ok(Self {
+            name: name("name", wire.name)?,
+            from: from.try_into().within("from")?,
+        })
+    }
+}
+
+impl From<&Take> for wire::Take {
+    fn from(take: &Take) -> Self {
+        Self {
+            name: take.name.to_string(),
+            from: Some((&take.from).into()),
+        }
+    }
+}
+
+impl TryFrom<wire::Feed> for Feed {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Feed) -> Result<Self, BadMessage> {
+        at_most("row", wire.row.len(), L::ROWS_MAX)?;
+        let columns: Vec<_> = names("column", wire.column, L::COLUMNS_MAX)?;
+        let rows: Vec<_> = wire.row.into_iter().map(|row| row.value).collect();
+        if columns.is_empty() || rows.is_empty() {
+            return Err(Wrong::Missing).within("row");
+        }
+        if rows.iter().any(|row| row.len() != columns.len()) {
+            return Err(Wrong::Columns).within("row");
+        }
+        Ok(Self {
+            name: name("name", wire.name)?,
+            is_drawn: wire.is_drawn,
+            columns,
+            rows,
+        })
+    }
+}
+
+impl From<&Feed> for wire::Feed {
+    fn from(feed: &Feed) -> Self {
+        let row = |row: &Vec<String>| wire::Row { value: row.clone() };
+        Self {
+            name: feed.name.to_string(),
+            is_drawn: feed.is_drawn,
+            column: feed.columns.iter().map(ToString::to_string).collect(),
+            row: feed.rows.iter().map(row).collect(),
         }
     }
 }

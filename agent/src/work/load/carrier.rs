@@ -9,6 +9,7 @@ use nepho_common::{
 
 use super::{
     super::probe::Failure,
+    fill::Filling,
     stream::Door,
     traced::{Name, Names},
 };
@@ -29,8 +30,8 @@ pub(super) trait Carrier {
     /// It carries nothing, and is woken if it can't go on.
     fn watch(&mut self, cx: &mut Context<'_>);
 
-    /// From here on it is a request of this call, with this number.
-    fn begins(&mut self, call: u16, number: u64);
+    /// From here on it is a request of this call, filled so.
+    fn begins(&mut self, call: u16, of: Filling<'_>);
 
     /// Waits until the request may go out; whether it had to.
     fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Outcome>>;
@@ -53,6 +54,8 @@ pub(super) trait Carrier {
     /// Whoever gave the answer that is complete, by name.
     fn told(&self, names: &mut Names) -> Option<Name>;
 
+    /// Keeps what the answer that is complete gives to the requests that follow.
+    fn take(&self, taken: &mut [String]);
     /// Bytes that went out and nobody asked for yet.
     fn written(&mut self) -> u64;
 

@@ -11,8 +11,9 @@ use nepho_common::{recording::Outcome, time::Mono};
 use super::{
     super::probe::Failure,
     carrier::{Answer, Carrier, Took},
+    fill::Filling,
     http1::{Asked, Limits, Method, Progress, Reader, Response},
-    request::Request,
+    request::{Own, Request},
     stream::{Door, Stream},
     traced::{Name, Names},
 };
@@ -23,8 +24,8 @@ pub(super) struct Exchange {
     requests: Arc<[Request]>,
     /// Which of them is under way.
     call: usize,
-    /// The one that is under way, when it has a number of its own.
-    numbered: Option<Request>,
+    /// The one that is under way, when it is not like others.
+    own: Own,
     /// Nothing was sent on this connection yet.
     is_fresh: bool,
     /// The one that is under way is the first on its connection.
@@ -44,7 +45,7 @@ impl Exchange {
         Self {
             requests,
             call: 0,
-            numbered: None,
+            own: Own::default(),
             is_fresh: true,
             is_first: false,
             peer: peer(stream.as_ref()),
@@ -94,18 +95,12 @@ impl Carrier for Exchange {
         }
     }
 
-    fn begins(&mut self, call: u16, number: u64) {
+    fn begins(&mut self, call: u16, of: Filling<'_>) {
         self.call = usize::from(call);
         let request = &self.requests[self.call];
-        if request.has_number() {
-            let mut own = self.numbered.take().unwrap_or_else(|| request.clone());
-            if self.requests.len() > 1 {
-                own.clone_from(request);
-            }
-            own.number(number);
-            self.numbered = Some(own);
+        if request.is_own() {
+            request.write(of, &mut self.own);
         }
-        let request = &self.requests[self.call];
         (self.written, self.sent, self.first) = (0, None, None);
         self.reader.begin(Asked {
             method: if request.is_head {
@@ -126,9 +121,13 @@ impl Carrier for Exchange {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
         let stream = self.stream.as_mut().ok_or(Outcome::OurSide)?;
         loop {
-            let request = self.numbered.as_ref();
-            let request = request.unwrap_or(&self.requests[self.call]);
-            let rest = &request.bytes()[self.written..];
+            let request = &self.requests[self.call];
+            let bytes = if request.is_own() {
+                self.own.bytes()
+            } else {
+                request.bytes()
+            };
+            let rest = &bytes[self.written..];
             if rest.is_empty() {
                 ready!(stream.poll_flush(cx)).map_err(failed)?;
                 self.sent = Some(clock::now());
@@ -179,6 +178,10 @@ impl Carrier for Exchange {
         judge.name(&self.reader, &self.peer, names)
     }
 
+    fn take(&self, taken: &mut [String]) {
+        self.requests[self.call].judge.take(&self.reader, taken);
+    }
+
     fn written(&mut self) -> u64 {
         std::mem::take(&mut self.written) as u64
     }
@@ -216,12 +219,17 @@ mod tests {
         net::{TcpListener, TcpStream},
     };
 
-    use super::{super::request, *};
+    use super::{
+        super::{fill::Filler, request},
+        *,
+    };
 
     async fn pair() -> (Exchange, TcpStream) {
         let order = request::order("GET", &[], "");
+        let filler = Arc::new(Filler::new(&order));
         let request = Request::new(
             &order,
+            &filler,
             &order.calls[0],
             &HeaderValue::from_static("a"),
             &PathAndQuery::from_static("/x"),
@@ -235,7 +243,7 @@ mod tests {
     }
 
     async fn sends(exchange: &mut Exchange, peer: &mut TcpStream) {
-        exchange.begins(0, 0);
+        exchange.begins(0, Filling::default());
         let sent = poll_fn(|cx| exchange.poll_send(cx)).await;
         assert_eq!(sent, Ok(()));
         let mut came = vec![0; exchange.written() as usize];

@@ -1,9 +1,15 @@
 //! What an answer must be, and who gave it.
 
-use nepho_common::{json_path::JsonPath, load::Expected, plan::ToldBy, recording::Outcome};
+use nepho_common::{
+    json_path::JsonPath,
+    load::Expected,
+    plan::{Take, ToldBy},
+    recording::Outcome,
+};
 
 use super::{
     super::probe::holds,
+    fill::Filler,
     http1::{KEPT_MAX, Reader},
     traced::{Name, Names},
 };
@@ -33,6 +39,8 @@ pub(super) struct Judge {
     expected: Expected,
     json: Vec<(JsonPath, String)>,
     told_by: Option<Told>,
+    /// What the answer gives to those that follow, and where that is kept.
+    take: Vec<(usize, Told)>,
 }
 
 /// Where the name of whoever answered stands.
@@ -49,27 +57,45 @@ impl Judge {
     /// # Errors
     /// A path into JSON is none.
     pub(super) fn new(expected: &Expected, told_by: Option<&ToldBy>) -> Result<Self, String> {
-        let path = |path: &str| {
-            let parsed = path.parse::<JsonPath>();
-            parsed.map_err(|why| format!("JSON path {path:?}: {why}"))
-        };
         let json = expected.json.iter();
         let json = json.map(|(at, text)| Ok((path(at)?, text.clone())));
         Ok(Self {
             json: json.collect::<Result<_, String>>()?,
             expected: expected.clone(),
-            told_by: match told_by {
-                Some(ToldBy::Header(name)) => Some(Told::Header(name.to_string())),
-                Some(ToldBy::Json(at)) => Some(Told::Json(path(at.as_str())?)),
-                Some(ToldBy::Address) => Some(Told::Address),
-                None => None,
-            },
+            told_by: told_by.map(Told::new).transpose()?,
+            take: Vec::new(),
         })
+    }
+
+    /// It must give this too, which is kept at these places.
+    ///
+    /// # Errors
+    /// A path into JSON is none, or nobody keeps what is taken.
+    pub(super) fn taking(mut self, take: &[Take], filler: &Filler) -> Result<Self, String> {
+        for one in take {
+            let name = one.name.as_str();
+            let place = filler.place(name).ok_or("it takes what nobody keeps")?;
+            self.take.push((place, Told::new(&one.from)?));
+        }
+        Ok(self)
+    }
+
+    /// Keeps what an answer gives; the same that [`outcome`](Self::outcome) looked for.
+    pub(super) fn take(&self, heard: &impl Heard, taken: &mut [String]) {
+        let mut document = Document::of(heard.body());
+        for (place, told) in &self.take {
+            let value = told.value(heard, &mut document);
+            if let (Some(value), Some(kept)) = (value, taken.get_mut(*place)) {
+                *kept = value;
+            }
+        }
     }
 
     /// How much of a body it has to see.
     pub(super) fn kept(&self) -> usize {
-        let told = matches!(self.told_by, Some(Told::Json(_)));
+        let of_take = self.take.iter().map(|(_, told)| told);
+        let mut all = self.told_by.iter().chain(of_take);
+        let told = all.any(|told| matches!(told, Told::Json(_)));
         if self.expected.body_has.is_empty() && self.json.is_empty() && !told {
             0
         } else {
@@ -96,6 +122,11 @@ impl Judge {
         let has =
             |(name, text): &(String, String)| heard.values(name).any(|value| holds(value, text));
         if !headers_have.iter().all(has) {
+            return Outcome::Content;
+        }
+        let mut document = Document::of(heard.body());
+        let mut taken = self.take.iter();
+        if !taken.all(|(_, told)| told.value(heard, &mut document).is_some()) {
             return Outcome::Content;
         }
         if body_has.is_empty() && self.json.is_empty() {
@@ -130,6 +161,57 @@ impl Judge {
             Told::Address => names.of(peer.as_bytes()),
         }
     }
+}
+
+/// A body as JSON, read when somebody asks and once.
+struct Document<'a> {
+    body: &'a [u8],
+    read: Option<Option<serde_json::Value>>,
+}
+
+impl<'a> Document<'a> {
+    const fn of(body: &'a [u8]) -> Self {
+        Self { body, read: None }
+    }
+
+    fn get(&mut self) -> Option<&serde_json::Value> {
+        let body = self.body;
+        let read = self
+            .read
+            .get_or_insert_with(|| serde_json::from_slice(body).ok());
+        read.as_ref()
+    }
+}
+
+impl Told {
+    fn new(told_by: &ToldBy) -> Result<Self, String> {
+        Ok(match told_by {
+            ToldBy::Header(name) => Self::Header(name.to_string()),
+            ToldBy::Json(at) => Self::Json(path(at.as_str())?),
+            ToldBy::Address => Self::Address,
+        })
+    }
+
+    /// What stands there; nothing that would not fit anywhere.
+    fn value(&self, heard: &impl Heard, document: &mut Document<'_>) -> Option<String> {
+        let value = match self {
+            Self::Header(name) => {
+                let value = heard.values(name).next()?;
+                std::str::from_utf8(value).ok()?.to_owned()
+            }
+            Self::Json(path) => path.scalar(document.get()?)?,
+            Self::Address => return None,
+        };
+        (value.len() <= TAKEN_MAX).then_some(value)
+    }
+}
+
+/// The longest value that is taken from an answer: no token is longer, and no request may be much.
+const TAKEN_MAX: usize = 16 << 10;
+
+fn path(path: &str) -> Result<JsonPath, String> {
+    let parsed = path.parse::<JsonPath>();
+    parsed.map_err(|why| format!("JSON path {path:?}: {why}"))
 }
 
 #[cfg(test)]

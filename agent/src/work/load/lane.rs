@@ -12,6 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
     load::{Counted, Model},
+    plan::Stripe,
     time::{Mono, Nanos},
 };
 use tokio::{
@@ -48,6 +49,10 @@ pub(super) struct Work {
     /// One for each call.
     pub(super) requests: Requests,
     pub(super) mix: Mix,
+    /// For each call, whether it goes out behind the one before it.
+    pub(super) follows: Vec<bool>,
+    /// How many things answers give to what follows.
+    pub(super) taken: usize,
     /// Whether those who answer are told apart.
     pub(super) is_traced: bool,
     pub(super) door: Door,
@@ -66,6 +71,8 @@ pub(super) enum Requests {
 /// What one lane does of it.
 pub(super) struct Share {
     pub(super) lane: u32,
+    /// Its part of the numbers of all requests.
+    pub(super) stripe: Stripe,
     /// What is due when, in an open model.
     pub(super) due: Option<Pace>,
     pub(super) connections: u32,
@@ -151,7 +158,7 @@ async fn lane(
         Spoken::Http1(_, streams) => streams.len(),
         Spoken::Http2(_, links) => slots(links.len(), share.in_flight_max),
     };
-    let mut shared = Shared::new(work, start, share.in_flight_max, sheet);
+    let mut shared = Shared::new(work, start, (share.stripe, share.in_flight_max), sheet);
     shared.places.resize_with(places, Place::default);
     let shared = Rc::new(shared);
     let users = match spoken {

@@ -8,13 +8,14 @@
 //! - `lane`: one thread. `places`: what its tasks share. `user`: takes what is due and has it carried.
 //!   `sweep`: time-outs, and what is told.
 //! - `carrier`: what carries a request: `exchange`, a connection of its own, or a place of `http2`.
-//! - `judge`: what an answer must be. `mix`: which call a request is. `traced`: who answered.
+//! - `fill`: what is other in each request. `judge`: what an answer must be. `mix`: which call a request is. `traced`: who answered.
 //! - `sheet`: what is counted.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
 //!   `withheld`: what its host did not give it. [`null`]: a target that does nothing.
 
 mod carrier;
 mod exchange;
+mod fill;
 pub mod http1;
 mod http2;
 mod judge;
@@ -45,6 +46,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(super) use self::step::{Ended, Loading};
 use self::{
+    fill::Filler,
     http2::Head,
     lane::{Requests, Said, Share, Work},
     mix::Mix,
@@ -142,7 +144,8 @@ impl Load {
         let (site, path) = Site::of(&order.url).map_err(Unable::Address)?;
         let path = path.path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let requests = requests(order, &site, &path)?;
+        let filler = Arc::new(Filler::new(order));
+        let requests = requests(order, &filler, &site, &path)?;
         let to = site.to.to_string();
         let addresses = guard.addresses(&site.to).await;
         let addresses = addresses.map_err(|why| Unable::Target {
@@ -165,6 +168,8 @@ impl Load {
         let work = Arc::new(Work {
             requests,
             mix: Mix::new(order.calls.iter().map(|call| call.weight), seed(order)),
+            follows: order.calls.iter().map(|call| call.follows).collect(),
+            taken: filler.taken(),
             is_traced: order.told_by.is_some(),
             door: Door {
                 addresses: addresses.clone().into(),
@@ -258,16 +263,21 @@ impl Drop for Load {
 }
 
 /// What is sent, made ready.
-fn requests(order: &Order, site: &Site, path: &PathAndQuery) -> Result<Requests, Unable> {
+fn requests(
+    order: &Order,
+    filler: &Arc<Filler>,
+    site: &Site,
+    path: &PathAndQuery,
+) -> Result<Requests, Unable> {
     let count = u32::try_from(order.calls.len()).unwrap_or(u32::MAX);
     bounded("calls", count, CALLS_MAX)?;
     let (calls, host) = (order.calls.iter(), &site.host);
     Ok(if order.http2 {
         let is_tls = site.tls.is_some();
-        let heads = calls.map(|call| Head::new(order, call, host, path, is_tls));
+        let heads = calls.map(|call| Head::new(order, filler, call, host, path, is_tls));
         Requests::Http2(heads.collect::<Result<_, _>>()?)
     } else {
-        let requests = calls.map(|call| Request::new(order, call, host, path));
+        let requests = calls.map(|call| Request::new(order, filler, call, host, path));
         Requests::Http1(requests.collect::<Result<_, _>>()?)
     })
 }
@@ -295,15 +305,14 @@ const fn seed(order: &Order) -> u64 {
 fn share(order: &Order, lane: u32) -> Result<Share, Unable> {
     let lanes = order.lanes;
     let (each, rest) = (order.connections / lanes, order.connections % lanes);
+    let stripe = order.stripe.split(lane, lanes)?;
     let due = match &order.model {
-        Model::Open { schedule, seed } => {
-            let stripe = order.stripe.split(lane, lanes)?;
-            Some(Pace::new(schedule, *seed, stripe)?)
-        }
+        Model::Open { schedule, seed } => Some(Pace::new(schedule, *seed, stripe)?),
         Model::Closed { .. } => None,
     };
     Ok(Share {
         lane,
+        stripe,
         due,
         connections: each + u32::from(lane < rest),
         in_flight_max: order.in_flight_max.div_ceil(lanes.into()),

@@ -12,7 +12,7 @@ use std::{
     task::Waker,
 };
 
-use nepho_common::{recording::Outcome, time::Mono};
+use nepho_common::{plan::Stripe, recording::Outcome, time::Mono};
 
 use super::{super::pacer::Mode, lane::Work, sheet::Sheet};
 
@@ -31,6 +31,7 @@ pub(super) struct Shared {
     pub(super) open: Cell<u64>,
     /// How many requests users who wait for answers have made.
     pub(super) asked: Cell<u64>,
+    stripe: Stripe,
     in_flight_max: u64,
 }
 
@@ -100,7 +101,12 @@ impl Place {
 
 impl Shared {
     /// Nothing is under way yet.
-    pub(super) fn new(work: Arc<Work>, start: Mono, in_flight_max: u64, sheet: Sheet) -> Self {
+    pub(super) fn new(
+        work: Arc<Work>,
+        start: Mono,
+        (stripe, in_flight_max): (Stripe, u64),
+        sheet: Sheet,
+    ) -> Self {
         Self {
             work,
             start,
@@ -111,6 +117,7 @@ impl Shared {
             sheet: RefCell::new(sheet),
             open: Cell::new(0),
             asked: Cell::new(0),
+            stripe,
             in_flight_max,
         }
     }
@@ -138,6 +145,37 @@ impl Shared {
         } else {
             self.queue.borrow_mut().push_back(due);
         }
+    }
+
+    /// A user who waits for answers asks: no two requests have one number.
+    pub(super) fn asks(&self, now: Mono) -> Due {
+        self.open.set(self.open.get() + 1);
+        self.sheet.borrow_mut().counts(now).offered += 1;
+        let asked = self.asked.get();
+        self.asked.set(asked + 1);
+        let (first, step) = (self.stripe.index(), self.stripe.of());
+        Due {
+            number: u64::from(first) + asked * u64::from(step),
+            call: self.work.mix.call(asked),
+            intended: now,
+            dispatched: now,
+        }
+    }
+
+    /// What goes out behind this one, if that was answered as it should be.
+    pub(super) fn follows(&self, due: Due, now: Mono) -> Option<Due> {
+        let call = due.call + 1;
+        let follows = self.work.follows.get(usize::from(call));
+        if follows != Some(&true) || self.mode.get() > Mode::Send {
+            return None;
+        }
+        self.sheet.borrow_mut().counts(now).offered += 1;
+        Some(Due {
+            call,
+            intended: now,
+            dispatched: now,
+            ..due
+        })
     }
 
     /// From now on nothing more is due.

@@ -4,6 +4,7 @@ use nepho_common::{
     load::{Counted, Expected, Order, Sent},
     plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
+    template::Template,
     time::{Mono, Nanos},
 };
 use tokio::{sync::watch, time::timeout};
@@ -159,7 +160,9 @@ fn order(
         in_flight_max: share.in_flight_max,
         number: false,
         authorities: None,
-        http2: false,
+        feeds: load.feeds.clone(),
+        seed: load.seed,
+        http2: load.http2,
     })
 }
 
@@ -168,14 +171,29 @@ fn sent(call: &Call, check: &HttpCheck, policy: &Policy) -> Result<Sent, Unable>
     let (_, path) = Site::of(&check.url).map_err(Unable::Address)?;
     let headers = check.headers.iter().map(|(name, value)| {
         let value = reveal(value, &to, policy).map_err(Unable::Request)?;
+        let value = match call.is_template {
+            true => Template::literal(&value).to_string(),
+            false => value,
+        };
         Ok((name.clone(), value))
     });
+    let mut headers: Vec<_> = headers.collect::<Result<_, Unable>>()?;
+    headers.extend(call.headers.iter().cloned());
+    let path = if call.path.is_empty() {
+        path.to_string()
+    } else {
+        call.path.clone()
+    };
     Ok(Sent {
         weight: call.weight,
         method: check.method.clone(),
-        target: Some(path.to_string()),
-        headers: headers.collect::<Result<_, Unable>>()?,
+        target: Some(path),
+        headers,
         body: call.body.clone().into_bytes(),
+        is_template: call.is_template,
+        is_json: call.is_json,
+        follows: call.follows,
+        take: call.take.clone(),
         expect: Expected {
             status: check.status.clone(),
             headers_have: check.headers_have.clone(),

@@ -15,6 +15,7 @@ use nepho_common::{
 use super::{
     super::pacer::Mode,
     carrier::{Answer, Carrier},
+    fill::Filling,
     places::{Due, Place, Shared},
     sheet::Stamps,
     traced::Ended,
@@ -32,12 +33,19 @@ pub(super) async fn run<C: Carrier>(shared: Rc<Shared>, nth: usize, carrier: C) 
         nth,
         carrier,
         freed: None,
+        last: None,
+        taken: vec![String::new(); shared.work.taken],
     };
     let is_open = shared.work.model.is_open();
-    while let Some((due, taken)) = user.next().await {
+    while let Some((mut due, taken)) = user.next().await {
         let from = if is_open { due.intended } else { taken };
         user.place().begins(from.plus(shared.work.timeout));
-        let went = user.carry(due, taken).await;
+        let mut went = user.carry(due, taken).await;
+        while let Some(next) = user.follows(due) {
+            due = next;
+            user.place().begins(due.intended.plus(shared.work.timeout));
+            went = user.carry(due, due.intended).await;
+        }
         user.place().ends();
         shared.closes();
         if let Model::Closed { think } = shared.work.model {
@@ -60,6 +68,10 @@ struct User<'a, C> {
     /// When the last request ended, as long as nothing was waited for since: the next one begins at
     /// that very instant, which is not read from the clock again.
     freed: Option<Mono>,
+    /// How the last request ended that was sent.
+    last: Option<Outcome>,
+    /// What answers of the flow gave that is under way.
+    taken: Vec<String>,
 }
 
 /// Why a request that is under way goes no further.
@@ -121,17 +133,17 @@ impl<C: Carrier> User<'_, C> {
     /// The next request of a user who waits for answers is due as soon as he asks.
     fn asks(&mut self) -> (Due, Mono) {
         let now = self.now();
-        self.shared.open.set(self.shared.open.get() + 1);
-        self.shared.sheet.borrow_mut().counts(now).offered += 1;
-        let asked = self.shared.asked.get();
-        self.shared.asked.set(asked + 1);
-        let due = Due {
-            number: u64::MAX,
-            call: self.shared.work.mix.call(asked),
-            intended: now,
-            dispatched: now,
-        };
-        (due, now)
+        (self.shared.asks(now), now)
+    }
+
+    /// What goes out behind this one in its flow, with what that gave.
+    fn follows(&mut self, due: Due) -> Option<Due> {
+        if self.last != Some(Outcome::Success) {
+            return None;
+        }
+        self.carrier.take(&mut self.taken);
+        let now = self.freed.unwrap_or_else(clock::now);
+        self.shared.follows(due, now)
     }
 
     async fn pause(&mut self, pause: Nanos) {
@@ -152,6 +164,7 @@ impl<C: Carrier> User<'_, C> {
     /// Carries one request; `false` when it could not be sent.
     async fn carry(&mut self, due: Due, mut taken: Mono) -> bool {
         let mut went = false;
+        self.last = None;
         let answered = loop {
             match self.ready(due).await {
                 Ok(waited) if waited || went => taken = clock::now(),
@@ -204,7 +217,7 @@ impl<C: Carrier> User<'_, C> {
         // never went out whole was being sent to its end.
         let sent = sent.unwrap_or(answer.done).max(taken);
         let done = answer.done.max(sent);
-        self.freed = Some(done);
+        (self.freed, self.last) = (Some(done), Some(answer.outcome));
         let stamps = Stamps {
             intended: due.intended,
             dispatched: due.dispatched,
@@ -264,7 +277,11 @@ impl<C: Carrier> User<'_, C> {
                 self.connect().await?;
                 waited = true;
             }
-            self.carrier.begins(due.call, due.number);
+            let of = Filling {
+                number: due.number,
+                taken: &self.taken,
+            };
+            self.carrier.begins(due.call, of);
             match self.slot().await {
                 Ok(slot) => return Ok(waited || slot),
                 // Whoever waited on a connection that takes nothing more asks for the next, once.

@@ -48,6 +48,15 @@ pub struct Load<T> {
     pub warm_up: Nanos,
     /// What is sent, each as often as its weight says.
     pub calls: Vec<Call>,
+    /// Rows that requests are filled with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feeds: Vec<Feed>,
+    /// Draws what requests leave to chance.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub seed: u64,
+    /// Speaks HTTP/2.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http2: bool,
     /// What in an answer names who gave it; nobody asks when `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_by: Option<ToldBy>,
@@ -69,6 +78,80 @@ pub struct Call {
     /// What is sent behind the headers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
+    /// Its path, its body and the values of its own headers are [templates](crate::template).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_template: bool,
+    /// Headers with holes, beside those of its check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Path and query; those of its check when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// What stands in the holes of its body is written as in a string of JSON.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_json: bool,
+    /// It goes out when the call before it was answered as it should be, by the same user; its
+    /// weight is nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub follows: bool,
+    /// What its answer gives to those that follow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub take: Vec<Take>,
+}
+
+impl Call {
+    /// One without a body, that is the same each time.
+    #[must_use]
+    pub const fn plain(operation: Operation, weight: u32) -> Self {
+        Self {
+            operation,
+            weight,
+            body: String::new(),
+            is_template: false,
+            headers: Vec::new(),
+            path: String::new(),
+            is_json: false,
+            follows: false,
+            take: Vec::new(),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(it: &bool) -> bool {
+    !*it
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_nothing(it: &u64) -> bool {
+    *it == 0
+}
+
+/// What an answer gives to the calls that follow it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Take {
+    /// What it is called: `${taken:NAME}`.
+    pub name: Operation,
+    /// Where it stands: a header or a path into a JSON body.
+    pub from: ToldBy,
+}
+
+/// Rows that requests are filled with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Feed {
+    /// What it is called: `${feed:NAME.COLUMN}`.
+    pub name: Operation,
+    /// Rows are drawn by the seed; in turn, by the number of the request, when not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_drawn: bool,
+    /// What its columns are called; at least one.
+    pub columns: Vec<Operation>,
+    /// At least one, each as long as there are columns.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// What one agent sends to one instance.
@@ -93,8 +176,14 @@ pub struct Share {
 impl<T> Load<T> {
     /// The most calls of a mix.
     pub const CALLS_MAX: usize = 50;
-    /// The most bytes of all bodies: a command to an agent has 4 MiB, with several steps in it.
+    /// The most bytes of all bodies and feeds: a command to an agent has 4 MiB, with several steps in it.
     pub const BODIES_MAX: usize = 256 << 10;
+    /// The most feeds.
+    pub const FEEDS_MAX: usize = 10;
+    /// The most columns of a feed.
+    pub const COLUMNS_MAX: usize = 100;
+    /// The most rows of a feed.
+    pub const ROWS_MAX: usize = 100_000;
     /// The most shares of one agent in one step.
     pub const SHARES_MAX: usize = 100;
     /// The most threads of one share.
@@ -126,6 +215,9 @@ impl<T> Load<T> {
         };
         let all: u64 = self.calls.iter().map(|call| u64::from(call.weight)).sum();
         let mine = self.calls.iter().find(|one| one.operation == *call)?;
+        if mine.follows {
+            return None;
+        }
         let part = f64::from(mine.weight) / (all.max(1) as f64);
         let due = schedule.expected(from, to) * part / f64::from(share.stripe.of());
         Some(due.round() as u64)

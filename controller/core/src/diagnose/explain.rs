@@ -144,7 +144,10 @@ fn text(code: Code) -> &'static str {
         Code::Reference => {
             "`${env:NAME}` and `${file:/PATH}` are read in the values of `headers` only, by the \
              agent that sends them. Elsewhere they would stay as they are written. There is no \
-             default and no nesting.\n\n\
+             default and no nesting. Path, body and headers of what a load sends may hold \
+             `${sequence}`, `${random:1-1000}`, `${feed:NAME.COLUMN}` of one of its `feeds`, and \
+             `${taken:NAME}`, which an earlier request of the same `flow` takes; `$${` is `${` \
+             itself there.\n\n\
              wrong:  title: ${env:TITLE}\n\
              right:  headers: {authorization: \"Bearer ${env:TOKEN}\"}"
         }

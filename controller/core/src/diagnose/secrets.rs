@@ -12,7 +12,7 @@ pub(crate) fn check(value: &mut Value, checker: &mut Checker) {
 
 fn walk(value: &mut Value, at: &Pointer, checker: &mut Checker) {
     match value {
-        Value::String(text) if text.contains("${") && !is_header(at) => {
+        Value::String(text) if text.contains("${") && !is_header(at) && !is_filled(at) => {
             checker.at_value(at, misplaced(text));
             checker.refuse(at);
             *value = Value::Null;
@@ -54,6 +54,28 @@ fn is_header(at: &Pointer) -> bool {
             | (Some("event"), Some("redis"), Some("password"))
             | (Some("event"), Some("nats"), Some("token"))
     )
+}
+
+/// What a load sends is filled in: `…/load/requests/0/get`, `…/requests/0/flow/1/json/name`. Whoever
+/// parses it says what may stand there.
+fn is_filled(at: &Pointer) -> bool {
+    let up = std::iter::successors(Some(at.clone()), Pointer::parent);
+    let mut keys: Vec<_> = up.filter_map(|at| at.last()).collect();
+    keys.reverse();
+    let mut keys = keys
+        .iter()
+        .map(AsRef::as_ref)
+        .skip_while(|key| *key != "load");
+    if (keys.next(), keys.next(), keys.next().is_some()) != (Some("load"), Some("requests"), true) {
+        return false;
+    }
+    let sent = [
+        "get", "head", "post", "put", "patch", "delete", "body", "json", "headers",
+    ];
+    match keys.next() {
+        Some("flow") => keys.nth(1).is_some_and(|key| sent.contains(&key)),
+        key => key.is_some_and(|key| sent.contains(&key)),
+    }
 }
 
 fn misplaced(text: &str) -> Problem {

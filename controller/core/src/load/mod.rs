@@ -397,6 +397,8 @@ mod tests {
             number: false,
             authorities: None,
             http2: false,
+            feeds: Vec::new(),
+            seed: 0,
         }
     }
 

@@ -90,13 +90,18 @@ impl Draft<'_> {
             },
             LoadModel::Closed { think, .. } => Model::Closed { think: *think },
         };
+        let is_filled = calls.iter().any(|call| call.is_template);
         Load {
             model,
             timeout: load.timeout,
             warm_up: load.warm_up,
-            calls,
             told_by: self.told_by(&place, stage, step),
+            feeds: load.feeds.clone(),
+            http2: load.http2,
+            // Only what is filled has something left to chance beside its schedule.
+            seed: if is_filled { seed } else { 0 },
             shares: shares.collect(),
+            calls,
             to,
         }
     }
@@ -177,7 +182,7 @@ fn balancers<'a>(
 fn calls(requests: &[Request]) -> Vec<Call> {
     let mut all: Vec<Call> = Vec::new();
     for request in requests {
-        let plain = format!("{} {}", request.method, request.path);
+        let plain = format!("{} {}", request.method, request.written);
         let names = |call: &Call| call.operation.as_str().to_owned();
         let mut name = operation(&plain, "");
         let mut times = 1;
@@ -185,10 +190,23 @@ fn calls(requests: &[Request]) -> Vec<Call> {
             times += 1;
             name = operation(&plain, &format!(" ({times})"));
         }
+        let own = request.own_headers.iter();
+        let own = own.map(|(name, value)| (name.as_str().to_owned(), value.clone()));
+        let path = if request.is_template {
+            request.written.clone()
+        } else {
+            String::new()
+        };
         all.push(Call {
             operation: name,
             weight: request.weight,
             body: request.body.clone(),
+            is_template: request.is_template,
+            headers: own.collect(),
+            path,
+            is_json: request.is_template && request.is_json,
+            follows: request.follows,
+            take: request.take.clone(),
         });
     }
     all

@@ -208,7 +208,9 @@ pub(super) fn planned(
     span: (Nanos, Nanos),
     offered: Option<u64>,
 ) -> u64 {
-    let each = load.calls.iter();
+    // What follows in a flow is due when answers say so.
+    let (following, each): (Vec<_>, Vec<_>) = load.calls.iter().partition(|call| call.follows);
+    let each = each.into_iter();
     let each = each.map(|call| load.expected(share, &call.operation, span));
     let Some(expected) = each.sum::<Option<u64>>() else {
         // Users ask once at least; and what they did not ask was not due.
@@ -217,7 +219,9 @@ pub(super) fn planned(
     let Some(offered) = offered else {
         return expected;
     };
-    if offered.abs_diff(expected) <= by_chance(&load.model, expected) {
+    let chance = by_chance(&load.model, expected);
+    let is_enough = !following.is_empty() && offered > expected;
+    if is_enough || offered.abs_diff(expected) <= chance {
         offered
     } else {
         expected
@@ -256,15 +260,14 @@ mod tests {
     fn load(arrivals: Arrivals) -> Load<PlannedPath> {
         let rate = "100/s".parse().unwrap();
         let schedule = Schedule::constant(arrivals, rate, Nanos::from_secs(10)).unwrap();
-        let call = |name: &str, weight| Call {
-            operation: name.to_owned().try_into().unwrap(),
-            weight,
-            body: String::new(),
-        };
+        let call = |name: &str, weight| Call::plain(name.to_owned().try_into().unwrap(), weight);
         Load {
             model: Model::Open { schedule, seed: 1 },
             timeout: Nanos::from_secs(1),
             warm_up: Nanos(0),
+            feeds: Vec::new(),
+            http2: false,
+            seed: 0,
             calls: vec![call("GET /a", 9), call("GET /b", 1)],
             told_by: None,
             shares: vec![Share {

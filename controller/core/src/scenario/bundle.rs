@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nepho_common::id::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{Scenario, parse, raw::RawScenario};
+use super::{Scenario, load::files, parse, raw::RawScenario};
 use crate::{
     diagnose::{Checker, Code, Diagnostics, Pointer, Problem, quoted},
     fleet::{self, Fleet},
@@ -58,22 +58,39 @@ pub struct Loaded {
     pub fleet: Fleet,
 }
 
-/// The fleet file that a scenario names, so that whoever may read files can read it.
+/// The files that a scenario names, its fleet first, so that whoever may read files can read them.
 ///
 /// # Errors
-/// What is wrong with the scenario, when it names no file.
-pub fn fleet_reference(source: &Source) -> Result<String, Diagnostics> {
+/// What is wrong with the scenario, when it names no fleet.
+pub fn references(source: &Source) -> Result<Vec<String>, Diagnostics> {
     let mut checker = Checker::open(&source.name, &source.text);
     let raw = checker.decode::<RawScenario>();
-    if let Some(reference) = raw.as_ref().and_then(|raw| reference(&mut checker, raw)) {
-        return Ok(reference);
+    let fleet = raw.as_ref().and_then(|raw| reference(&mut checker, raw));
+    match (raw, fleet) {
+        (Some(raw), Some(fleet)) => {
+            let stages = raw.stages.iter().flatten().flatten();
+            let steps = stages.flat_map(|stage| stage.steps.iter().flatten());
+            let loads = steps.filter_map(|(_, step)| step.as_ref()?.load.as_deref());
+            let mut named: Vec<_> = loads.flat_map(files).collect();
+            named.sort();
+            named.dedup();
+            // What is too many is said where they are counted.
+            named.truncate(FILES_MAX);
+            named.insert(0, fleet);
+            Ok(named)
+        }
+        (raw, _) => {
+            if let Some(raw) = &raw {
+                // The rest of the file is checked too: whatever is wrong is said at once.
+                drop(parse::parse(&mut checker, raw, (None, None)));
+            }
+            Err(checker.finish())
+        }
     }
-    if let Some(raw) = &raw {
-        // The rest of the file is checked too: whatever is wrong is said at once.
-        drop(parse::parse(&mut checker, raw, None));
-    }
-    Err(checker.finish())
 }
+
+/// The most files beside scenario and fleet.
+const FILES_MAX: usize = 100;
 
 /// Reads a bundle.
 ///
@@ -96,7 +113,8 @@ pub fn load(bundle: &Bundle) -> Result<Loaded, Diagnostics> {
     }
     let mut fleet_checker = source.map(|source| Checker::open(&source.name, &source.text));
     let (fleet, names) = fleet_checker.as_mut().map_or((None, None), fleet::parse);
-    let scenario = raw.and_then(|raw| parse::parse(&mut checker, &raw, names.as_ref()));
+    let known = (names.as_ref(), Some(&bundle.files));
+    let scenario = raw.and_then(|raw| parse::parse(&mut checker, &raw, known));
     let mut found = checker.finish();
     if let Some(fleet_checker) = fleet_checker {
         found.extend(fleet_checker.finish());

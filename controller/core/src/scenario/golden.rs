@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use nepho_common::{id::InstanceId, plan::Quantile, time::Nanos};
 
 use super::{
-    Agents, FileKind, Judge, Loaded, Step,
+    Agents, FileKind, Judge, Loaded, Source, Step,
     examples::{FLEET, SCENARIO, bundle},
-    fleet_reference, load, schema_json,
+    load, references, schema_json,
 };
 use crate::diagnose::{Code, Diagnostics};
 
@@ -141,7 +141,7 @@ fn digests_follow_the_texts_and_not_the_operators_paths() {
 #[test]
 fn the_fleet_file_is_named_although_the_rest_is_wrong() {
     let bundle = bundle("fleet: x.yaml\nstages: 5\n", FLEET);
-    assert_eq!(fleet_reference(&bundle.scenario).unwrap(), "x.yaml");
+    assert_eq!(references(&bundle.scenario).unwrap(), ["x.yaml"]);
 }
 
 /// Six mistakes: a misspelt key, a duration without a unit, a key twice, an environment that does
@@ -558,6 +558,18 @@ fn each_load_says_what_is_wrong_with_it() {
         "{open: {rate: 5/s}, requests: [{post: /, body: a, json: {a: 1}}]}",
         "{open: {rate: 5/s}, requests: [{head: /, expect: {body: a}}]}",
         "{open: {rate: 5/s}, requests: [{get: /, expect: {json: {a: b}}}]}",
+        "{open: {rate: 5/s}, requests: [{get: '/${sequnce}'}]}",
+        "{open: {rate: 5/s}, requests: [{get: '/${taken:token}'}]}",
+        "{open: {rate: 5/s}, requests: [{get: '/${feed:people.name}'}]}",
+        "{open: {rate: 5/s}, requests: [{get: /, headers: {x: '${env:A}${sequence}'}}]}",
+        "{open: {rate: 5/s}, requests: [{post: /, body: '${random:9-1}'}]}",
+        "{open: {rate: 5/s}, requests: [{get: '/${env:A}'}]}",
+        "{open: {rate: 5/s}, requests: [{get: /, expect: {body: '${sequence}'}}]}",
+        "{open: {rate: 5/s}, requests: [{post: /, body-file: gone.txt}]}",
+        "{open: {rate: 5/s}, feeds: {people: {csv: gone.csv}}, requests: [{get: /}]}",
+        "{open: {rate: 5/s}, feeds: {people: {}}, requests: [{get: /}]}",
+        "{open: {rate: 5/s}, requests: [{flow: [{get: /, weight: 2}, {get: /b}]}]}",
+        "{open: {rate: 5/s}, requests: [{flow: [{get: /, take: {a: {}}}, {get: '/${taken:b}'}]}]}",
         "{open: {rate: 5/s}, requests: [{get: /}], to: {via: proxy}}",
         "{open: {rate: 5/s}, requests: [{get: /}], timeout: 90s}",
     ] {
@@ -597,6 +609,46 @@ fn a_load_says_when_what_is_sent_to_whom() {
         Step::Probe(_) | Step::Watch(_) => None,
     });
     insta::assert_debug_snapshot!(load.unwrap());
+}
+
+#[test]
+fn what_a_load_sends_is_filled_from_files_and_from_answers() {
+    let text = "load: {open: {rate: 5/s}, http2: true, feeds: {people: {csv: people.csv, pick: \
+                random}, items: {json: items.json}}, requests: [{weight: 2, flow: [{post: '/login', \
+                json: {name: '${feed:people.name}'}, take: {token: {json: $.token}}}, {get: \
+                '/items/${feed:items.id}', headers: {authorization: 'Bearer ${taken:token}'}}]}, \
+                {put: '/${sequence}', body-file: body.txt, headers: {x-key: '${env:KEY}'}}]}";
+    let mut files = bundle(&doing(text), FLEET);
+    let given = [
+        ("body.txt", "a ${sequence} of its own"),
+        ("items.json", "[{\"id\": 1}, {\"id\": 2}]"),
+        ("people.csv", "name,age\nAnn,7\n"),
+    ];
+    let named = references(&files.scenario).unwrap();
+    assert_eq!(named[1..], given.map(|(name, _)| name));
+    for (name, text) in given {
+        let source = Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        };
+        files.files.insert(name.to_owned(), source);
+    }
+    let loaded = load(&files).unwrap_or_else(|found| panic!("{found}"));
+    let mut steps = loaded
+        .scenario
+        .stages
+        .iter()
+        .flat_map(|stage| stage.steps.values());
+    let filled = steps.find_map(|step| match step {
+        Step::Load(load) => Some(load),
+        Step::Probe(_) | Step::Watch(_) => None,
+    });
+    insta::assert_debug_snapshot!(filled.unwrap());
+    // A column that is not there is named with those that are.
+    files.scenario.text = doing(&text.replace("people.name", "people.nmae"));
+    let found = load(&files).expect_err("no such column").render(false);
+    let why = "feed people has no column `nmae`, only name, age";
+    assert!(found.contains(why), "{found}");
 }
 
 #[test]

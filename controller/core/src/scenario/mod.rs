@@ -21,7 +21,7 @@ mod stage;
 mod watch;
 
 pub use asked::{DnsProbe, EventProbe, HttpProbe, ProbeKind, PrometheusProbe, TcpProbe, TlsProbe};
-pub use bundle::{Bundle, Loaded, SCENARIO, Source, fleet_reference, load};
+pub use bundle::{Bundle, Loaded, SCENARIO, Source, load, references};
 pub(crate) use duration::print_days;
 pub use duration::{BadDuration, parse_duration, print_duration};
 pub use expectation::{Bounds, Expectation, Judge, Over, Steady};

@@ -13,7 +13,7 @@ use super::{
     Expectation, Scenario, Stage, Steady, Step,
     duration::{duration, print_duration},
     expectation::{expectation, steady},
-    load::load,
+    load::{Files, load},
     probe::probe,
     raw::{RawLostAgent, RawScenario, RawSelector, RawStage, RawStep},
     safety::safety,
@@ -32,7 +32,7 @@ pub(crate) const LASTS: (Nanos, Nanos) = (Nanos::from_secs(1), Nanos::from_secs(
 pub(crate) fn parse(
     checker: &mut Checker,
     raw: &RawScenario,
-    names: Option<&Names>,
+    (names, files): (Option<&Names>, Option<&Files>),
 ) -> Option<Scenario> {
     let root = Pointer::root();
     api(checker, raw.api.as_deref());
@@ -45,7 +45,7 @@ pub(crate) fn parse(
     for (index, raw) in raw.stages.iter().flatten().enumerate() {
         let at = at.index(index);
         let Some(raw) = raw else { continue };
-        stages.extend(stage(checker, &at, raw, names, &earlier));
+        stages.extend(stage(checker, &at, raw, (names, files), &earlier));
         earlier.extend(raw.name.as_deref());
     }
     let steps = steps(raw);
@@ -135,7 +135,7 @@ fn stage(
     checker: &mut Checker,
     at: &Pointer,
     raw: &RawStage,
-    names: Option<&Names>,
+    known: (Option<&Names>, Option<&Files>),
     earlier: &[&str],
 ) -> Option<Stage> {
     let name = checker.name::<StageName>(&at.key("name"), raw.name.as_deref());
@@ -160,7 +160,7 @@ fn stage(
         let name = checker.key_name::<StepName>(&at, text);
         let step = raw
             .as_ref()
-            .and_then(|raw| step(checker, &at, raw, names, lasts));
+            .and_then(|raw| step(checker, &at, raw, known, lasts));
         if let (Some(name), Some(step)) = (name, step) {
             steps.insert(name, step);
         }
@@ -226,7 +226,7 @@ fn step(
     checker: &mut Checker,
     at: &Pointer,
     raw: &RawStep,
-    names: Option<&Names>,
+    (names, files): (Option<&Names>, Option<&Files>),
     lasts: Option<Nanos>,
 ) -> Option<Step> {
     match (&raw.probe, &raw.watch, &raw.load) {
@@ -235,9 +235,8 @@ fn step(
             probe(checker, &at.key("probe"), raw, names).map(|probe| Step::Probe(Box::new(probe)))
         }
         (None, Some(raw), None) => watch(checker, &at.key("watch"), raw, names).map(Step::Watch),
-        (None, None, Some(raw)) => {
-            load(checker, &at.key("load"), raw, names, lasts).map(|load| Step::Load(Box::new(load)))
-        }
+        (None, None, Some(raw)) => load(checker, &at.key("load"), raw, (names, files), lasts)
+            .map(|load| Step::Load(Box::new(load))),
         (first, second, third) => {
             if !checker.is_incomplete(at) {
                 let any = first.is_some() || second.is_some() || third.is_some();

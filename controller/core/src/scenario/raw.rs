@@ -15,7 +15,7 @@ pub(crate) use self::{
         RawDns, RawEvent, RawGrpc, RawHealth, RawHttp, RawIcmp, RawNats, RawPrometheus, RawRedis,
         RawTcp, RawTls, RawWebhook,
     },
-    load::{RawAnswer, RawClosed, RawLoad, RawOpen, RawRequest, RawSpike},
+    load::{RawAnswer, RawClosed, RawFeed, RawLoad, RawOpen, RawRequest, RawSpike, RawTake},
 };
 use super::{amount, duration, ratio};
 

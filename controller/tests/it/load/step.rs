@@ -194,11 +194,10 @@ fn recorder(agent: &str, stripe: Stripe) -> Recorder {
         },
         timeout: Nanos::from_secs(1),
         warm_up: Nanos(0),
-        calls: vec![Call {
-            operation: operation(),
-            weight: 1,
-            body: String::new(),
-        }],
+        calls: vec![Call::plain(operation(), 1)],
+        feeds: Vec::new(),
+        seed: 0,
+        http2: false,
         told_by: None,
         shares: vec![Share {
             agent: agent.parse().unwrap(),

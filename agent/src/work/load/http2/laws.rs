@@ -1,4 +1,5 @@
 mod carried;
+mod flows;
 mod hostile;
 
 use std::{

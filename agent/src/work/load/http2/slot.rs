@@ -16,6 +16,7 @@ use super::{
     super::{
         super::probe::Failure,
         carrier::{Answer, Carrier, Took},
+        fill::Filling,
         judge::Heard,
         stream::Door,
         traced::{Name, Names},
@@ -29,7 +30,8 @@ pub(in super::super) struct Slot {
     nth: usize,
     /// Which of the heads is under way.
     call: usize,
-    number: u64,
+    /// Head and body of the request that is under way.
+    asks: Option<(http::Request<()>, Bytes)>,
     way: Option<Way>,
     at: At,
     /// Whether it waits for a stream.
@@ -94,7 +96,7 @@ impl Slot {
             heads,
             nth,
             call: 0,
-            number: 0,
+            asks: None,
             way: None,
             at: At::Idle,
             waits: false,
@@ -150,8 +152,9 @@ impl Carrier for Slot {
     /// The connection watches itself.
     fn watch(&mut self, _: &mut Context<'_>) {}
 
-    fn begins(&mut self, call: u16, number: u64) {
-        (self.call, self.number) = (call.into(), number);
+    fn begins(&mut self, call: u16, of: Filling<'_>) {
+        self.call = call.into();
+        self.asks = self.heads[self.call].filled(of);
         (self.first, self.is_first, self.was_refused) = (None, false, false);
         // Whoever still holds the stamp of an earlier request must not stamp this one.
         match Rc::get_mut(&mut self.sent) {
@@ -178,11 +181,9 @@ impl Carrier for Slot {
             self.way = Some(way);
         }
         let way = self.way.as_mut().ok_or(Outcome::Reset)?;
-        let head = &self.heads[self.call];
-        let body = head.body();
-        let asked = way
-            .sender
-            .send_request(head.numbered(self.number), body.is_empty());
+        // What an answer gave can make a request that none can be.
+        let (head, body) = self.asks.take().ok_or(Outcome::Content)?;
+        let asked = way.sender.send_request(head, body.is_empty());
         let (response, mut stream) = match asked {
             Ok(asked) => asked,
             Err(error) => {
@@ -281,6 +282,10 @@ impl Carrier for Slot {
     fn told(&self, names: &mut Names) -> Option<Name> {
         let peer = self.way.as_ref().map_or("", |way| &way.peer);
         self.heads[self.call].judge.name(&self.kept, peer, names)
+    }
+
+    fn take(&self, taken: &mut [String]) {
+        self.heads[self.call].judge.take(&self.kept, taken);
     }
 
     /// Of the whole connection, since somebody asked.

@@ -40,6 +40,12 @@ pub(crate) struct RawLoad {
     /// Threads of each agent for each target. As many as the rate needs when left out.
     #[schemars(range(min = 1, max = 64))]
     pub(crate) threads: Option<u32>,
+    /// Speak HTTP/2: by agreement over TLS, and without asking first over plain TCP. Requests share
+    /// connections.
+    pub(crate) http2: Option<bool>,
+    /// Rows that requests are filled with, by name: `${feed:NAME.COLUMN}`.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 10))]
+    pub(crate) feeds: Option<BTreeMap<String, Option<RawFeed>>>,
     /// What is sent, each as often as its `weight` says.
     #[schemars(length(min = 1, max = 50))]
     pub(crate) requests: Option<Vec<Option<RawRequest>>>,
@@ -130,7 +136,24 @@ pub(crate) struct RawClosed {
     pub(crate) warm_up: Option<String>,
 }
 
-/// A request. It has one of `get`, `head`, `post`, `put`, `patch` and `delete`, with path and query.
+/// Rows that requests are filled with. It has `csv` or `json`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LoadFeed")]
+pub(crate) struct RawFeed {
+    /// A file with comma-separated values, relative to this file; its first line names the columns.
+    pub(crate) csv: Option<String>,
+    /// A file with a JSON list of objects, relative to this file; each holds the same keys.
+    pub(crate) json: Option<String>,
+    /// Which row a request has: in-turn (when left out), one after the other by its number in the
+    /// whole schedule, or random, drawn by the seed.
+    #[schemars(pattern("^(in-turn|random)$"))]
+    pub(crate) pick: Option<String>,
+}
+
+/// A request. It has one of `get`, `head`, `post`, `put`, `patch` and `delete`, with path and query,
+/// or it is a `flow`. Path, body and values of headers may hold `${sequence}`, `${random:1-1000}`,
+/// `${feed:NAME.COLUMN}` and `${taken:NAME}`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "LoadRequest")]
@@ -161,10 +184,31 @@ pub(crate) struct RawRequest {
     /// A body, as it is sent.
     #[schemars(length(min = 1, max = 65_536))]
     pub(crate) body: Option<String>,
+    /// A body from a file, relative to this file; it is sent with the scenario.
+    pub(crate) body_file: Option<String>,
     /// A body as JSON: `{name: a}`. Its type is sent with it.
     pub(crate) json: Option<Value>,
     /// What the answer must be; any status below 400 when left out.
     pub(crate) expect: Option<RawAnswer>,
+    /// In a flow: what the answer gives to the requests after it, by name: `${taken:NAME}`. An answer
+    /// that lacks it is not as it should be.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
+    pub(crate) take: Option<BTreeMap<String, Option<RawTake>>>,
+    /// Requests of one user, one after the other: each goes out when the one before was answered as
+    /// it should be, and its time counts from then. The rate counts flows.
+    #[schemars(length(min = 1, max = 20))]
+    pub(crate) flow: Option<Vec<Option<RawRequest>>>,
+}
+
+/// Where something stands in an answer: `header` or `json`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LoadTake")]
+pub(crate) struct RawTake {
+    /// The value of this header.
+    pub(crate) header: Option<String>,
+    /// What stands here in a JSON body: $.token.
+    pub(crate) json: Option<String>,
 }
 
 /// What an answer must be.
