@@ -1,7 +1,7 @@
 //! A load of a stage: one share of it, from the start of the stage to its end.
 
 use nepho_common::{
-    load::{Counted, Expected, Order, Sent},
+    load::{Counted, Expected, Order, Pool, Sent},
     plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
     time::{Mono, Nanos},
@@ -160,6 +160,10 @@ fn order(
         number: false,
         authorities: None,
         http2: false,
+        pool: Pool::Shared,
+        requests_per_connection: 0,
+        pin: false,
+        spin: Nanos(0),
     })
 }
 
