@@ -24,6 +24,9 @@ use crate::{
 pub const CONNECTIONS_MAX: u32 = 20_000;
 /// The most bytes of a request's body: it is sent from memory.
 pub const BODY_MAX: usize = 1 << 20;
+/// The longest that a thread looks at the clock before a request is due: no alarm of a host that may
+/// send load is later.
+pub const SPIN_MAX: Nanos = Nanos::from_millis(10);
 
 /// What a generator is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,34 @@ pub struct Order {
     /// model each of these is a user.
     #[serde(default)]
     pub http2: bool,
+    /// How requests come to their connections.
+    #[serde(default)]
+    pub pool: Pool,
+    /// A connection that carried so many requests is closed by the generator, and whoever is next opens
+    /// another one; any number when 0.
+    #[serde(default)]
+    pub requests_per_connection: u64,
+    /// Each thread stays on a core of its own.
+    #[serde(default)]
+    pub pin: bool,
+    /// At most so long before a request is due its thread looks at the clock all the time, in place of
+    /// being woken. Costs a core, and saves what an alarm is late.
+    #[serde(default)]
+    pub spin: Nanos,
+}
+
+/// How requests come to their connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pool {
+    /// Any connection that is free takes what is due.
+    #[default]
+    Shared,
+    /// In a closed model each user has one of his own, over HTTP/2 as well.
+    PerUser,
+    /// Each request opens its own, at most so many at a time as there are connections. What that takes
+    /// is waiting for a connection, and told by itself as well.
+    New,
 }
 
 /// One of the requests that are sent.

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use nepho_common::{
-    load::{Model, Order, Sent, Told, Withheld},
+    load::{Model, Order, Pool, Sent, Told, Withheld},
     plan::{Arrivals, Rate, Schedule, Stripe},
     time::Nanos,
 };
@@ -206,6 +206,10 @@ impl Bench<'_> {
             http2: false,
             feeds: Vec::new(),
             seed: 0,
+            pool: Pool::Shared,
+            requests_per_connection: 0,
+            pin: false,
+            spin: Nanos(0),
         };
         let mut generator = Generator::start(self.program, self.policy)?;
         generator.tell(&order).await?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use nepho_common::{
-    load::{BODY_MAX, Model, Order, Sent, Told},
+    load::{BODY_MAX, Model, Order, Pool, SPIN_MAX, Sent, Told},
     plan::{Arrivals, Rate, Schedule, Stripe},
     time::{Mono, Nanos, WallMillis},
 };
@@ -26,6 +26,9 @@ Examples:
   nepho load http://127.0.0.1:8080/ --rate 2000/s -c 64 -d 30s --warm-up 5s
   nepho load http://127.0.0.1:8080/ --closed -c 64           as fast as 64 users who wait
   nepho load http://127.0.0.1:8080/ --rate 500/s --http2 -c 2  requests share two connections
+  nepho load http://127.0.0.1:8080/ --rate 500/s --new-connections
+  nepho load http://127.0.0.1:8080/ --rate 500/s --requests-per-connection 100
+  nepho load http://127.0.0.1:8080/ --rate 20000/s --spin 100us
   nepho load https://10.0.0.5/api -X POST -H 'content-type: application/json' --body '{\"a\":1}' \\
       --rate 50/s --ca-file ca.pem
   nepho load http://127.0.0.1:8080/ --rate 500/s -o json     the summary as nepho.load/v1
@@ -104,6 +107,21 @@ pub(super) struct Arguments {
     /// Speak HTTP/2: requests share connections, as many as --in-flight and the target let.
     #[arg(long)]
     http2: bool,
+    /// Open a connection for each request, at most --connections at a time.
+    #[arg(long, conflicts_with = "requests_per_connection")]
+    new_connections: bool,
+    /// Close a connection that carried so many requests, and open another one.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    requests_per_connection: u64,
+    /// Look at the clock all the time for so long before each request is due, 10ms at most, in place of
+    /// being woken: costs a core, and saves what a timer is late.
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_default_value = true, value_parser = duration, conflicts_with = "closed")]
+    spin: Nanos,
     /// Give each request its number in the header x-nepho-slot.
     #[arg(long)]
     number: bool,
@@ -171,10 +189,14 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
                 return Err(Failure::Refused(vec![why]));
             }
             Told::Ready { connections, to } => {
-                live.say(
-                    &context.out,
-                    &format!("{connections} connections open to {}", to.join(", ")),
-                );
+                let to = to.join(", ");
+                let text = match order.pool {
+                    Pool::New => format!("each request opens a connection to {to}"),
+                    Pool::Shared | Pool::PerUser => {
+                        format!("{connections} connections open to {to}")
+                    }
+                };
+                live.say(&context.out, &text);
             }
             Told::Counted(counted) => {
                 tally.add(&counted).map_err(Failure::Generator)?;
@@ -279,6 +301,14 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
         http2: arguments.http2,
         feeds: Vec::new(),
         seed: 0,
+        pool: if arguments.new_connections {
+            Pool::New
+        } else {
+            Pool::Shared
+        },
+        requests_per_connection: arguments.requests_per_connection,
+        pin: false,
+        spin: arguments.spin,
     })
 }
 
@@ -288,8 +318,14 @@ fn times(arguments: &Arguments) -> Result<(), String> {
         duration,
         warm_up,
         timeout,
+        spin,
         ..
     } = *arguments;
+    if spin > SPIN_MAX {
+        return Err(format!(
+            "--spin {spin} is more than {SPIN_MAX}: no timer is so late, as --spin 100us"
+        ));
+    }
     if duration.0 == 0 {
         return Err("--duration 0s sends nothing: say how long, as --duration 10s".to_owned());
     }

@@ -62,9 +62,19 @@ pub(super) trait Carrier {
     /// The request that is under way goes no further.
     fn closes(&mut self);
 
-    /// Whether the target said of the request that failed that it never looked at it, because it
-    /// wants the connection's end.
-    fn was_refused(&self) -> bool;
+    /// Whether the request that failed was looked at by nobody.
+    fn untouched(&self) -> Untouched;
+}
+
+/// Whether a request that could not go on was looked at by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Untouched {
+    /// Nobody knows.
+    No,
+    /// It was not: the target wants the connection's end.
+    ByTarget,
+    /// It was not: the connection had carried what it was to carry.
+    ByUs,
 }
 
 /// What a connection took.

@@ -10,7 +10,7 @@ use nepho_common::{recording::Outcome, time::Mono};
 
 use super::{
     super::probe::Failure,
-    carrier::{Answer, Carrier, Took},
+    carrier::{Answer, Carrier, Took, Untouched},
     fill::Filling,
     http1::{Asked, Limits, Method, Progress, Reader, Response},
     request::{Own, Request},
@@ -26,10 +26,10 @@ pub(super) struct Exchange {
     call: usize,
     /// The one that is under way, when it is not like others.
     own: Own,
-    /// Nothing was sent on this connection yet.
-    is_fresh: bool,
-    /// The one that is under way is the first on its connection.
-    is_first: bool,
+    /// How many requests this connection carried, the one that is under way with them.
+    carried: u64,
+    /// How many one carries; any number when 0.
+    carries: u64,
     /// Whom it leads to.
     peer: String,
     reader: Reader,
@@ -41,13 +41,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(requests: Arc<[Request]>, stream: Option<Stream>) -> Self {
+    pub(super) fn new(requests: Arc<[Request]>, stream: Option<Stream>, carries: u64) -> Self {
         Self {
             requests,
             call: 0,
             own: Own::default(),
-            is_fresh: true,
-            is_first: false,
+            carried: 0,
+            carries,
             peer: peer(stream.as_ref()),
             reader: Reader::new(Limits::default()),
             stream,
@@ -60,7 +60,8 @@ impl Exchange {
     fn answer(&mut self, response: Response, done: Mono) -> Answer {
         let judge = &self.requests[self.call].judge;
         let outcome = judge.outcome(&self.reader, response.status, response.body_bytes);
-        if !response.keeps_alive || !self.reader.is_clean() {
+        let is_spent = self.carried == self.carries;
+        if is_spent || !response.keeps_alive || !self.reader.is_clean() {
             self.closes();
         }
         Answer {
@@ -80,7 +81,7 @@ impl Carrier for Exchange {
     async fn connect(&mut self, door: &Door, turn: usize) -> Result<Option<Took>, Failure> {
         let opened = door.open(turn).await?;
         self.peer = peer(Some(&opened.stream));
-        self.is_fresh = true;
+        self.carried = 0;
         self.stream = Some(opened.stream);
         self.reader.reset();
         Ok(Some(opened.took))
@@ -110,7 +111,7 @@ impl Carrier for Exchange {
             },
             kept: request.judge.kept(),
         });
-        self.is_first = std::mem::take(&mut self.is_fresh);
+        self.carried += 1;
     }
 
     /// The connection is its own.
@@ -170,7 +171,7 @@ impl Carrier for Exchange {
     }
 
     fn is_first(&self) -> bool {
-        self.is_first
+        self.carried == 1
     }
 
     fn told(&self, names: &mut Names) -> Option<Name> {
@@ -192,8 +193,8 @@ impl Carrier for Exchange {
     }
 
     /// What a target looked at, and what it did not, can't be told apart.
-    fn was_refused(&self) -> bool {
-        false
+    fn untouched(&self) -> Untouched {
+        Untouched::No
     }
 }
 
@@ -238,7 +239,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (peer, _) = listener.accept().await.unwrap();
-        let exchange = Exchange::new(Arc::new([request]), Some(Stream::Plain(stream.unwrap())));
+        let exchange = Exchange::new(Arc::new([request]), Some(Stream::Plain(stream.unwrap())), 0);
         (exchange, peer)
     }
 

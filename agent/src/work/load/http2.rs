@@ -62,39 +62,38 @@ const QUIET_MAX: u64 = WINDOW as u64 + STREAMS_MAX as u64 * HEAD_MAX as u64;
 
 /// A connection, or the place of one.
 pub(super) struct Link {
-    /// It, as long as it takes anything new.
-    way: RefCell<Option<Way>>,
-    /// How many connections were here.
-    era: Cell<u64>,
-    /// Nothing was sent on it yet.
-    is_fresh: Cell<bool>,
+    /// The one that takes requests, if any does.
+    way: RefCell<Option<Rc<Way>>>,
+    /// How many requests a connection carries; any number when 0.
+    carries: u64,
+    /// The last one is not used any more because it carried so many.
+    is_spent: Cell<bool>,
     /// Whoever opens the next one.
     opening: Mutex<()>,
+    /// Who waits for a stream, the longest waiting first.
+    waiting: RefCell<VecDeque<(usize, Waker)>>,
+}
+
+/// One connection.
+struct Way {
+    /// Sends on it, as long as it takes anything new. When nobody can and all streams are over, the
+    /// connection ends.
+    sender: RefCell<Option<SendRequest<Bytes>>>,
+    /// Whom it leads to.
+    peer: String,
     /// How many requests may have a stream.
     most: Cell<usize>,
     /// How many have one.
     active: Cell<usize>,
-    /// Who waits for one, the longest waiting first.
-    waiting: RefCell<VecDeque<(usize, Waker)>>,
-    /// Where it is to be noted that a request is with the kernel.
-    leaving: RefCell<Vec<Stamp>>,
-    seen: Seen,
-}
-
-/// Onto one connection.
-#[derive(Clone)]
-struct Way {
-    /// Which of the connections of a link it is, from 1.
-    era: u64,
-    sender: SendRequest<Bytes>,
-    /// Whom it leads to.
-    peer: Rc<str>,
+    /// How many had one.
+    carried: Cell<u64>,
+    seen: Rc<Seen>,
 }
 
 /// When a request was with the kernel.
 type Stamp = Rc<Cell<Option<Mono>>>;
 
-/// What passed through the connection.
+/// What passed through a connection.
 #[derive(Debug, Default)]
 struct Seen {
     /// When something came last.
@@ -106,20 +105,18 @@ struct Seen {
     quiet: Cell<u64>,
     /// The kernel takes nothing more for now.
     is_blocked: Cell<bool>,
+    /// Where it is to be noted that a request is with the kernel.
+    leaving: RefCell<Vec<Stamp>>,
 }
 
 impl Link {
-    pub(super) fn new() -> Rc<Self> {
+    pub(super) fn new(carries: u64) -> Rc<Self> {
         Rc::new(Self {
             way: RefCell::default(),
-            era: Cell::default(),
-            is_fresh: Cell::default(),
+            carries,
+            is_spent: Cell::default(),
             opening: Mutex::default(),
-            most: Cell::default(),
-            active: Cell::default(),
             waiting: RefCell::default(),
-            leaving: RefCell::default(),
-            seen: Seen::default(),
         })
     }
 
@@ -131,21 +128,23 @@ impl Link {
             .initial_max_send_streams(FIRST)
             .max_header_list_size(HEAD_MAX)
             .initial_connection_window_size(WINDOW);
-        let peer = exchange::peer(Some(&stream)).into();
-        let wire = Wire::new(stream, Rc::clone(self));
+        let (peer, seen) = (exchange::peer(Some(&stream)), Rc::<Seen>::default());
+        let wire = Wire::new(stream, Rc::clone(&seen));
         let (sender, connection) = builder.handshake(wire).await.map_err(|why| {
             let why = why.into_io();
             why.map_or(Failure::Ended, Failure::Talk)
         })?;
-        let era = self.era.get() + 1;
-        self.era.set(era);
-        self.most.set(FIRST);
-        self.is_fresh.set(true);
-        self.seen.is_blocked.set(false);
-        self.seen.quiet.set(0);
-        let watched = sender.clone();
-        *self.way.borrow_mut() = Some(Way { era, sender, peer });
-        tokio::task::spawn_local(Rc::clone(self).drive(connection, watched, era));
+        let way = Rc::new(Way {
+            sender: RefCell::new(Some(sender)),
+            peer,
+            most: Cell::new(FIRST),
+            active: Cell::default(),
+            carried: Cell::default(),
+            seen,
+        });
+        *self.way.borrow_mut() = Some(Rc::clone(&way));
+        self.is_spent.set(false);
+        tokio::task::spawn_local(Rc::clone(self).drive(connection, way));
         Ok(())
     }
 
@@ -164,32 +163,15 @@ impl Link {
         self.way.borrow().is_some()
     }
 
-    /// The present one, for whom that is not the connection of this era.
-    fn way(&self, era: u64) -> Option<Way> {
-        let way = self.way.borrow();
-        way.as_ref().filter(|way| way.era != era).cloned()
-    }
-
     /// The task of a connection: reads, writes, and says so.
-    async fn drive(
-        self: Rc<Self>,
-        mut connection: Connection<Wire, Bytes>,
-        watched: SendRequest<Bytes>,
-        era: u64,
-    ) {
-        let mut watched = Some(watched);
+    async fn drive(self: Rc<Self>, mut connection: Connection<Wire, Bytes>, way: Rc<Way>) {
         poll_fn(|cx| {
             let ended = Pin::new(&mut connection).poll(cx);
             if ended.is_pending() {
-                self.left();
-                if let Some(sender) = &mut watched {
-                    // A target that wants its end gets no more requests, but may answer those it has.
-                    if let Poll::Ready(Err(_)) = sender.poll_ready(cx) {
-                        watched = None;
-                        self.retires(era);
-                    } else if self.era.get() == era {
-                        self.most.set(sender.current_max_send_streams());
-                    }
+                way.seen.left();
+                // A target that wants its end gets no more requests, but may answer those it has.
+                if !way.goes_on(cx) {
+                    self.retires(&way);
                 }
                 self.invites();
             }
@@ -197,61 +179,58 @@ impl Link {
             ended.map(drop)
         })
         .await;
-        self.retires(era);
+        self.retires(&way);
     }
 
-    /// The connection of this era takes nothing new: it is over, or the target wants its end.
-    fn retires(&self, era: u64) {
-        let mut way = self.way.borrow_mut();
-        if way.as_ref().is_some_and(|way| way.era == era) {
-            *way = None;
-            drop(way);
+    /// This connection takes nothing new.
+    fn retires(&self, way: &Rc<Way>) {
+        *way.sender.borrow_mut() = None;
+        let mut present = self.way.borrow_mut();
+        if present.as_ref().is_some_and(|one| Rc::ptr_eq(one, way)) {
+            *present = None;
+            drop(present);
             for (_, waker) in &*self.waiting.borrow() {
                 waker.wake_by_ref();
             }
         }
     }
 
-    /// The connection has nothing to do: unless the kernel keeps it waiting, everything went out.
-    fn left(&self) {
-        let mut leaving = self.leaving.borrow_mut();
-        if leaving.is_empty() || self.seen.is_blocked.get() {
-            return;
+    /// A request was sent on it; whether it is the first.
+    fn took(&self, way: &Rc<Way>) -> bool {
+        let carried = way.carried.get() + 1;
+        way.carried.set(carried);
+        if carried == self.carries {
+            self.is_spent.set(true);
+            self.retires(way);
         }
-        let now = clock::now();
-        for stamp in leaving.drain(..) {
-            stamp.set(Some(now));
-        }
-    }
-
-    /// How many requests more may have a stream.
-    const fn room(&self) -> usize {
-        self.most.get().saturating_sub(self.active.get())
+        carried == 1
     }
 
     /// Wakes those whose turn it is.
     fn invites(&self) {
         let waiting = self.waiting.borrow();
         if !waiting.is_empty() {
-            for (_, waker) in waiting.iter().take(self.room()) {
+            let way = self.way.borrow();
+            let room = way.as_ref().map_or(0, |way| way.room());
+            for (_, waker) in waiting.iter().take(room) {
                 waker.wake_by_ref();
             }
         }
     }
 
     /// A stream for this place. Who comes later waits, and is woken.
-    fn poll_enter(&self, nth: usize, cx: &Context<'_>) -> Poll<Result<(), Outcome>> {
-        if !self.is_open() {
+    fn poll_enter(&self, nth: usize, cx: &Context<'_>) -> Poll<Result<Rc<Way>, Outcome>> {
+        let Some(way) = self.way.borrow().clone() else {
             return Poll::Ready(Err(Outcome::Reset));
-        }
+        };
         let mut waiting = self.waiting.borrow_mut();
         let place = waiting.iter().position(|(one, _)| *one == nth);
-        if place.unwrap_or(waiting.len()) < self.room() {
+        if place.unwrap_or(waiting.len()) < way.room() {
             if let Some(place) = place {
                 waiting.remove(place);
             }
-            self.active.set(self.active.get() + 1);
-            return Poll::Ready(Ok(()));
+            way.active.set(way.active.get() + 1);
+            return Poll::Ready(Ok(way));
         }
         match place {
             Some(place) => waiting[place].1.clone_from(cx.waker()),
@@ -265,11 +244,39 @@ impl Link {
         self.waiting.borrow_mut().retain(|(one, _)| *one != nth);
         self.invites();
     }
+}
 
-    /// It needs its stream no more.
-    fn leaves(&self) {
-        self.active.set(self.active.get() - 1);
-        self.invites();
+impl Way {
+    /// Whether it takes more requests, as far as the target is asked.
+    fn goes_on(&self, cx: &mut Context<'_>) -> bool {
+        let mut sender = self.sender.borrow_mut();
+        let Some(sender) = &mut *sender else {
+            return true;
+        };
+        if let Poll::Ready(Err(_)) = sender.poll_ready(cx) {
+            return false;
+        }
+        self.most.set(sender.current_max_send_streams());
+        true
+    }
+
+    /// How many requests more may have a stream.
+    const fn room(&self) -> usize {
+        self.most.get().saturating_sub(self.active.get())
+    }
+}
+
+impl Seen {
+    /// The connection has nothing to do: unless the kernel keeps it waiting, everything went out.
+    fn left(&self) {
+        let mut leaving = self.leaving.borrow_mut();
+        if leaving.is_empty() || self.is_blocked.get() {
+            return;
+        }
+        let now = clock::now();
+        for stamp in leaving.drain(..) {
+            stamp.set(Some(now));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{io, rc::Rc, sync::Arc};
 use futures_util::{StreamExt as _, stream};
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
-    load::{Counted, Model},
+    load::{Counted, Model, Pool},
     plan::Stripe,
     time::{Mono, Nanos},
 };
@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     super::{pacer::Mode, probe::Failure},
     carrier::Carrier,
+    cores,
     exchange::Exchange,
     http2::{Head, Link, SLOTS_MAX, STREAMS_MAX, Slot},
     mix::Mix,
@@ -59,6 +60,11 @@ pub(super) struct Work {
     pub(super) model: Model,
     pub(super) lasts: Nanos,
     pub(super) timeout: Nanos,
+    pub(super) pool: Pool,
+    /// How many requests a connection carries; any number when 0.
+    pub(super) carries: u64,
+    /// How long before it is due a request is waited for without sleep.
+    pub(super) spin: Nanos,
 }
 
 /// What is sent, in what is spoken.
@@ -73,6 +79,8 @@ pub(super) struct Share {
     pub(super) lane: u32,
     /// Its part of the numbers of all requests.
     pub(super) stripe: Stripe,
+    /// Where its thread stays.
+    pub(super) core: Option<usize>,
     /// What is due when, in an open model.
     pub(super) due: Option<Pace>,
     pub(super) connections: u32,
@@ -108,7 +116,8 @@ pub(super) fn run(
         .enable_all()
         .event_interval(steps)
         .build_local(LocalOptions::default());
-    let ran = runtime.and_then(|runtime| {
+    let pinned = share.core.map_or(Ok(()), cores::pin);
+    let ran = pinned.and(runtime).and_then(|runtime| {
         let due = share.due.take();
         runtime.block_on(lane(work, &share, due, start, mode, said.clone()))
     });
@@ -134,7 +143,7 @@ async fn lane(
     said: mpsc::Sender<Said>,
 ) -> io::Result<()> {
     let mut alarm = Alarm::new()?;
-    let (opened, failure) = open(&work.door, share).await;
+    let (opened, failure) = open(&work, share).await;
     let took: Vec<_> = opened.iter().flatten().map(|opened| opened.took).collect();
     let count = u32::try_from(took.len()).unwrap_or(u32::MAX);
     let streams = opened
@@ -142,7 +151,7 @@ async fn lane(
         .map(|opened| opened.map(|opened| opened.stream));
     let spoken = match work.requests.clone() {
         Requests::Http1(requests) => Spoken::Http1(requests, streams.collect()),
-        Requests::Http2(heads) => Spoken::Http2(heads, linked(streams).await),
+        Requests::Http2(heads) => Spoken::Http2(heads, linked(streams, work.carries).await),
     };
     drop(said.send(Said::Opened(count, failure)).await);
     let Ok(start) = start.wait_for(Option::is_some).await.map(|start| *start) else {
@@ -156,14 +165,17 @@ async fn lane(
     }
     let places = match &spoken {
         Spoken::Http1(_, streams) => streams.len(),
-        Spoken::Http2(_, links) => slots(links.len(), share.in_flight_max),
+        Spoken::Http2(_, links) => match work.pool {
+            Pool::Shared => slots(links.len(), share.in_flight_max),
+            Pool::PerUser | Pool::New => links.len(),
+        },
     };
     let mut shared = Shared::new(work, start, (share.stripe, share.in_flight_max), sheet);
     shared.places.resize_with(places, Place::default);
     let shared = Rc::new(shared);
     let users = match spoken {
         Spoken::Http1(requests, streams) => users(&shared, streams.into_iter(), |_, stream| {
-            Exchange::new(Arc::clone(&requests), stream)
+            Exchange::new(Arc::clone(&requests), stream, shared.work.carries)
         }),
         Spoken::Http2(heads, links) => users(&shared, 0..places, |nth, _| {
             let link = Rc::clone(&links[nth % links.len()]);
@@ -221,10 +233,10 @@ fn users<T, C: Carrier + 'static>(
 }
 
 /// These streams speak HTTP/2 from now on.
-async fn linked(streams: impl Iterator<Item = Option<Stream>>) -> Vec<Rc<Link>> {
+async fn linked(streams: impl Iterator<Item = Option<Stream>>, carries: u64) -> Vec<Rc<Link>> {
     let mut links = Vec::new();
     for stream in streams {
-        let link = Link::new();
+        let link = Link::new(carries);
         if let Some(stream) = stream {
             // One that is broken already is opened again by whoever needs it first.
             drop(link.opens(stream).await);
@@ -242,10 +254,13 @@ fn slots(links: usize, in_flight_max: u64) -> usize {
 }
 
 /// Opens the connections of a lane, and says why one could not be.
-async fn open(door: &Door, share: &Share) -> (Vec<Option<Opened>>, Option<Failure>) {
+async fn open(work: &Work, share: &Share) -> (Vec<Option<Opened>>, Option<Failure>) {
+    if work.pool == Pool::New {
+        return ((0..share.connections).map(|_| None).collect(), None);
+    }
     // Neighbouring lanes begin with neighbouring addresses.
     let turn = |nth: u32| (nth + share.lane) as usize;
-    let opening = stream::iter(0..share.connections).map(|nth| door.open(turn(nth)));
+    let opening = stream::iter(0..share.connections).map(|nth| work.door.open(turn(nth)));
     let mut failure = None;
     let mut kept = |opened: Result<Opened, Failure>| match opened {
         Ok(opened) => Some(opened),
@@ -269,8 +284,16 @@ async fn pace(shared: &Shared, due: Option<Pace>, alarm: &mut Alarm) -> io::Resu
     for (at, due) in due.take_while(|(at, _)| *at < end) {
         let mut now = clock::now();
         if now < at {
-            alarm.until(at).await?;
-            (now, batch) = (clock::now(), 0);
+            alarm
+                .until(Mono(at.0.saturating_sub(shared.work.spin.0)))
+                .await?;
+            now = clock::now();
+            while now < at {
+                // Answers are looked at in between.
+                tokio::task::yield_now().await;
+                now = clock::now();
+            }
+            batch = 0;
         } else if batch == BATCH {
             tokio::task::yield_now().await;
             (now, batch) = (clock::now(), 0);

@@ -5,7 +5,7 @@
 //! it was due.
 //!
 //! - [`http1`]: reads answers. `request`: the bytes that are sent. `stream`: connections.
-//! - `lane`: one thread. `places`: what its tasks share. `user`: takes what is due and has it carried.
+//! - `lane`: one thread, `cores`: where it stays. `places`: what its tasks share. `user`: takes what is due and has it carried.
 //!   `sweep`: time-outs, and what is told.
 //! - `carrier`: what carries a request: `exchange`, a connection of its own, or a place of `http2`.
 //! - `fill`: what is other in each request. `judge`: what an answer must be. `mix`: which call a request is. `traced`: who answered.
@@ -14,6 +14,7 @@
 //!   `withheld`: what its host did not give it. [`null`]: a target that does nothing.
 
 mod carrier;
+mod cores;
 mod exchange;
 mod fill;
 pub mod http1;
@@ -38,7 +39,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 use http::uri::PathAndQuery;
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
-    load::{CONNECTIONS_MAX, Counted, Model, Order},
+    load::{CONNECTIONS_MAX, Counted, Model, Order, Pool, SPIN_MAX},
     plan::{BadSchedule, BadStripe},
     time::Mono,
 };
@@ -141,6 +142,8 @@ impl Load {
     pub async fn open(order: &Order, guard: &Guard) -> Result<Self, Unable> {
         bounded("connections", order.connections, CONNECTIONS_MAX)?;
         bounded("lanes", order.lanes, order.connections)?;
+        let cores = cores(order)?;
+        possible(order).map_err(|why| Unable::Request(why.to_owned()))?;
         let (site, path) = Site::of(&order.url).map_err(Unable::Address)?;
         let path = path.path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -179,14 +182,21 @@ impl Load {
             model: order.model.clone(),
             lasts: order.lasts,
             timeout: order.timeout,
+            pool: order.pool,
+            carries: match order.pool {
+                Pool::Shared | Pool::PerUser => order.requests_per_connection,
+                Pool::New => 1,
+            },
+            spin: order.spin,
         });
-        Self::start(order, work, addresses).await
+        Self::start(order, work, addresses, &cores).await
     }
 
     async fn start(
         order: &Order,
         work: Arc<Work>,
         addresses: Vec<SocketAddr>,
+        cores: &[usize],
     ) -> Result<Self, Unable> {
         let (say, said) = mpsc::channel(SAID_MAX);
         let (start, started) = watch::channel(None);
@@ -201,7 +211,7 @@ impl Load {
             addresses,
         };
         for lane in 0..order.lanes {
-            let share = share(order, lane)?;
+            let share = share(order, lane, cores)?;
             let (work, said) = (Arc::clone(&work), say.clone());
             let (started, asked) = (started.clone(), asked.clone());
             let thread = std::thread::Builder::new().name(format!("lane-{lane}"));
@@ -293,6 +303,33 @@ fn bounded(what: &'static str, is: u32, most: u32) -> Result<(), Unable> {
     })
 }
 
+/// The cores of the lanes, where each has one of its own; none else.
+fn cores(order: &Order) -> Result<Vec<usize>, Unable> {
+    if !order.pin {
+        return Ok(Vec::new());
+    }
+    let cores = cores::allowed().map_err(Unable::Thread)?;
+    let count = u32::try_from(cores.len()).unwrap_or(u32::MAX);
+    bounded("lanes with a core of their own", order.lanes, count)?;
+    Ok(cores)
+}
+
+/// What can't be asked for at a time.
+fn possible(order: &Order) -> Result<(), &'static str> {
+    if order.pool == Pool::PerUser && order.model.is_open() {
+        return Err(
+            "a connection for each user needs users: requests that are due by a schedule have none",
+        );
+    }
+    if order.pool == Pool::New && order.requests_per_connection > 1 {
+        return Err("a connection for each request can't carry several");
+    }
+    if order.spin > SPIN_MAX {
+        return Err("more than 10 ms before each request are no spin but a busy core");
+    }
+    Ok(())
+}
+
 /// Draws which call a request is.
 const fn seed(order: &Order) -> u64 {
     match &order.model {
@@ -302,7 +339,7 @@ const fn seed(order: &Order) -> u64 {
 }
 
 /// What this lane does of it; the first ones take what can't be divided.
-fn share(order: &Order, lane: u32) -> Result<Share, Unable> {
+fn share(order: &Order, lane: u32, cores: &[usize]) -> Result<Share, Unable> {
     let lanes = order.lanes;
     let (each, rest) = (order.connections / lanes, order.connections % lanes);
     let stripe = order.stripe.split(lane, lanes)?;
@@ -313,6 +350,7 @@ fn share(order: &Order, lane: u32) -> Result<Share, Unable> {
     Ok(Share {
         lane,
         stripe,
+        core: cores.get(lane as usize).copied(),
         due,
         connections: each + u32::from(lane < rest),
         in_flight_max: order.in_flight_max.div_ceil(lanes.into()),

@@ -276,7 +276,11 @@ pub(super) const AGENT: &str = concat!("nepho-agent/", env!("CARGO_PKG_VERSION")
 /// An order of one request on one connection.
 #[cfg(test)]
 pub(super) fn order(method: &str, headers: &[(&str, &str)], body: &str) -> Order {
-    use nepho_common::{load::Model, plan::Stripe, time::Nanos};
+    use nepho_common::{
+        load::{Model, Pool},
+        plan::Stripe,
+        time::Nanos,
+    };
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Order {
         schema: Order::SCHEMA.to_owned(),
@@ -301,6 +305,10 @@ pub(super) fn order(method: &str, headers: &[(&str, &str)], body: &str) -> Order
         http2: false,
         feeds: Vec::new(),
         seed: 0,
+        pool: Pool::Shared,
+        requests_per_connection: 0,
+        pin: false,
+        spin: Nanos(0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A load of a stage: one share of it, from the start of the stage to its end.
 
 use nepho_common::{
-    load::{Counted, Expected, Order, Sent},
+    load::{Counted, Expected, Order, Pool, Sent},
     plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
     template::Template,
@@ -163,6 +163,10 @@ fn order(
         feeds: load.feeds.clone(),
         seed: load.seed,
         http2: load.http2,
+        pool: Pool::Shared,
+        requests_per_connection: 0,
+        pin: false,
+        spin: Nanos(0),
     })
 }
 

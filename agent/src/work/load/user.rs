@@ -14,7 +14,7 @@ use nepho_common::{
 
 use super::{
     super::pacer::Mode,
-    carrier::{Answer, Carrier},
+    carrier::{Answer, Carrier, Untouched},
     fill::Filling,
     places::{Due, Place, Shared},
     sheet::Stamps,
@@ -183,7 +183,7 @@ impl<C: Carrier> User<'_, C> {
                 }
             };
             let failed = matches!(answered, Err(Stop::Failed(_)));
-            if went || !failed || !self.carrier.was_refused() {
+            if went || !failed || self.carrier.untouched() == Untouched::No {
                 break answered;
             }
             // The target did not look at it (RFC 9113 §6.8): it goes out again, once.
@@ -282,14 +282,22 @@ impl<C: Carrier> User<'_, C> {
                 taken: &self.taken,
             };
             self.carrier.begins(due.call, of);
-            match self.slot().await {
+            let stop = match self.slot().await {
                 Ok(slot) => return Ok(waited || slot),
-                // Whoever waited on a connection that takes nothing more asks for the next, once.
-                Err(Stop::Failed(_)) if !waited && self.carrier.was_refused() => {
-                    self.carrier.closes();
-                }
-                Err(stop) => return Err(stop),
+                Err(stop) => stop,
+            };
+            // Whoever waited on a connection that takes nothing more asks for the next: once if it
+            // was the target who said so.
+            let again = matches!(stop, Stop::Failed(_))
+                && match self.carrier.untouched() {
+                    Untouched::No => false,
+                    Untouched::ByTarget => !waited,
+                    Untouched::ByUs => true,
+                };
+            if !again {
+                return Err(stop);
             }
+            self.carrier.closes();
         }
     }
 

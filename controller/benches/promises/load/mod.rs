@@ -3,9 +3,10 @@
 //! The target has core 0 for itself, the client core 1, and on both an idle loop keeps the processor
 //! from sleeping ([`spin`]): without it client and server fall into lock step, and the same command
 //! gives a third of the requests or all of them. All clients take turns in each round, and what is
-//! told of them is the ratio to wrk (in HTTP/2, to h2load) in that very round: what the machine gives drifts by a quarter
-//! over minutes, and a ratio does not. Target and client have real-time priority where that may be:
-//! what else runs displaces neither, though the kernel keeps a twentieth of each core for it.
+//! told of them is the ratio to wrk (in HTTP/2, to h2load) in that very round: what the machine gives
+//! drifts by a quarter over minutes, and a ratio does not. Target and client have real-time priority
+//! where that may be: what else runs displaces neither, though the kernel keeps a twentieth of each
+//! core for it.
 //!
 //! The open loop comes after that, without idle loops: a timer that is late because the processor
 //! slept is the generator's lag as its users have it.

@@ -2,7 +2,7 @@
 
 use nepho_common::{
     histogram::Histogram,
-    load::{Model, Order, Throttled, Withheld},
+    load::{Model, Order, Pool, Throttled, Withheld},
     plan::Ratio,
     recording::Metric,
     time::Nanos,
@@ -136,6 +136,10 @@ fn waits(tally: &Tally, order: &Order, doubt: &mut impl FnMut(Verdict, String)) 
     let Model::Open { schedule, .. } = &order.model else {
         return;
     };
+    if order.pool == Pool::New {
+        // Each waited for its own, as it was asked to.
+        return;
+    }
     let wait = tally.of_all(Metric::PoolWait).quantile(99, 100);
     let service = tally.of(Metric::ServiceTime).quantile(99, 100);
     let (Some(wait), Some(service)) = (wait, service) else {

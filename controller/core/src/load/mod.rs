@@ -214,6 +214,7 @@ impl Tally {
                 "closed"
             },
             connections: order.connections,
+            spin_ns: order.spin.0,
             lasts_ns: measured.0,
             began_ns: began.0,
             took_ns: took.0,
@@ -269,6 +270,8 @@ pub struct Summary {
     pub model: &'static str,
     /// How many connections there were to be.
     pub connections: u32,
+    /// How long before each request was due the generator's threads looked at the clock all the time.
+    pub spin_ns: u64,
     /// How long was measured, without the warm-up. All counts and times are of requests that were
     /// due in it.
     pub lasts_ns: u64,
@@ -369,7 +372,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use nepho_common::{
-        load::{Model, Own as Lane, Sent, Throttled, Timed},
+        load::{Model, Own as Lane, Pool, Sent, Throttled, Timed},
         plan::{Arrivals, Schedule},
     };
 
@@ -399,6 +402,10 @@ mod tests {
             http2: false,
             feeds: Vec::new(),
             seed: 0,
+            pool: Pool::Shared,
+            requests_per_connection: 0,
+            pin: false,
+            spin: Nanos(0),
         }
     }
 

@@ -14,6 +14,13 @@ impl fmt::Display for Summary {
             "{}  {} model, {} connections, {lasts} measured",
             self.url, self.model, self.connections
         )?;
+        if self.spin_ns > 0 {
+            writeln!(
+                f,
+                "  its threads did not sleep in the last {} before a request was due",
+                Nanos(self.spin_ns)
+            )?;
+        }
         writeln!(f)?;
         let failed: u64 = self.errors.values().sum();
         writeln!(

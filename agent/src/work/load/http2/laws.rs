@@ -1,4 +1,5 @@
 mod carried;
+mod connections;
 mod flows;
 mod hostile;
 
@@ -20,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nepho_common::{
-    load::{Counted, Counts, Order, Times},
+    load::{Counted, Counts, Model, Order, Times},
     plan::ToldBy,
     policy::Endpoint,
     recording::{Metric, Outcome},

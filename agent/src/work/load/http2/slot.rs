@@ -15,7 +15,7 @@ use nepho_common::{recording::Outcome, time::Mono};
 use super::{
     super::{
         super::probe::Failure,
-        carrier::{Answer, Carrier, Took},
+        carrier::{Answer, Carrier, Took, Untouched},
         fill::Filling,
         judge::Heard,
         stream::Door,
@@ -32,13 +32,14 @@ pub(in super::super) struct Slot {
     call: usize,
     /// Head and body of the request that is under way.
     asks: Option<(http::Request<()>, Bytes)>,
-    way: Option<Way>,
+    /// The connection of the last request.
+    way: Option<Rc<Way>>,
     at: At,
     /// Whether it waits for a stream.
     waits: bool,
     /// Whether it has one.
     entered: bool,
-    was_refused: bool,
+    untouched: Untouched,
     is_first: bool,
     sent: Stamp,
     first: Option<Mono>,
@@ -101,7 +102,7 @@ impl Slot {
             at: At::Idle,
             waits: false,
             entered: false,
-            was_refused: false,
+            untouched: Untouched::No,
             is_first: false,
             sent: Stamp::default(),
             first: None,
@@ -111,9 +112,10 @@ impl Slot {
 
     /// The head of the answer is here.
     fn heard(&mut self, answer: http::Response<RecvStream>) {
-        let seen = &self.link.seen;
-        self.first = Some(seen.came.get());
-        seen.quiet.set(0);
+        if let Some(way) = &self.way {
+            self.first = Some(way.seen.came.get());
+            way.seen.quiet.set(0);
+        }
         let status = answer.status().as_u16();
         let (head, body) = answer.into_parts();
         self.kept.headers = head.headers;
@@ -125,9 +127,16 @@ impl Slot {
     /// How it ended that the connection or the stream broke.
     fn broke(&mut self, error: h2::Error) -> Outcome {
         // RFC 9113 §6.8: streams beyond the last that the target names were not looked at.
-        self.was_refused =
-            error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR);
+        if error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR) {
+            self.untouched = Untouched::ByTarget;
+        }
         outcome(error)
+    }
+
+    fn poll_enter(&mut self, cx: &Context<'_>) -> Poll<Result<Rc<Way>, Outcome>> {
+        let entered = self.link.poll_enter(self.nth, cx);
+        self.waits |= entered.is_pending();
+        entered
     }
 
     /// What is under way is over, whatever became of it.
@@ -135,7 +144,10 @@ impl Slot {
         self.at = At::Idle;
         if self.entered {
             self.entered = false;
-            self.link.leaves();
+            if let Some(way) = &self.way {
+                way.active.set(way.active.get() - 1);
+            }
+            self.link.invites();
         }
     }
 }
@@ -155,7 +167,7 @@ impl Carrier for Slot {
     fn begins(&mut self, call: u16, of: Filling<'_>) {
         self.call = call.into();
         self.asks = self.heads[self.call].filled(of);
-        (self.first, self.is_first, self.was_refused) = (None, false, false);
+        (self.first, self.is_first, self.untouched) = (None, false, Untouched::No);
         // Whoever still holds the stamp of an earlier request must not stamp this one.
         match Rc::get_mut(&mut self.sent) {
             Some(sent) => sent.set(None),
@@ -164,35 +176,34 @@ impl Carrier for Slot {
     }
 
     fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Outcome>> {
-        match self.link.poll_enter(self.nth, cx) {
-            Poll::Pending => {
-                self.waits = true;
-                return Poll::Pending;
+        let way = match ready!(self.poll_enter(cx)) {
+            Ok(way) => way,
+            Err(outcome) => {
+                self.untouched = if self.link.is_spent.get() {
+                    Untouched::ByUs
+                } else {
+                    Untouched::ByTarget
+                };
+                return Poll::Ready(Err(outcome));
             }
-            Poll::Ready(entered) => {
-                // Nothing of it went out yet.
-                self.was_refused = entered.is_err();
-                entered?;
-            }
-        }
+        };
         self.entered = true;
-        let era = self.way.as_ref().map_or(0, |way| way.era);
-        if let Some(way) = self.link.way(era) {
-            self.way = Some(way);
-        }
-        let way = self.way.as_mut().ok_or(Outcome::Reset)?;
+        let way = self.way.insert(way);
+        // A sender that had to keep a request back takes no other: each request has its own.
+        let sender = way.sender.borrow().clone();
+        let mut sender = sender.ok_or(Outcome::Reset)?;
         // What an answer gave can make a request that none can be.
         let (head, body) = self.asks.take().ok_or(Outcome::Content)?;
-        let asked = way.sender.send_request(head, body.is_empty());
+        let asked = sender.send_request(head, body.is_empty());
         let (response, mut stream) = match asked {
             Ok(asked) => asked,
             Err(error) => {
-                self.link.retires(way.era);
-                self.was_refused = true;
+                self.link.retires(way);
+                self.untouched = Untouched::ByTarget;
                 return Poll::Ready(Err(outcome(error)));
             }
         };
-        self.is_first = self.link.is_fresh.take();
+        self.is_first = self.link.took(way);
         stream.reserve_capacity(body.len());
         self.at = At::Sending(response, stream, body);
         Poll::Ready(Ok(std::mem::take(&mut self.waits)))
@@ -207,7 +218,10 @@ impl Carrier for Slot {
             };
             if body.is_empty() {
                 self.at = At::Asked(response);
-                self.link.leaving.borrow_mut().push(Rc::clone(&self.sent));
+                let leaving = self.way.as_ref().map(|way| way.seen.leaving.borrow_mut());
+                if let Some(mut leaving) = leaving {
+                    leaving.push(Rc::clone(&self.sent));
+                }
                 return Poll::Ready(Ok(()));
             }
             // A target may answer, or refuse, before it has the whole body.
@@ -241,23 +255,23 @@ impl Carrier for Slot {
                     self.heard(answer);
                 }
                 At::Body(status, body) => {
+                    let seen = &self.way.as_ref().ok_or(Outcome::OurSide)?.seen;
                     let judge = &self.heads[self.call].judge;
                     while !body.is_end_stream() {
                         let Some(data) = ready!(body.poll_data(cx)) else {
                             break;
                         };
                         let data = data.map_err(outcome)?;
-                        self.link.seen.quiet.set(0);
+                        seen.quiet.set(0);
                         self.kept.adds(&data, judge.kept());
                         let released = body.flow_control().release_capacity(data.len());
                         released.map_err(outcome)?;
                     }
-                    let outcome = judge.outcome(&self.kept, *status, self.kept.body_bytes);
                     let answer = Answer {
-                        outcome,
+                        outcome: judge.outcome(&self.kept, *status, self.kept.body_bytes),
                         is_whole: true,
-                        received: self.link.seen.read.take(),
-                        done: self.link.seen.came.get(),
+                        received: seen.read.take(),
+                        done: seen.came.get(),
                     };
                     self.ends();
                     return Poll::Ready(Ok(answer));
@@ -280,7 +294,7 @@ impl Carrier for Slot {
     }
 
     fn told(&self, names: &mut Names) -> Option<Name> {
-        let peer = self.way.as_ref().map_or("", |way| &way.peer);
+        let peer = self.way.as_ref().map_or("", |way| way.peer.as_str());
         self.heads[self.call].judge.name(&self.kept, peer, names)
     }
 
@@ -290,7 +304,7 @@ impl Carrier for Slot {
 
     /// Of the whole connection, since somebody asked.
     fn written(&mut self) -> u64 {
-        self.link.seen.written.take()
+        self.way.as_ref().map_or(0, |way| way.seen.written.take())
     }
 
     /// The stream is reset; the connection stays, if it is one.
@@ -301,7 +315,7 @@ impl Carrier for Slot {
         self.ends();
     }
 
-    fn was_refused(&self) -> bool {
-        self.was_refused
+    fn untouched(&self) -> Untouched {
+        self.untouched
     }
 }

@@ -9,22 +9,22 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{super::stream::Stream, Link, QUIET_MAX};
+use super::{super::stream::Stream, QUIET_MAX, Seen};
 use crate::clock;
 
 pub(super) struct Wire {
     stream: Stream,
-    link: Rc<Link>,
+    seen: Rc<Seen>,
 }
 
 impl Wire {
-    pub(super) const fn new(stream: Stream, link: Rc<Link>) -> Self {
-        Self { stream, link }
+    pub(super) const fn new(stream: Stream, seen: Rc<Seen>) -> Self {
+        Self { stream, seen }
     }
 
     /// Notes whether the kernel takes more.
     fn noted<T>(&self, poll: Poll<T>) -> Poll<T> {
-        self.link.seen.is_blocked.set(poll.is_pending());
+        self.seen.is_blocked.set(poll.is_pending());
         poll
     }
 }
@@ -39,7 +39,7 @@ impl AsyncRead for Wire {
         let this = self.get_mut();
         let before = into.filled().len();
         ready!(this.stream.poll_fill(cx, into))?;
-        let seen = &this.link.seen;
+        let seen = &this.seen;
         seen.came.set(clock::now());
         let came = (into.filled().len() - before) as u64;
         seen.read.set(seen.read.get() + came);
@@ -61,7 +61,7 @@ impl AsyncWrite for Wire {
         let this = self.get_mut();
         let wrote = this.stream.poll_write(cx, bytes);
         if let Poll::Ready(Ok(wrote)) = wrote {
-            let seen = &this.link.seen;
+            let seen = &this.seen;
             seen.written.set(seen.written.get() + wrote as u64);
         }
         this.noted(wrote)

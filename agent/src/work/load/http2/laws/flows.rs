@@ -58,8 +58,8 @@ async fn answer(asked: Request<Incoming>, came: &Mutex<Came>) -> Response<Full<B
         format!("{{\"{token}\": \"t/{name}\"}}")
     } else {
         let token = token.unwrap().to_str().unwrap().to_owned();
-        let at = path.find("/me").unwrap();
-        came.visits.push((path[at..].to_owned(), token));
+        let (_, me) = path.split_once("/me").unwrap();
+        came.visits.push((format!("/me{me}"), token));
         String::new()
     };
     answer.body(Full::new(Bytes::from(text))).unwrap()
