@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::plan::Model;
+pub use crate::plan::{Model, Pool};
 use crate::{
     histogram::{BadHistogram, Histogram, Sparse},
     plan::{Feed, Stripe, Take, ToldBy},
@@ -88,20 +88,6 @@ pub struct Order {
     /// being woken. Costs a core, and saves what an alarm is late.
     #[serde(default)]
     pub spin: Nanos,
-}
-
-/// How requests come to their connections.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pool {
-    /// Any connection that is free takes what is due.
-    #[default]
-    Shared,
-    /// In a closed model each user has one of his own, over HTTP/2 as well.
-    PerUser,
-    /// Each request opens its own, at most so many at a time as there are connections. What that takes
-    /// is waiting for a connection, and told by itself as well.
-    New,
 }
 
 /// One of the requests that are sent.

@@ -25,8 +25,8 @@ pub use self::{
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
     load::{
-        Arrivals, BadRate, BadSchedule, BadStripe, Call, DecidesOn, Feed, Leg, Load, Member, Model,
-        Parts, Rate, Schedule, Share, Stripe, Take, ToldBy,
+        Arrivals, BadRate, BadSchedule, BadStripe, Call, Carried, DecidesOn, Feed, Leg, Load,
+        Member, Model, Parts, Pool, Rate, Schedule, Share, Stripe, Take, ToldBy,
     },
     watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };
@@ -734,7 +734,7 @@ impl Plan {
                     told_by: load.told_by.clone(),
                     feeds: load.feeds.clone(),
                     seed: load.seed,
-                    http2: load.http2,
+                    carried: load.carried,
                     shares: load
                         .shares
                         .iter()

@@ -4,6 +4,7 @@
 //! [`Parts`] of an arrival, so two programs never disagree about a count. Which instants that makes
 //! is the business of the agent that sends them (`nepho_agent_core::pace`).
 
+mod carried;
 mod pool;
 mod rate;
 mod step;
@@ -12,6 +13,7 @@ mod stripe;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    carried::{Carried, Pool},
     pool::{DecidesOn, Member, ToldBy},
     rate::{BadRate, Rate},
     step::{Call, Feed, Load, Model, Share, Take},

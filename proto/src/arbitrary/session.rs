@@ -4,10 +4,11 @@ use nepho_common::{
     control::{Command, Hello, Order, Phase, PolicyReport, Status},
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
-        Act, Arrivals, AssignedStage, AssignedStep, Assignment, Call, Check, ContainerPick,
-        DnsCheck, DnsRecord, EventCheck, Feed, GrpcCheck, HttpCheck, IcmpCheck, Leg, Load, Model,
-        NatsCheck, PickText, Probe, ProcessPick, PrometheusCheck, Rate, RedisCheck, Schedule,
-        Share, Stripe, Take, Target, TcpCheck, TlsCheck, ToldBy, Watch, WebhookCheck,
+        Act, Arrivals, AssignedStage, AssignedStep, Assignment, Call, Carried, Check,
+        ContainerPick, DnsCheck, DnsRecord, EventCheck, Feed, GrpcCheck, HttpCheck, IcmpCheck, Leg,
+        Load, Model, NatsCheck, PickText, Pool, Probe, ProcessPick, PrometheusCheck, Rate,
+        RedisCheck, Schedule, Share, Stripe, Take, Target, TcpCheck, TlsCheck, ToldBy, Watch,
+        WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
 };
@@ -301,6 +302,15 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn carried()(
+        (http2, pin) in any::<(bool, bool)>(), requests_per_connection in any::<u64>(), spin in span(),
+        pool in prop_oneof![Just(Pool::Shared), Just(Pool::PerUser), Just(Pool::New)],
+    ) -> Carried {
+        Carried { http2, pool, requests_per_connection, pin, spin }
+    }
+}
+
+prop_compose! {
     fn feed()(
         name in operation(), is_drawn in any::<bool>(), columns in vec(operation(), 1..3),
         rows in vec("[ -~\n]{0,9}", 1..4),
@@ -324,9 +334,9 @@ prop_compose! {
             Just(ToldBy::Address),
         ]),
         (shares, to) in (vec(share(), 0..3), vec(target(), 0..3)),
-        (feeds, http2, seed) in (vec(feed(), 0..2), any::<bool>(), any::<u64>()),
+        (feeds, carried, seed) in (vec(feed(), 0..2), carried(), any::<u64>()),
     ) -> AssignedStep {
-        let load = Load { model, timeout, warm_up, calls, told_by, shares, to, feeds, http2, seed };
+        let load = Load { model, timeout, warm_up, calls, told_by, shares, to, feeds, carried, seed };
         AssignedStep { name, act: Act::Load(load) }
     }
 }

@@ -3,7 +3,8 @@
 use nepho_common::{
     load::CONNECTIONS_MAX,
     plan::{
-        Arrivals, Call, Feed, Leg, Load, Model, Rate, Schedule, Share, Stripe, Take, Target, ToldBy,
+        Arrivals, Call, Carried, Feed, Leg, Load, Model, Pool, Rate, Schedule, Share, Stripe, Take,
+        Target, ToldBy,
     },
     time::Nanos,
 };
@@ -46,7 +47,10 @@ impl TryFrom<wire::Load> for L {
                 .transpose()
                 .within("told_by")?,
             feeds: list("feeds", wire.feeds, Self::FEEDS_MAX)?,
-            http2: wire.http2,
+            carried: wire
+                .carried
+                .map_or_else(|| Ok(Carried::default()), TryInto::try_into)
+                .within("carried")?,
             seed: wire.seed,
             shares: list("shares", wire.shares, Self::SHARES_MAX)?,
             to: list("to", wire.to, TARGETS_MAX)?,
@@ -64,9 +68,46 @@ impl From<&L> for wire::Load {
             shares: load.shares.iter().map(Into::into).collect(),
             told_by: load.told_by.as_ref().map(Into::into),
             feeds: load.feeds.iter().map(Into::into).collect(),
-            http2: load.http2,
+            carried: (!load.carried.is_default()).then(|| load.carried.into()),
             seed: load.seed,
             to: load.to.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Carried> for Carried {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Carried) -> Result<Self, BadMessage> {
+        let pool = wire::Pool::try_from(wire.pool);
+        let pool = pool.map_err(|_| Wrong::Unknown(wire.pool.into()));
+        Ok(Self {
+            http2: wire.http2,
+            pool: match pool.within("pool")? {
+                wire::Pool::Unspecified => Pool::Shared,
+                wire::Pool::PerUser => Pool::PerUser,
+                wire::Pool::New => Pool::New,
+            },
+            requests_per_connection: wire.requests_per_connection,
+            pin: wire.pin,
+            spin: span("spin", wire.spin)?,
+        })
+    }
+}
+
+impl From<Carried> for wire::Carried {
+    fn from(carried: Carried) -> Self {
+        let pool = match carried.pool {
+            Pool::Shared => wire::Pool::Unspecified,
+            Pool::PerUser => wire::Pool::PerUser,
+            Pool::New => wire::Pool::New,
+        };
+        Self {
+            http2: carried.http2,
+            pool: pool.into(),
+            requests_per_connection: carried.requests_per_connection,
+            pin: carried.pin,
+            spin: carried.spin.0,
         }
     }
 }

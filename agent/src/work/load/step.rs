@@ -1,7 +1,7 @@
 //! A load of a stage: one share of it, from the start of the stage to its end.
 
 use nepho_common::{
-    load::{Counted, Expected, Order, Pool, Sent},
+    load::{Counted, Expected, Order, Sent},
     plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
     template::Template,
@@ -162,11 +162,11 @@ fn order(
         authorities: None,
         feeds: load.feeds.clone(),
         seed: load.seed,
-        http2: load.http2,
-        pool: Pool::Shared,
-        requests_per_connection: 0,
-        pin: false,
-        spin: Nanos(0),
+        http2: load.carried.http2,
+        pool: load.carried.pool,
+        requests_per_connection: load.carried.requests_per_connection,
+        pin: load.carried.pin,
+        spin: load.carried.spin,
     })
 }
 

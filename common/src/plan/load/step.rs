@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{super::PlannedPath, Rate, Schedule, Stripe, ToldBy};
+use super::{super::PlannedPath, Carried, Rate, Schedule, Stripe, ToldBy};
 use crate::{
     id::{AgentId, Feature, InstanceId, Operation},
     time::Nanos,
@@ -54,9 +54,9 @@ pub struct Load<T> {
     /// Draws what requests leave to chance.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub seed: u64,
-    /// Speaks HTTP/2.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub http2: bool,
+    /// How what is sent is carried.
+    #[serde(default, skip_serializing_if = "Carried::is_default")]
+    pub carried: Carried,
     /// What in an answer names who gave it; nobody asks when `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_by: Option<ToldBy>,

@@ -97,7 +97,7 @@ impl Draft<'_> {
             warm_up: load.warm_up,
             told_by: self.told_by(&place, stage, step),
             feeds: load.feeds.clone(),
-            http2: load.http2,
+            carried: load.carried,
             // Only what is filled has something left to chance beside its schedule.
             seed: if is_filled { seed } else { 0 },
             shares: shares.collect(),

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use nepho_common::{
     plan::{
-        Act, Arrivals, Leg, Load, Model, Plan, PlannedPath, PlannedStep, Ratio, Route, Schedule,
+        Act, Arrivals, Carried, Leg, Load, Model, Plan, PlannedPath, PlannedStep, Pool, Ratio,
+        Route, Schedule,
     },
     time::Nanos,
 };
@@ -176,6 +177,29 @@ fn describe(plan: &Plan, step: &PlannedStep) -> String {
     )
 }
 
+/// What is not as always of how a load is carried.
+fn describe_carried(carried: Carried) -> String {
+    let Carried {
+        http2,
+        pool,
+        requests_per_connection,
+        pin,
+        spin,
+    } = carried;
+    let pool = match pool {
+        Pool::Shared => None,
+        Pool::PerUser => Some(", one for each user".to_owned()),
+        Pool::New => Some(", a new one for each request".to_owned()),
+    };
+    let few = (requests_per_connection > 0)
+        .then(|| format!(", each for {}", counted(requests_per_connection, "request")));
+    let http2 = http2.then(|| " of HTTP/2".to_owned());
+    let pin = pin.then(|| ", each thread on its own core".to_owned());
+    let spin = (spin > Nanos(0)).then(|| format!(", spinning for up to {spin}"));
+    let all = [http2, pool, few, pin, spin];
+    all.into_iter().flatten().collect()
+}
+
 fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> String {
     let mut from: BTreeMap<String, u64> = BTreeMap::new();
     let mut to: BTreeMap<String, u64> = BTreeMap::new();
@@ -210,11 +234,13 @@ fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> S
     };
     let calls = load.calls.iter().map(|call| match load.calls.len() {
         1 => call.operation.to_string(),
+        _ if call.follows => format!("then {}", call.operation),
         _ => format!("{} {}", share(call.weight), call.operation),
     });
     let calls: Vec<_> = calls.collect();
+    let carried = describe_carried(load.carried);
     format!(
-        "{:12} load {when} over {}, time-out {}: {}; from {} to {}",
+        "{:12} load {when} over {}{carried}, time-out {}: {}; from {} to {}",
         step.name,
         counted(connections, "connection"),
         load.timeout,

@@ -250,7 +250,7 @@ fn by_chance(model: &Model, expected: u64) -> u64 {
 mod tests {
     use nepho_common::{
         id::{Seq, SpoolId},
-        plan::{Act, Call, LostAgent, PlannedStep, Stripe},
+        plan::{Act, Call, Carried, LostAgent, PlannedStep, Stripe},
         recording::Unit,
     };
 
@@ -266,7 +266,7 @@ mod tests {
             timeout: Nanos::from_secs(1),
             warm_up: Nanos(0),
             feeds: Vec::new(),
-            http2: false,
+            carried: Carried::default(),
             seed: 0,
             calls: vec![call("GET /a", 9), call("GET /b", 1)],
             told_by: None,

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::EnvironmentName,
-    plan::{Feed, Schedule},
+    load::SPIN_MAX,
+    plan::{Carried, Feed, Pool, Schedule},
     time::Nanos,
 };
 
@@ -45,8 +46,8 @@ pub struct Load {
     pub in_flight: Option<u64>,
     /// Threads of each agent for each target; what the rate needs when `None`.
     pub threads: Option<u32>,
-    /// Whether HTTP/2 is spoken.
-    pub http2: bool,
+    /// How what is sent is carried.
+    pub carried: Carried,
     /// Rows that requests are filled with.
     pub feeds: Vec<Feed>,
     /// What is sent; at least one.
@@ -112,6 +113,7 @@ pub(crate) fn load(
     let timeout_at = at.key("timeout");
     let timeout = duration(checker, &timeout_at, Some(timeout), TIMEOUT.0, TIMEOUT.1);
     let model = model(checker, at, raw, lasts);
+    let carried = carried(checker, at, raw);
     let feeds = feeds::feeds(checker, &at.key("feeds"), raw.feeds.as_ref(), files);
     let requests = requests::requests(checker, &at.key("requests"), raw, (&feeds, files));
     let (model, warm_up) = model?;
@@ -124,11 +126,48 @@ pub(crate) fn load(
         timeout: timeout?,
         in_flight: raw.in_flight,
         threads: raw.threads,
-        http2: raw.http2.unwrap_or(false),
+        carried: carried?,
         feeds,
         requests,
     })
     .filter(|load| !load.requests.is_empty())
+}
+
+fn carried(checker: &mut Checker, at: &Pointer, raw: &RawLoad) -> Option<Carried> {
+    let pool_at = at.key("pool");
+    let pool = raw.pool.as_deref().unwrap_or("shared");
+    let pool = checker.text(&pool_at, Some(pool), |text| {
+        let known = [
+            ("shared", Pool::Shared),
+            ("per-user", Pool::PerUser),
+            ("new", Pool::New),
+        ];
+        asked::word(text, "way to choose a connection", &known)
+    })?;
+    if pool == Pool::PerUser && raw.open.is_some() {
+        let problem = Problem::new(Code::NotOneOf, "an open load has no users")
+            .label("`shared` or `new`, or make the load `closed`");
+        checker.at_value(&pool_at, problem);
+        return None;
+    }
+    let each = raw.requests_per_connection;
+    if pool == Pool::New && each.is_some_and(|each| each > 1) {
+        let what = "with `pool: new` each connection carries one request";
+        let problem = Problem::new(Code::ExactlyOne, what).label("leave this out");
+        checker.at_key(&at.key("requests-per-connection"), problem);
+        return None;
+    }
+    let spin = match raw.spin.as_deref() {
+        None => Nanos(0),
+        text => duration(checker, &at.key("spin"), text, Nanos(1_000), SPIN_MAX)?,
+    };
+    Some(Carried {
+        http2: raw.http2.unwrap_or(false),
+        pool,
+        requests_per_connection: each.unwrap_or(0),
+        pin: raw.pin.unwrap_or(false),
+        spin,
+    })
 }
 
 fn model(

@@ -11,8 +11,8 @@ use nepho_common::{
     journal::{Body, Entry},
     load::{Counted, Counts, Timed},
     plan::{
-        Act, AssignedStage, AssignedStep, Call, Check, HttpCheck, Load, Model, Plan, Schedule,
-        Share, Stripe, Target,
+        Act, AssignedStage, AssignedStep, Call, Carried, Check, HttpCheck, Load, Model, Plan,
+        Schedule, Share, Stripe, Target,
     },
     recording::{Metric, Outcome},
     time::{Mono, Nanos, RunTime},
@@ -197,7 +197,7 @@ fn recorder(agent: &str, stripe: Stripe) -> Recorder {
         calls: vec![Call::plain(operation(), 1)],
         feeds: Vec::new(),
         seed: 0,
-        http2: false,
+        carried: Carried::default(),
         told_by: None,
         shares: vec![Share {
             agent: agent.parse().unwrap(),

@@ -43,6 +43,19 @@ pub(crate) struct RawLoad {
     /// Speak HTTP/2: by agreement over TLS, and without asking first over plain TCP. Requests share
     /// connections.
     pub(crate) http2: Option<bool>,
+    /// Which connection carries a request: shared (when left out), any that is free; per-user, with
+    /// `closed`, each user's own, over HTTP/2 as well; or new, one for each request.
+    #[schemars(pattern("^(shared|per-user|new)$"))]
+    pub(crate) pool: Option<String>,
+    /// After so many requests a connection is closed, and another one opened.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(crate) requests_per_connection: Option<u64>,
+    /// Each thread stays on a core of its own: for an agent that is alone on its host.
+    pub(crate) pin: Option<bool>,
+    /// Before a request is due, its thread waits for at most so long without sleeping: 1us to 10ms.
+    /// It is sent more exactly, and the core is used for nothing.
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub(crate) spin: Option<String>,
     /// Rows that requests are filled with, by name: `${feed:NAME.COLUMN}`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 10))]
     pub(crate) feeds: Option<BTreeMap<String, Option<RawFeed>>>,
