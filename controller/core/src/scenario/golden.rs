@@ -655,6 +655,24 @@ fn what_a_load_sends_is_filled_from_files_and_from_answers() {
 }
 
 #[test]
+fn the_example_of_load_is_sound() {
+    let scenario = include_str!("../../../../deploy/scenarios/load.yaml");
+    let fleet = include_str!("../../../../deploy/scenarios/load-fleet.yaml");
+    let people = include_str!("../../../../deploy/scenarios/people.csv");
+    let mut files = bundle(scenario, fleet);
+    let found = files.files.remove("../cluster-config.yaml").unwrap();
+    files.files.insert("load-fleet.yaml".to_owned(), found);
+    let source = Source {
+        name: "people.csv".to_owned(),
+        text: people.to_owned(),
+    };
+    files.files.insert("people.csv".to_owned(), source);
+    let loaded = load(&files).unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(loaded.scenario.stages.len(), 2);
+    assert_eq!(loaded.scenario.abort_if.len(), 1);
+}
+
+#[test]
 fn the_example_of_watching_is_sound() {
     let scenario = include_str!("../../../../deploy/scenarios/watch.yaml");
     let fleet = include_str!("../../../../deploy/scenarios/cluster-config.yaml");
