@@ -1,5 +1,7 @@
 //! A plan of three environments and a journal of it, for tests. What targets answer is an argument.
 
+pub(super) mod load;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
@@ -427,6 +429,11 @@ fn measure(
         how: StageEnd::Completed,
     };
     author.say_at(on_clocks(end), ended);
+    seal(author, stage, began, samples);
+}
+
+/// What an author wrote of a stage from its nth record on.
+fn seal(author: &mut Author, stage: &PlannedStage, began: usize, samples: BTreeMap<Series, u64>) {
     let mut records: BTreeMap<RecordKind, u64> = BTreeMap::new();
     for entry in &author.entries[began..] {
         let speaks = match &entry.body {

@@ -60,6 +60,7 @@ pub mod rollup;
 mod rules;
 mod said;
 mod sample;
+mod sending;
 mod seqs;
 pub(crate) mod stats;
 mod story;

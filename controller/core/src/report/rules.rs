@@ -3,7 +3,9 @@
 mod certificate;
 mod confidence;
 mod latency;
+mod load;
 mod same;
+mod spread;
 mod steady;
 mod used;
 

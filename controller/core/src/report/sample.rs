@@ -14,6 +14,7 @@ use super::{
     loads::{self, Second},
     measured::{self, Measurements, PathKey},
     model::{Evidence, Figures, Samples},
+    sending::{self, Sending},
     seqs::Seqs,
     stats::blocks::Slots,
 };
@@ -38,9 +39,11 @@ pub(super) struct Sample<'a> {
     pub(super) lag: Histogram,
     /// How long requests waited for a connection, whatever became of them.
     pub(super) wait: Histogram,
+    /// Of a load: what is planned of it.
+    pub(super) sending: Option<Sending>,
     /// Of a load: what its generators said.
     pub(super) generator: Second,
-    records: BTreeMap<(AgentId, SpoolId), Seqs>,
+    pub(super) records: BTreeMap<(AgentId, SpoolId), Seqs>,
 }
 
 /// What is known of one path.
@@ -127,6 +130,11 @@ impl<'a> Sample<'a> {
         load: &Load<PlannedPath>,
         span: (Nanos, Nanos),
     ) {
+        let sending = self.sending.insert(Sending {
+            timeout: load.timeout,
+            lasts: Nanos(span.1.0.saturating_sub(span.0.0)),
+            places: 0,
+        });
         for share in &load.shares {
             let is_mine = |one: &&mut PathSample<'_>| {
                 one.path.agent == share.agent && one.path.to == share.to
@@ -135,6 +143,8 @@ impl<'a> Sample<'a> {
             let Some((first, rest)) = mine.split_first_mut() else {
                 continue;
             };
+            let places = sending::places(load, share);
+            sending.places = sending.places.saturating_add(places);
             let told = measurements.loads.sum(of, share, span);
             let offered = told.map(|told| told.offered);
             let mut planned = loads::planned(load, share, span, offered);

@@ -8,11 +8,11 @@
 //! - [`distribution`]: whether a balancer spreads its decisions as it is configured to.
 //! - [`normal`], [`chi`]: the distributions that those need.
 
-mod binomial;
+pub(super) mod binomial;
 pub(super) mod blocks;
 mod chi;
 pub(crate) mod distribution;
-mod draws;
+pub(super) mod draws;
 mod normal;
 mod ranks;
 pub(crate) mod share;

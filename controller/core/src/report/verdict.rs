@@ -55,6 +55,9 @@ pub(super) enum Ground {
     NothingSucceeded,
     /// Above the most that it may be.
     Slow,
+    /// Above it, because requests waited for connections that answers held for up to so long. Once
+    /// sent they were answered in time, and mostly there were connections enough.
+    Stalled { longest: Nanos },
     /// Below the least that it may be.
     Fast,
     /// What is missing decides.
@@ -69,6 +72,10 @@ pub(super) enum Ground {
     NoCertificate,
     /// Without the generator's own lateness it would have passed.
     LateSender { lag: Nanos },
+    /// Without so many time-outs it would have passed, and the generator turned to as many too late.
+    Overdue { requests: u64, lag: Nanos },
+    /// So many of those that were due were not sent: the others met another load than was planned.
+    Unsent { requests: u64, offered: u64 },
     /// Without waiting for a connection of the load's own it would have passed.
     Crowded { wait: Nanos },
     /// The generator's own lateness may hide that it was too fast.

@@ -98,10 +98,6 @@ impl Witnessed {
         let Some(first) = trace.runs.first() else {
             return;
         };
-        if trace.back_end.is_none() && trace.connections == 0 {
-            // Nobody asked who answered.
-            return;
-        }
         let failed = trace.runs.iter().filter(|run| is_failure(run.outcome));
         let of = Subject {
             stage: trace.stage.clone(),

@@ -51,12 +51,15 @@ impl<'a> Views<'a> {
                 let Some(p50) = on.response.quantile(1, 2).filter(|_| is_like) else {
                     continue;
                 };
+                // Where connections are kept, most requests open none: these say nothing of those.
+                let connect = Some(&on.connect);
+                let connect = connect.filter(|all| all.count() >= on.response.count() / 2);
                 if seen.insert((&path.agent, &path.to)) {
                     all.push(View {
                         from: &agent.environment,
                         path,
                         p50,
-                        connect: on.connect.quantile(1, 2),
+                        connect: connect.and_then(|all| all.quantile(1, 2)),
                         first_byte: on.first_byte.quantile(1, 2),
                     });
                 }

@@ -123,6 +123,19 @@ impl Place<'_> {
                 cause
             }
             Ground::Crowded { .. } => crowded(step, sample),
+            Ground::Stalled { longest } => Cause::new(
+                medium,
+                said!(
+                    "It stands still for a while: answers took up to {longest}, and requests that were \
+                     due meanwhile waited for a connection. Once sent, the answers came in time.",
+                    "它曾停顿一段时间：应答最长耗时 {longest}，其间到期的请求等待连接；发出之后应答是及时的。"
+                ),
+                said!(
+                    "Look what it did then: collecting garbage, waiting for a lock or a disk, or having no \
+                     processor time.",
+                    "请检查它当时在做什么：垃圾回收、等待锁或磁盘，或没有得到处理器时间。"
+                ),
+            ),
             Ground::Slow => {
                 let slowest = slowest(self.plan, measurements, self.stage, step, sample);
                 let text = said!("It is slower than expected. {slowest}.", "比期望慢。{slowest}。"; slowest);
@@ -190,6 +203,29 @@ impl Place<'_> {
                     "测量端发送迟了：发送延迟的 p99 为 {lag}。从实际发出算起，应答是及时的。"
                 ),
                 more_room(),
+            ),
+            Ground::Overdue { requests, lag } => Cause::new(
+                medium,
+                said!(
+                    "The measuring side was late: p99 of its send lag is {lag}. {requests} requests \
+                     timed out that it may have turned to too late, which says nothing of the target.",
+                    "测量端发送迟了：发送延迟的 p99 为 {lag}。有 {requests} 个超时的请求可能是它处理得太迟，\
+                     不能说明目标的情况。"
+                ),
+                more_room(),
+            ),
+            Ground::Unsent { requests, offered } => Cause::new(
+                medium,
+                said!(
+                    "{requests} of {offered} requests that were due were not sent: the others met \
+                     another load than was planned.",
+                    "到期的 {offered} 个请求中有 {requests} 个没有发出：其余请求面对的负载与计划不同。"
+                ),
+                said!(
+                    "Give the load more `connections` or a longer `timeout`, or send less, or give the \
+                     agent's host more room; then run it again.",
+                    "请增加负载的 `connections`、延长 `timeout`、降低速率，或为探针所在主机增加资源，然后重新运行。"
+                ),
             ),
             Ground::LagHidesMin { lag } => Cause::new(
                 medium,

@@ -10,6 +10,7 @@ use crate::report::{
     model::{Observed, Uncertainty, Verdict},
     said::{Said, said},
     sample::Sample,
+    sending::lag_max,
     stats::{self, blocks::ByBlocks},
 };
 
@@ -26,7 +27,12 @@ impl Latency {
         let needed = self.quantile.samples_needed();
         let (verdict, ground) = if had == 0 && missing == 0 && sample.failures() > 0 {
             // Failures as infinite exceed any bound from above, and say nothing of one from below.
+            let requests = sample.overdue();
             match self.max {
+                Some(_) if requests == sample.failures() => {
+                    let lag = lag(sample);
+                    (Verdict::Inconclusive, Ground::Overdue { requests, lag })
+                }
                 Some(_) => (Verdict::Fail, Ground::NothingSucceeded),
                 None => (Verdict::Inconclusive, Ground::TooFew { had, needed }),
             }
@@ -77,7 +83,7 @@ impl Latency {
         let worst_passes = below(&slowest) && above(&fastest);
         let best_passes = below(&fastest) && above(&slowest);
         let found = three_way(worst_passes, best_passes, failed);
-        let lag = sample.lag.quantile(99, 100).unwrap_or_default();
+        let lag = lag(sample);
         let service_alone = || {
             let missing = missing + sample.response.count().abs_diff(sample.service.count());
             Bounds::of(
@@ -88,31 +94,36 @@ impl Latency {
             )
         };
         match found.1 {
-            Ground::Slow if sample.service.count() == sample.response.count() => {
-                if below(&service_alone()) {
-                    let wait = sample.wait.quantile(99, 100).unwrap_or_default();
-                    let ground = if wait > lag {
-                        Ground::Crowded { wait }
-                    } else {
-                        Ground::LateSender { lag }
-                    };
-                    return (Verdict::Inconclusive, ground);
+            Ground::Slow
+                if sample.service.count() == sample.response.count() && below(&service_alone()) =>
+            {
+                match self.delayed_by_us(sample, &fastest) {
+                    Some(ground) => (Verdict::Inconclusive, ground),
+                    None => {
+                        let longest = sample.service.max().unwrap_or_default();
+                        (Verdict::Fail, Ground::Stalled { longest })
+                    }
                 }
-                found
             }
             Ground::Met => match self.min {
                 // No answer was faster than its service time, which lag is no part of: if that meets
                 // the bound, lag hides nothing.
                 Some(min)
-                    if (lag > Nanos::from_millis(1).max(Nanos(min.0 / 10))
-                        || sample.generator.gap > GAP_MAX)
+                    if (lag > lag_max(min) || sample.generator.gap > GAP_MAX)
                         && !above(&service_alone()) =>
                 {
                     (Verdict::Inconclusive, Ground::LagHidesMin { lag })
                 }
-                Some(_) | None => found,
+                Some(_) | None => match sample.unsent().filter(|_| self.max.is_some()) {
+                    Some((offered, requests)) => {
+                        let ground = Ground::Unsent { requests, offered };
+                        (Verdict::Inconclusive, ground)
+                    }
+                    None => found,
+                },
             },
             Ground::Slow
+            | Ground::Stalled { .. }
             | Ground::Fast
             | Ground::Failures
             | Ground::NothingSucceeded
@@ -122,9 +133,33 @@ impl Latency {
             | Ground::Ending
             | Ground::NoCertificate
             | Ground::LateSender { .. }
+            | Ground::Overdue { .. }
+            | Ground::Unsent { .. }
             | Ground::Crowded { .. }
             | Ground::LagHidesMin { .. } => found,
         }
+    }
+
+    /// Why answers were late that came in time from their sending on; `None` if that was the target's
+    /// doing, which stood still while others waited for their turn.
+    fn delayed_by_us(&self, sample: &Sample<'_>, found: &Bounds) -> Option<Ground> {
+        let (num, den) = self.quantile.fraction();
+        let at = |of: &Histogram| of.quantile(num, den).unwrap_or_default();
+        let wait = at(&sample.wait);
+        let late = Ground::LateSender { lag: lag(sample) };
+        if wait <= at(&sample.lag) {
+            return Some(late);
+        }
+        if sample.is_pool_small() {
+            return Some(Ground::Crowded { wait });
+        }
+        // What was not sent while the generator stood still is due at once when it goes on. Connections
+        // that are free for half of the time have caught up with that after as long again.
+        let most = self.max.unwrap_or_default().0;
+        let worst = sample.lag.max().unwrap_or_default().0;
+        let most = most.saturating_add(worst.saturating_mul(2));
+        let is_explained = found.low.is_some_and(|at| at.0 <= most);
+        is_explained.then_some(late)
     }
 
     fn observed(&self, sample: &Sample<'_>) -> (Said, Observed) {
@@ -210,6 +245,11 @@ impl Latency {
         );
         Some((text, interval("order-statistic", low, high)))
     }
+}
+
+/// How late requests were sent, mostly.
+fn lag(sample: &Sample<'_>) -> Nanos {
+    sample.lag.quantile(99, 100).unwrap_or_default()
 }
 
 fn interval(method: &str, low: Nanos, high: Nanos) -> Uncertainty {

@@ -14,23 +14,23 @@ use crate::report::{
 };
 
 pub(super) fn failures(max: u64, confidence: Option<Ratio>, sample: &Sample<'_>) -> Judged {
-    let (failed, missing) = (sample.failures(), sample.samples().missing);
+    let failed = sample.failures();
     let n = sample.successes().saturating_add(failed);
     let how = how(&sample.outcomes);
     let text = said!("{failed} of {n} failed{how}", "{n} 次中失败 {failed} 次{how}"; how);
-    let (verdict, ground) = if let Some(confidence) = confidence {
+    let (verdict, ground) = unless_overdue(sample, |seen| {
+        let Some(confidence) = confidence else {
+            let worst = seen.failed.saturating_add(seen.missing) <= max;
+            return three_way(worst, seen.failed <= max, Ground::Failures);
+        };
         // So many of all that were planned, as a share.
-        let all = n.saturating_add(missing);
-        let good = all.saturating_sub(max);
-        match confident((good, all.max(1)), confidence, sample) {
+        let good = seen.all().saturating_sub(max);
+        match confident((good, seen.all().max(1)), confidence, seen) {
             // A stage of another length would have other failures to allow.
             (verdict, Ground::Unsure { .. }) => (verdict, Ground::Unsure { enough: None }),
             found => found,
         }
-    } else {
-        let worst = failed.saturating_add(missing) <= max;
-        three_way(worst, failed <= max, Ground::Failures)
-    };
+    });
     let uncertainty = match confidence {
         None => wilson_ppm(failed, n).map(|interval| share(Of::Failures, interval)),
         Some(confidence) => bounds(Of::Failures, failed, n, confidence),
@@ -45,16 +45,16 @@ pub(super) fn failures(max: u64, confidence: Option<Ratio>, sample: &Sample<'_>)
 
 pub(super) fn success_rate(min: Ratio, confidence: Option<Ratio>, sample: &Sample<'_>) -> Judged {
     let (succeeded, failed) = (sample.successes(), sample.failures());
-    let missing = sample.samples().missing;
     let n = succeeded.saturating_add(failed);
-    let (verdict, ground) = if let Some(confidence) = confidence {
-        confident((u64::from(min.0), 1_000_000), confidence, sample)
-    } else {
-        let all = u128::from(n) + u128::from(missing);
+    let (verdict, ground) = unless_overdue(sample, |seen| {
+        if let Some(confidence) = confidence {
+            return confident((u64::from(min.0), 1_000_000), confidence, seen);
+        }
+        let all = u128::from(seen.all());
         let enough = |succeeded: u64| u128::from(succeeded) * 1_000_000 >= u128::from(min.0) * all;
-        let best = enough(succeeded.saturating_add(missing));
+        let best = enough(succeeded.saturating_add(seen.missing));
         three_way(enough(succeeded), best, Ground::Failures)
-    };
+    });
     let uncertainty = match confidence {
         None => wilson_ppm(succeeded, n).map(|interval| share(Of::Successes, interval)),
         Some(confidence) => bounds(Of::Successes, succeeded, n, confidence),
@@ -75,13 +75,56 @@ pub(super) fn success_rate(min: Ratio, confidence: Option<Ratio>, sample: &Sampl
     }
 }
 
+/// How many there are of each.
+#[derive(Clone, Copy)]
+struct Seen {
+    succeeded: u64,
+    failed: u64,
+    missing: u64,
+}
+
+impl Seen {
+    const fn all(self) -> u64 {
+        let seen = self.succeeded.saturating_add(self.failed);
+        seen.saturating_add(self.missing)
+    }
+}
+
+/// Judges what was seen. What timed out because the generator had used up its time says nothing of the
+/// target: where that alone makes it fail, nobody knows.
+fn unless_overdue(
+    sample: &Sample<'_>,
+    judge: impl Fn(Seen) -> (Verdict, Ground),
+) -> (Verdict, Ground) {
+    let seen = Seen {
+        succeeded: sample.successes(),
+        failed: sample.failures(),
+        missing: sample.samples().missing,
+    };
+    let found = judge(seen);
+    let requests = sample.overdue();
+    let (without, _) = judge(Seen {
+        failed: seen.failed.saturating_sub(requests),
+        missing: seen.missing.saturating_add(requests),
+        ..seen
+    });
+    if found.0 == Verdict::Fail && without != Verdict::Fail {
+        let lag = sample.lag.quantile(99, 100).unwrap_or_default();
+        return (Verdict::Inconclusive, Ground::Overdue { requests, lag });
+    }
+    found
+}
+
 /// Passes when what was seen shows that at least `share` succeeds, fails when it shows that less
 /// does.
-fn confident(share: (u64, u64), confidence: Ratio, sample: &Sample<'_>) -> (Verdict, Ground) {
-    let missing = sample.samples().missing;
-    let (succeeded, failed) = (sample.successes(), sample.failures());
+fn confident(share: (u64, u64), confidence: Ratio, seen: Seen) -> (Verdict, Ground) {
+    let Seen {
+        succeeded,
+        failed,
+        missing,
+    } = seen;
+    let all = seen.all();
     let seen = succeeded.saturating_add(failed);
-    let all = seen.saturating_add(missing);
     let (worst, best) = (succeeded, succeeded.saturating_add(missing));
     let shown = |good| shows_at_least(good, all, share, confidence.0);
     let refuted = |good| shows_less(good, all, share, confidence.0);
