@@ -8,7 +8,7 @@
 
 use nepho_common::{
     histogram::{Histogram, range_of},
-    plan::{Load, PlannedPath, Share},
+    plan::{Load, PlannedPath, Pool, Share},
     recording::Outcome,
     time::Nanos,
 };
@@ -37,7 +37,8 @@ pub(super) struct Sending {
 
 /// How many requests a share can have open at once.
 pub(super) fn places(load: &Load<PlannedPath>, share: &Share) -> u64 {
-    let each = if load.http2 { STREAMS } else { 1 };
+    let is_shared = load.carried.http2 && load.carried.pool == Pool::Shared;
+    let each = if is_shared { STREAMS } else { 1 };
     u64::from(share.connections).saturating_mul(each)
 }
 
