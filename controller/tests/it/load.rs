@@ -7,6 +7,7 @@ mod frozen;
 mod guards;
 mod queue;
 mod spread;
+mod stalled;
 mod step;
 mod target;
 mod verb;

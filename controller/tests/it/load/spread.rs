@@ -3,6 +3,7 @@
 //! connection.
 
 use std::{
+    array::from_fn,
     fmt::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -235,8 +236,10 @@ fn how_a_balancer_spreads_is_told_by_request_and_by_connection() {
     };
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let all = CASES.map(|_| ports::<3>());
-    let fronts = ports::<7>();
+    // All at once: one that was given back may be given again.
+    let ports = ports::<{ CASES.len() * 4 }>();
+    let all: [[u16; 3]; CASES.len()] = from_fn(|case| from_fn(|nth| ports[case * 4 + nth]));
+    let fronts: [u16; CASES.len()] = from_fn(|case| ports[case * 4 + 3]);
     let _servers = [0, 1, 2].map(|nth| nginx(&nginx_at, dir, nth, &all));
     let _balancer = haproxy(&haproxy_at, dir, &fronts, &all);
     let scenario = files(dir, &fronts, &all);
