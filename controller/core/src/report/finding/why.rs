@@ -394,11 +394,28 @@ fn unseen(sample: &Sample<'_>) -> Cause {
 /// How many are named; the rest is counted.
 const NAMED: usize = 5;
 
+/// How long a load would take for so many samples, with its warm-up, as it went in so long.
+fn sent_in(during: Window, part: Nanos, sample: &Sample<'_>, needed: u64) -> Nanos {
+    let planned: u64 = sample.paths.iter().map(|path| path.planned).sum();
+    let lasts = u128::from(part.0) * u128::from(needed) / u128::from(planned.max(1));
+    let warm_up = match during {
+        Window::Warm(warm_up) => warm_up,
+        Window::Stage | Window::Baseline | Window::Before(_) | Window::After(_) => Nanos(0),
+    };
+    let seconds = (lasts + u128::from(warm_up.0)).div_ceil(1_000_000_000);
+    Nanos::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX / 1_000_000_000))
+}
+
 /// What would give so many samples.
 fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) -> Said {
-    let every = step.act.probe().map_or(Nanos(0), |probe| probe.every);
-    let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
-    let lasts = Nanos(rounds.saturating_mul(every.0));
+    let lasts = match &sample.sending {
+        Some(sending) => sent_in(during, sending.lasts, sample, needed),
+        None => {
+            let every = step.act.probe().map_or(Nanos(0), |probe| probe.every);
+            let rounds = needed.div_ceil((sample.paths.len() as u64).max(1));
+            Nanos(rounds.saturating_mul(every.0))
+        }
+    };
     if lasts > LASTS.1 {
         return said!(
             "It would take {lasts}, longer than a stage may last: ask more often, more targets or \
@@ -406,7 +423,7 @@ fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) 
             "这需要 {lasts}，超过了阶段的最长时限：请提高频率、增加目标或探针，或放宽期望。"
         );
     }
-    if during.is_part() {
+    if matches!(during, Window::Before(_) | Window::After(_)) {
         return said!(
             "Let `over` be {lasts} at least, or ask more often.",
             "请把 `over` 设为 {lasts} 以上，或提高请求频率。"
