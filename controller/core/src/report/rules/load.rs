@@ -335,3 +335,18 @@ fn the_finding_of_a_load_counts_what_was_due() {
     let samples = &found(&report, "latency.p90").samples;
     assert_eq!((samples.planned, samples.missing), (RATE * LASTS, 0));
 }
+
+#[test]
+fn how_long_a_load_must_last_for_its_samples_is_said() {
+    let well = |_| Told::of(Went::well(RATE));
+    let report = report(&[latency(Quantile::P99, Some(300), None)], well);
+    let Finding {
+        verdict, remedy, ..
+    } = found(&report, "latency.p99");
+    assert_eq!(*verdict, Verdict::Inconclusive);
+    // 10,000 of them, at so many a second.
+    let lasts = Nanos::from_secs(10_000 / RATE).to_string();
+    let remedy = remedy.as_deref().unwrap();
+    let said = format!("Let the stage last {lasts} at least");
+    assert!(remedy.contains(&said), "{remedy}");
+}
