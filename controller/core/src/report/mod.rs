@@ -61,6 +61,7 @@ mod rules;
 mod said;
 mod sample;
 mod sending;
+mod sent;
 mod seqs;
 pub(crate) mod stats;
 mod story;

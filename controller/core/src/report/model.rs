@@ -17,7 +17,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::charts::Charts;
-pub use super::doubts::Code;
+pub use super::{
+    doubts::Code,
+    sent::{LoadReport, Spread},
+};
 
 /// Everything that is known of a run, judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +42,9 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// In the order of the plan.
     pub findings: Vec<Finding>,
+    /// What loads sent, and what came of it; absent in older reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<LoadReport>,
     /// Everybody who was planned or took part.
     pub agents: Vec<AgentReport>,
     /// Under which it was measured.

@@ -24,6 +24,7 @@ use super::{
     },
     said::{Said, said},
     sample::Sample,
+    sent::loads,
 };
 
 /// Judges and describes what was folded.
@@ -46,6 +47,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
     let agents = agents(&folded, &mut doubts);
     let conditions = conditions(&folded, &stages, &mut doubts);
     let charts = charts(&folded, &mut doubts);
+    let loads = loads(&folded);
     let worst = findings.iter().map(|finding| finding.verdict).max();
     let verdict = worst.unwrap_or(Verdict::Pass).max(doubts.at_best());
     Report {
@@ -57,6 +59,7 @@ pub(super) fn report(mut folded: Folded) -> Report {
         counts,
         stages,
         findings,
+        loads,
         agents,
         conditions,
         doubts: doubts.list(folded.lang),

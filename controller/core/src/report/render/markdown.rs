@@ -26,6 +26,7 @@ pub fn render(report: &Report, lang: Lang) -> String {
     page.mend(report);
     page.open_findings(report);
     page.matrices(report);
+    page.loads(report);
     page.judged(report);
     page.stages(report);
     page.agents(report);
@@ -202,6 +203,17 @@ impl Page {
             self.fact(&Say::SameFor, &lang.sentence(&lang.list(&ids)));
         }
         self.line("");
+    }
+
+    fn loads(&mut self, report: &Report) {
+        if report.loads.is_empty() {
+            return;
+        }
+        self.heading(&Say::Loads);
+        let note = self.say(&Say::LoadsNote);
+        self.line(note);
+        self.line("");
+        self.table(&words::LOAD_HEADS, words::loads(self.lang, report));
     }
 
     fn stages(&mut self, report: &Report) {

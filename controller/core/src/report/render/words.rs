@@ -12,8 +12,8 @@ use nepho_common::{
 use super::{
     super::{
         model::{
-            AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LostSpan, Priority,
-            Report, StartQuality, Verdict,
+            AgentReport, Conditions, Counts, Doubt, Evidence, Figures, Finding, LoadReport,
+            LostSpan, Priority, Report, Spread, StartQuality, Verdict,
         },
         said::Said,
     },
@@ -25,6 +25,45 @@ use super::{
 pub(in crate::report) fn outcome(outcome: Outcome) -> Said {
     let word = |lang: Lang| lang.say(&Say::Outcome(outcome));
     Said::new(word(Lang::En), word(Lang::ZhCn))
+}
+
+/// The heads of a table of loads.
+pub(super) const LOAD_HEADS: [Say<'static>; 8] = [
+    Say::StageStep,
+    Say::SentHead,
+    Say::PerSecondHead,
+    Say::ResponseHead,
+    Say::WithFailuresHead,
+    Say::ServiceHead,
+    Say::LagHead,
+    Say::GeneratorHead,
+];
+
+/// The rows below them.
+pub(super) fn loads(lang: Lang, report: &Report) -> Vec<Vec<String>> {
+    let time = |time: Option<Nanos>| time.map_or_else(|| "–".to_owned(), |time| time.to_string());
+    let row = |load: &LoadReport| {
+        let Spread { p50, p99, max, .. } = load.response_ns;
+        let service = [load.service_ns.p50, load.service_ns.p99].map(time);
+        let with_failures = match load.with_failures_ns.p99 {
+            None if load.failed > 0 => lang.say(&Say::Never),
+            time_of => time(time_of),
+        };
+        vec![
+            format!("{} / {}", load.stage, load.step),
+            lang.say(&Say::SentOf(load.sent, load.offered)),
+            load.per_second().to_string(),
+            lang.phrases(&[p50, p99, max].map(time)),
+            with_failures,
+            lang.phrases(&service),
+            time(load.send_lag_ns.p99),
+            lang.say(&Say::CoreAndGap(
+                load.busiest_core_ppm / 10_000,
+                load.longest_gap_ns,
+            )),
+        ]
+    };
+    report.loads.iter().map(row).collect()
 }
 
 /// `PASS`, with the mark that goes before it.

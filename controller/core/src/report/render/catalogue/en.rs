@@ -27,6 +27,18 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::MatrixNote => {
             "Median response time of successful requests; failed and missing ones are named."
         }
+        Say::Loads => "Loads",
+        Say::LoadsNote => {
+            "Response times count from the instant at which each request was due. With failures: a request that failed took longer than any."
+        }
+        Say::SentHead => "sent of due",
+        Say::PerSecondHead => "good answers/s",
+        Say::ResponseHead => "response p50, p99, max",
+        Say::WithFailuresHead => "p99 with failures",
+        Say::ServiceHead => "service p50, p99",
+        Say::LagHead => "sent late p99",
+        Say::GeneratorHead => "busiest core, longest gap",
+        Say::Never => "never",
         Say::Judged => "What was judged",
         Say::Stages => "Stages",
         Say::Agents => "Agents",
@@ -204,6 +216,8 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::FromToOf(from, to) => return format!("{from} to {to}"),
         Say::AllServices(n) => return format!("All {n} services, from everywhere"),
         Say::MissingOf(n) => return format!("{n} missing"),
+        Say::SentOf(sent, due) => return format!("{sent} of {due}"),
+        Say::CoreAndGap(percent, gap) => return format!("{percent}%, {gap}"),
         Say::LastedOf(lasted, planned) => return format!("{lasted} of {planned}"),
         Say::Refused(why) => return format!("refused: {why}"),
         Say::Lost(span) => return format!("lost {span}"),

@@ -179,6 +179,21 @@ pub(super) enum Say<'a> {
     AsItWasRun,
     MoreBytes(u64),
 
+    // Loads.
+    Loads,
+    LoadsNote,
+    SentHead,
+    PerSecondHead,
+    ResponseHead,
+    WithFailuresHead,
+    ServiceHead,
+    LagHead,
+    GeneratorHead,
+    /// So much of so much.
+    SentOf(u64, u64),
+    Never,
+    CoreAndGap(u32, Nanos),
+
     // Matrices.
     MedianOf(&'a str, &'a str),
     OnePair,

@@ -145,6 +145,25 @@ impl Page {
         self.markup("</ul></details>\n");
     }
 
+    pub(super) fn loads(&mut self, report: &Report) {
+        if report.loads.is_empty() {
+            return;
+        }
+        let lang = self.lang;
+        self.section("loads", &Say::Loads, |page| {
+            page.element("p", "soft", &lang.say(&Say::LoadsNote));
+            let rows = words::loads(lang, report).into_iter().map(|row| {
+                let cell = |(nth, text): (usize, String)| match nth {
+                    0 => Cell::from(text),
+                    _ => Cell::number(text),
+                };
+                row.into_iter().enumerate().map(cell).collect()
+            });
+            let head = page.heads(&words::LOAD_HEADS);
+            page.table(&lang.say(&Say::Loads), &head, rows);
+        });
+    }
+
     pub(super) fn stages(&mut self, report: &Report) {
         if report.stages.is_empty() {
             return;

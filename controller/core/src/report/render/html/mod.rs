@@ -40,6 +40,7 @@ pub fn render(report: &Report, lang: Lang) -> String {
     page.mend(report);
     page.findings(report);
     page.matrices(report);
+    page.loads(report);
     if let Some(charts) = &report.charts {
         page.plots(report, charts);
         page.gauges(report, charts);
@@ -133,6 +134,7 @@ impl Page {
             ("mend", Say::ToMend, !words::to_mend(report).is_empty()),
             ("findings", Say::DidNotPass, true),
             ("matrix", Say::Matrix, !report.stages.is_empty()),
+            ("loads", Say::Loads, !report.loads.is_empty()),
             (
                 "latency",
                 Say::Latencies,
