@@ -3,6 +3,7 @@
 
 mod bad;
 mod calibrate;
+mod calm;
 mod frozen;
 mod guards;
 mod queue;
