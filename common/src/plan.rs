@@ -25,8 +25,8 @@ pub use self::{
         NatsCheck, PrometheusCheck, RedisCheck, TcpCheck, TlsCheck, WebhookCheck,
     },
     load::{
-        Arrivals, BadRate, BadSchedule, BadStripe, Call, Carried, DecidesOn, Feed, Leg, Load,
-        Member, Model, Parts, Pool, Rate, Schedule, Share, Stripe, Take, ToldBy,
+        Arrivals, BadRate, BadRise, BadSchedule, BadStripe, Call, Carried, DecidesOn, Feed, Leg,
+        Load, Member, Model, Parts, Pool, Rate, Rise, Schedule, Share, Stripe, Take, ToldBy,
     },
     watch::{BadPick, ContainerPick, PickText, ProcessPick, Watch},
 };

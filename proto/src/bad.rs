@@ -3,7 +3,7 @@
 use nepho_common::{
     histogram::BadHistogram,
     id::BadName,
-    plan::{BadPick, BadSchedule, BadStripe},
+    plan::{BadPick, BadRise, BadSchedule, BadStripe},
 };
 
 /// A message is refused as a whole; nothing in it is defaulted or skipped, but for what a newer
@@ -92,6 +92,9 @@ pub enum Wrong {
     /// Nobody can send by it.
     #[error(transparent)]
     Schedule(#[from] BadSchedule),
+    /// No users come in them.
+    #[error(transparent)]
+    Rise(#[from] BadRise),
     /// No share of anything.
     #[error(transparent)]
     Stripe(#[from] BadStripe),

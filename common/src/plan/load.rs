@@ -7,6 +7,7 @@
 mod carried;
 mod pool;
 mod rate;
+mod rise;
 mod step;
 mod stripe;
 
@@ -16,6 +17,7 @@ pub use self::{
     carried::{Carried, Pool},
     pool::{DecidesOn, Member, ToldBy},
     rate::{BadRate, Rate},
+    rise::{BadRise, Rise},
     step::{Call, Feed, Load, Model, Share, Take},
     stripe::{BadStripe, Stripe},
 };

@@ -105,7 +105,10 @@ async fn calibrate(
         threads: arguments.threads,
     };
     say("as fast as answers come, for 2 s");
-    let closed = Model::Closed { think: Nanos(0) };
+    let closed = Model::Closed {
+        think: Nanos(0),
+        rise: None,
+    };
     let closed = bench.load(closed, CLOSED_FOR).await?;
     #[expect(
         clippy::cast_possible_truncation,

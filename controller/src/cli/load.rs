@@ -271,6 +271,7 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
         }
         None => Model::Closed {
             think: arguments.think.unwrap_or_default(),
+            rise: None,
         },
     };
     let body = arguments.body.as_deref().map(body).transpose()?;

@@ -7,7 +7,7 @@ use nepho_common::{
         Act, Arrivals, AssignedStage, AssignedStep, Assignment, Call, Carried, Check,
         ContainerPick, DnsCheck, DnsRecord, EventCheck, Feed, GrpcCheck, HttpCheck, IcmpCheck, Leg,
         Load, Model, NatsCheck, PickText, Pool, Probe, ProcessPick, PrometheusCheck, Rate,
-        RedisCheck, Schedule, Share, Stripe, Take, Target, TcpCheck, TlsCheck, ToldBy, Watch,
+        RedisCheck, Rise, Schedule, Share, Stripe, Take, Target, TcpCheck, TlsCheck, ToldBy, Watch,
         WebhookCheck,
     },
     time::{ClockEpoch, HostWall, Mono, Nanos},
@@ -326,7 +326,10 @@ prop_compose! {
         name in name(),
         model in prop_oneof![
             (schedule(), any::<u64>()).prop_map(|(schedule, seed)| Model::Open { schedule, seed }),
-            span().prop_map(|think| Model::Closed { think }),
+            (span(), proptest::option::of((1..9_u32, 9..99_u32, 2..9_u32))).prop_map(|(think, rise)| {
+                let rise = rise.map(|(from, to, count)| Rise::new(from, to, count).expect("it rises"));
+                Model::Closed { think, rise }
+            }),
         ],
         timeout in span(), warm_up in span(), calls in vec(call(), 0..3),
         told_by in proptest::option::of(prop_oneof![

@@ -3,8 +3,8 @@
 use nepho_common::{
     load::CONNECTIONS_MAX,
     plan::{
-        Arrivals, Call, Carried, Feed, Leg, Load, Model, Pool, Rate, Schedule, Share, Stripe, Take,
-        Target, ToldBy,
+        Arrivals, Call, Carried, Feed, Leg, Load, Model, Pool, Rate, Rise, Schedule, Share, Stripe,
+        Take, Target, ToldBy,
     },
     time::Nanos,
 };
@@ -145,7 +145,11 @@ fn model(wire: wire::load::Model) -> Result<Model, BadMessage> {
     let open = match wire {
         Wire::Closed(closed) => {
             let think = span("closed.think", closed.think)?;
-            return Ok(Model::Closed { think });
+            let rise = closed
+                .rise
+                .map(|rise| Rise::new(rise.from, rise.to, rise.count));
+            let rise = rise.transpose().within("closed.rise")?;
+            return Ok(Model::Closed { think, rise });
         }
         Wire::Open(open) => open,
     };
@@ -186,7 +190,15 @@ impl From<&Model> for wire::load::Model {
         use wire::open_model::Schedule as Due;
 
         let (schedule, seed) = match model {
-            Model::Closed { think } => return Self::Closed(wire::ClosedModel { think: think.0 }),
+            Model::Closed { think, rise } => {
+                let rise = rise.map(|rise| wire::Rise {
+                    from: rise.from(),
+                    to: rise.to(),
+                    count: rise.count(),
+                });
+                let think = think.0;
+                return Self::Closed(wire::ClosedModel { think, rise });
+            }
             Model::Open { schedule, seed } => (schedule, *seed),
         };
         let schedule = match schedule {
@@ -406,6 +418,18 @@ mod tests {
         };
         for (told, said) in [
             (refused(&|load| load.model = None), "model: is missing"),
+            (
+                refused(&|load| {
+                    let rise = Some(wire::Rise {
+                        from: 9,
+                        to: 8,
+                        count: 2,
+                    });
+                    let closed = wire::ClosedModel { think: 0, rise };
+                    load.model = Some(wire::load::Model::Closed(closed));
+                }),
+                "closed.rise: it falls from 9 to 8 users",
+            ),
             (
                 refused(&|load| open(load, 0)),
                 "open.schedule: nothing is ever sent",

@@ -162,6 +162,17 @@ impl Shared {
         }
     }
 
+    /// When a user begins to ask whose users come in stairs. He has a number among those of all lanes
+    /// and agents, as requests have one: so each stair has exactly its users.
+    pub(super) fn comes(&self, nth: usize) -> Option<Mono> {
+        let rise = self.work.model.rise()?;
+        let (first, step) = (self.stripe.index(), self.stripe.of());
+        let number = u64::from(first) + nth as u64 * u64::from(step);
+        let lasts = self.work.lasts;
+        let begins = rise.begins(number, lasts).unwrap_or(lasts);
+        Some(self.start.plus(begins))
+    }
+
     /// What goes out behind this one, if that was answered as it should be.
     pub(super) fn follows(&self, due: Due, now: Mono) -> Option<Due> {
         let call = due.call + 1;

@@ -292,7 +292,10 @@ pub(super) fn order(method: &str, headers: &[(&str, &str)], body: &str) -> Order
             ..Sent::get()
         }],
         told_by: None,
-        model: Model::Closed { think: Nanos(0) },
+        model: Model::Closed {
+            think: Nanos(0),
+            rise: None,
+        },
         stripe: Stripe::WHOLE,
         connections: 1,
         lanes: 1,

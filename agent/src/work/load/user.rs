@@ -37,6 +37,7 @@ pub(super) async fn run<C: Carrier>(shared: Rc<Shared>, nth: usize, carrier: C) 
         taken: vec![String::new(); shared.work.taken],
     };
     let is_open = shared.work.model.is_open();
+    user.comes().await;
     while let Some((mut due, taken)) = user.next().await {
         let from = if is_open { due.intended } else { taken };
         user.place().begins(from.plus(shared.work.timeout));
@@ -48,7 +49,7 @@ pub(super) async fn run<C: Carrier>(shared: Rc<Shared>, nth: usize, carrier: C) 
         }
         user.place().ends();
         shared.closes();
-        if let Model::Closed { think } = shared.work.model {
+        if let Model::Closed { think, .. } = shared.work.model {
             let pause = if went {
                 think
             } else {
@@ -146,10 +147,20 @@ impl<C: Carrier> User<'_, C> {
         self.shared.follows(due, now)
     }
 
+    /// Waits for the stair that he comes with; one whom none has waits for the end.
+    async fn comes(&mut self) {
+        if let Some(at) = self.shared.comes(self.nth) {
+            self.sleeps(at).await;
+        }
+    }
+
     async fn pause(&mut self, pause: Nanos) {
+        self.sleeps(clock::now().plus(pause)).await;
+    }
+
+    async fn sleeps(&mut self, until: Mono) {
         self.freed = None;
-        let until = clock::now().plus(pause);
-        let slept = tokio::time::sleep(pause.duration());
+        let slept = tokio::time::sleep(until.since(clock::now()).duration());
         tokio::pin!(slept);
         poll_fn(|cx| {
             self.place().wakes(cx.waker());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{super::PlannedPath, Carried, Rate, Schedule, Stripe, ToldBy};
+use super::{super::PlannedPath, Carried, Rate, Rise, Schedule, Stripe, ToldBy};
 use crate::{
     id::{AgentId, Feature, InstanceId, Operation},
     time::Nanos,
@@ -24,6 +24,9 @@ pub enum Model {
     Closed {
         /// From an answer to the next request.
         think: Nanos,
+        /// Users come in stairs; all are there from the start when `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rise: Option<Rise>,
     },
 }
 
@@ -32,6 +35,15 @@ impl Model {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })
+    }
+
+    /// The stairs in which users come, if they do.
+    #[must_use]
+    pub const fn rise(&self) -> Option<Rise> {
+        match self {
+            Self::Open { .. } => None,
+            Self::Closed { rise, .. } => *rise,
+        }
     }
 }
 
@@ -239,7 +251,7 @@ impl<T> Load<T> {
                 let whole = schedule.peak().0.div_ceil(1_000);
                 whole.div_ceil(share.stripe.of().into())
             }
-            Model::Closed { think } => {
+            Model::Closed { think, .. } => {
                 // Nothing but thinking holds a user back whose target answers at once.
                 let each = Nanos::from_secs(1).0.checked_div(think.0);
                 let all = each.map(|each| (each + 1).saturating_mul(share.connections.into()));

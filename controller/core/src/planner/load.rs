@@ -88,7 +88,10 @@ impl Draft<'_> {
                 schedule: schedule.clone(),
                 seed,
             },
-            LoadModel::Closed { think, .. } => Model::Closed { think: *think },
+            LoadModel::Closed { think, rise, .. } => Model::Closed {
+                think: *think,
+                rise: *rise,
+            },
         };
         let is_filled = calls.iter().any(|call| call.is_template);
         Load {

@@ -1,5 +1,5 @@
 use nepho_common::{
-    plan::Window,
+    plan::{Rise, Window},
     policy::{Policy, Ports, TargetRule},
 };
 
@@ -394,6 +394,56 @@ fn processes_and_containers_are_judged_each_and_need_agents_that_may_look() {
     let features = &ok.plan.agents.values().next().unwrap().features;
     let features: Vec<_> = features.iter().map(ToString::to_string).collect();
     assert_eq!(features, ["watch.container", "watch.process"]);
+}
+
+#[test]
+fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
+    let of = |users: &str| {
+        let stages = format!(
+            "  - name: one
+    lasts: 30s
+    steps:
+      many:
+        load: {{closed: {{{users}, think: 100ms}}, requests: [{{get: /}}], to: {{service: [web]}}}}
+"
+        );
+        let loaded = scenario::load(&bundle(&stages)).unwrap_or_else(|found| panic!("{found}"));
+        let mut inventory = inventory(&BOTH);
+        for available in inventory.agents.values_mut() {
+            available.policy = Some(PolicyReport::of(&local_policy(&loaded), Vec::new()));
+            available.features.insert("load.http".parse().unwrap());
+        }
+        let planned = plan(&loaded, BTreeMap::new(), &inventory, Choices::default());
+        planned.unwrap_or_else(|why| panic!("{why}"))
+    };
+    let stairs = of("stairs: {from: 3, to: 25, count: 5}");
+    let load = stairs.plan.stages[0].steps[0].act.load().unwrap();
+    assert_eq!(load.model.rise(), Some(Rise::new(3, 25, 5).unwrap()));
+    let each: Vec<_> = load.shares.iter().map(|share| share.connections).collect();
+    println!("{each:?}");
+    assert_eq!(each.iter().sum::<u32>(), 25);
+    // Each share has the users whose numbers fall to its stripe.
+    for share in &load.shares {
+        let mine = (0..25).filter(|number| share.stripe.has(*number)).count();
+        assert_eq!(share.connections as usize, mine);
+    }
+    let said = |planned: &Planned| {
+        let text = render(planned);
+        let line = text.lines().find(|line| line.contains("many"));
+        line.unwrap().to_owned()
+    };
+    let text = said(&stairs);
+    assert!(
+        text.contains("load from 3 to 25 users in 5 stairs who think 100ms over 25 connections"),
+        "{text}"
+    );
+    // The control: as many from the start.
+    let flat = of("users: 25");
+    let load = flat.plan.stages[0].steps[0].act.load().unwrap();
+    assert_eq!(load.model.rise(), None);
+    let text = said(&flat);
+    assert!(text.contains("load 25 users who think 100ms"), "{text}");
+    assert_ne!(stairs.plan.id(), flat.plan.id());
 }
 
 /// One agent whose policy is this.

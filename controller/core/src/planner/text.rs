@@ -223,9 +223,18 @@ fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> S
     };
     let when = match &load.model {
         Model::Open { schedule, .. } => described(schedule),
-        Model::Closed { think } if *think == Nanos(0) => counted(connections, "user"),
-        Model::Closed { think } => {
-            format!("{} who think {think}", counted(connections, "user"))
+        Model::Closed { think, rise } => {
+            let users = match rise {
+                None => counted(connections, "user"),
+                Some(rise) => {
+                    let (from, to, count) = (rise.from(), rise.to(), rise.count());
+                    format!("from {from} to {to} users in {count} stairs")
+                }
+            };
+            match think {
+                Nanos(0) => users,
+                think => format!("{users} who think {think}"),
+            }
         }
     };
     let all: u64 = load.calls.iter().map(|call| u64::from(call.weight)).sum();

@@ -295,7 +295,10 @@ mod tests {
         assert_eq!(of(&chance, Some(430)), 430, "chance may do that");
         assert_eq!(of(&chance, Some(250)), 500, "and not that");
         let closed = Load {
-            model: Model::Closed { think: Nanos(0) },
+            model: Model::Closed {
+                think: Nanos(0),
+                rise: None,
+            },
             ..load(Arrivals::Poisson)
         };
         assert_eq!(of(&closed, Some(12_345)), 12_345);

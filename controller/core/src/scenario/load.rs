@@ -2,6 +2,7 @@
 
 mod feeds;
 mod requests;
+mod rise;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     id::EnvironmentName,
     load::SPIN_MAX,
-    plan::{Carried, Feed, Pool, Schedule},
+    plan::{Carried, Feed, Pool, Rise, Schedule},
     time::Nanos,
 };
 
@@ -76,8 +77,10 @@ pub enum LoadModel {
     },
     /// When the answer before has come.
     Closed {
-        /// How many users there are in all.
+        /// How many users there are in all, or in the last stair.
         users: u32,
+        /// They come in stairs; all are there from the start when `None`.
+        rise: Option<Rise>,
         /// From an answer to the next request.
         think: Nanos,
     },
@@ -195,7 +198,7 @@ fn model(
             Some((model, warm_up.unwrap_or_default()))
         }
         (None, Some(closed)) => {
-            let RawClosed { users, think, .. } = closed;
+            let RawClosed { think, .. } = closed;
             if raw.connections.is_some() {
                 let what = "each user of a closed load has a connection of his own";
                 let problem = Problem::new(Code::ExactlyOne, what).label("say it by `users`");
@@ -206,9 +209,9 @@ fn model(
             let most = Nanos::from_secs(3_600);
             let think = think.as_deref().unwrap_or("0s");
             let think = duration(checker, &at.key("think"), Some(think), Nanos(0), most)?;
-            let users = (*users)?;
+            let (users, rise) = rise::users(checker, &at, closed, lasts)?;
             Some((
-                LoadModel::Closed { users, think },
+                LoadModel::Closed { users, rise, think },
                 warm_up.unwrap_or_default(),
             ))
         }

@@ -2,6 +2,7 @@ mod carried;
 mod connections;
 mod flows;
 mod hostile;
+mod stairs;
 
 use std::{
     convert::Infallible,

@@ -133,14 +133,32 @@ pub(crate) struct RawSpike {
     pub(crate) lasts: Option<String>,
 }
 
-/// Users who wait for answers.
+/// More and more users, in equal stairs of at least 2 seconds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LoadUserStairs", extend("required" = ["from", "to", "count"]))]
+pub(crate) struct RawUserStairs {
+    /// Users of the first stair, in all.
+    #[schemars(range(min = 1, max = 20_000))]
+    pub(crate) from: Option<u32>,
+    /// Users of the last, in all, each with a connection from the start.
+    #[schemars(range(min = 1, max = 20_000))]
+    pub(crate) to: Option<u32>,
+    /// How many stairs; each is a whole number of seconds long.
+    #[schemars(range(min = 2, max = 1_000))]
+    pub(crate) count: Option<u32>,
+}
+
+/// Users who wait for answers. It has `users` or `stairs`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "LoadClosed", extend("required" = ["users"]))]
+#[schemars(rename = "LoadClosed")]
 pub(crate) struct RawClosed {
     /// How many in all, each with a connection.
     #[schemars(range(min = 1, max = 20_000))]
     pub(crate) users: Option<u32>,
+    /// More and more of them, over the whole stage.
+    pub(crate) stairs: Option<RawUserStairs>,
     /// From an answer to the next request of the same user; nothing when left out.
     #[schemars(regex(pattern = duration::PATTERN))]
     pub(crate) think: Option<String>,
