@@ -81,7 +81,11 @@ impl Draft<'_> {
                 stripe: Stripe::new(index, of).unwrap_or(Stripe::WHOLE),
                 connections: sized.connections(index),
                 lanes: sized.lanes.min(sized.connections(index)),
-                in_flight_max: sized.in_flight_max,
+                // Over HTTP/2 each of these is a user, on however many connections.
+                in_flight_max: match &load.model {
+                    LoadModel::Closed { .. } => sized.connections(index).into(),
+                    LoadModel::Open { .. } => sized.in_flight_max,
+                },
             });
         let model = match &load.model {
             LoadModel::Open { schedule, .. } => Model::Open {
@@ -315,7 +319,7 @@ pub(super) fn size(load: &scenario::Load, shares: usize, within: Option<Nanos>) 
                 connections: users,
                 shares,
                 lanes: load.threads.unwrap_or(1),
-                in_flight_max: in_flight(users * 2),
+                in_flight_max: users,
                 short,
             };
         }

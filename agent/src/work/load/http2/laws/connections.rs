@@ -178,7 +178,7 @@ async fn a_thread_that_spins_is_on_time_and_uses_its_core_and_one_that_sleeps_do
         let rate = "200/s".parse().unwrap();
         let mut order = Order {
             model: Model::Open {
-                schedule: Schedule::constant(Arrivals::Constant, rate, Nanos::from_secs(1))
+                schedule: Schedule::constant(Arrivals::Constant, rate, Nanos::from_secs(2))
                     .unwrap(),
                 seed: 1,
             },
@@ -187,7 +187,8 @@ async fn a_thread_that_spins_is_on_time_and_uses_its_core_and_one_that_sleeps_do
             in_flight_max: 1_000,
             ..order(answers(Duration::ZERO, 100).await)
         };
-        order.lasts = Nanos::from_secs(1);
+        // The first second is told while the thread still runs.
+        order.lasts = Nanos::from_secs(2);
         let (mut used, mut over, mut is_pinned) = (0, 0, false);
         let mut lags = nepho_common::histogram::Histogram::default();
         let counts = each(&order, |one| {
@@ -208,7 +209,7 @@ async fn a_thread_that_spins_is_on_time_and_uses_its_core_and_one_that_sleeps_do
                 lags.merge(&timed.histogram().unwrap());
             }
         });
-        assert_eq!(counts.await.completed, 200);
+        assert_eq!(counts.await.completed, 400);
         assert_eq!(is_pinned, order.pin);
         let lag = lags.quantile(1, 2).unwrap();
         let share = used * 100 / over;
