@@ -17,7 +17,7 @@ stages:
         probe: {health: {}, evry: 1s, from: [locla]}
         probe: {tcp: {}}
       push:
-        load: {rate: 5/s}
+        fault: {kill: all}
     expect:
       - {on: raech, failures: {max: 0}}
 ";
