@@ -11,7 +11,7 @@ use nepho_common::{
 use super::{AbortIf, Expectation, Load, Probe, Steady, Watch};
 use crate::fleet::Title;
 
-/// What the operator wrote. Its only door is [`load`](super::load).
+/// What the operator wrote. Its only door is [`load`](super::load()).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// Its name.
