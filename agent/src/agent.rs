@@ -76,6 +76,7 @@ pub struct Agent {
     boot: BootId,
     policy: Result<Policy, String>,
     policy_file: PathBuf,
+    calibration: PathBuf,
     reload: Arc<Notify>,
 }
 
@@ -101,6 +102,7 @@ impl Agent {
             boot,
             policy,
             policy_file,
+            calibration: dir.calibration(),
             reload: Arc::default(),
         })
     }
@@ -145,6 +147,7 @@ impl Agent {
             boot,
             policy,
             policy_file,
+            calibration,
             reload,
         } = self;
         let doors = doors(&about);
@@ -170,6 +173,7 @@ impl Agent {
             host: host::describe(),
             features: features.clone(),
             spool: spool.id(),
+            calibration,
         };
         let guard = policy.clone().ok();
         let guard = guard.map(|policy| Guard::new(policy, doors.clone()));

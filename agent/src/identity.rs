@@ -8,7 +8,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use nepho_common::id::{AgentId, EnvironmentName};
+use nepho_common::{
+    calibrated::Calibrated,
+    id::{AgentId, EnvironmentName},
+};
 use nepho_proto::tls;
 use rustls::{
     ClientConfig,
@@ -39,6 +42,12 @@ impl DataDir {
     #[must_use]
     pub fn policy(&self) -> PathBuf {
         self.0.join("policy.yaml")
+    }
+
+    /// What this host was found to send.
+    #[must_use]
+    pub fn calibration(&self) -> PathBuf {
+        self.0.join(Calibrated::FILE)
     }
 
     /// The spool's directory.

@@ -29,6 +29,7 @@
 pub mod address;
 pub mod agent;
 pub mod backoff;
+pub mod calibrated;
 pub mod chain;
 pub mod clock;
 pub mod config;

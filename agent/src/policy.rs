@@ -113,15 +113,18 @@ pub fn summary(policy: &Policy) -> String {
     let digest = Digest::of(policy.canonical().as_bytes()).short();
     let (limits, actions) = (policy.limits, &policy.actions);
     let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
+    let threads = limits.load_threads;
+    let threads = threads.map(|most| format!(", {most} threads of load"));
     format!(
         "{digest}: {}; {} targets, {} secrets; at most {} requests/s, {} connections, \
-         stages of {} s",
+         stages of {} s{}",
         actions.join(", "),
         policy.targets.len(),
         policy.secrets.len(),
         limits.requests_per_second,
         limits.connections,
-        limits.stage_seconds
+        limits.stage_seconds,
+        threads.unwrap_or_default()
     )
 }
 

@@ -4,7 +4,7 @@
 //! an exchange must be ours alone. Whatever is lost does no harm, because the controller repeats
 //! what it wants and every pong carries all statuses.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use futures_util::StreamExt as _;
 use nepho_common::{
@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     backoff::Backoff,
+    calibrated,
     chain::Chain,
     clock,
     dial::{DialError, Dialer},
@@ -66,6 +67,8 @@ pub struct Facts {
     pub features: BTreeSet<Feature>,
     /// Its spool.
     pub spool: SpoolId,
+    /// Where it is said how much this host sends on time, if anybody measured it.
+    pub calibration: PathBuf,
 }
 
 /// The ends that lead to the driver, and the word to leave.
@@ -227,6 +230,8 @@ fn hello(facts: &Facts, ports: &mut Ports) -> Hello {
         epoch: standing.epoch,
         runs: standing.runs,
         policy: Some(standing.policy),
+        // Anew with each session: it may have been measured since.
+        calibrated: calibrated::read(&facts.calibration, facts.host.cpus),
     }
 }
 

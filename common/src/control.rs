@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calibrated::Calibrated,
     id::{BootId, Digest, Feature, RunId, RunKey, Seq, SpoolId, StageName},
     plan::Assignment,
     policy::{Endpoint, Policy},
@@ -163,6 +164,9 @@ pub struct Hello {
     pub runs: Vec<Status>,
     /// What its host lets it do; `None` from a release that has no policy.
     pub policy: Option<PolicyReport>,
+    /// How much its host was found to send on time; `None` where nobody measured it, or the host was
+    /// changed since.
+    pub calibrated: Option<Calibrated>,
 }
 
 /// What an agent says of its policy.

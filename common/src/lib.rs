@@ -10,7 +10,7 @@
 //! - [`histogram`] and [`recording`]: latency in layout 1, and the four kinds of measurement.
 //! - [`plan`]: what will be done, by whom, to what; and one agent's slice of it.
 //! - [`policy`] and [`secret`]: what an agent may do, and how a plan refers to secrets.
-//! - [`load`]: load on one address, outside of a plan.
+//! - [`load`]: load on one address, outside of a plan. [`calibrated`]: how much a host sends on time.
 //! - [`control`]: what controller and agent tell each other while a run is under way.
 //! - [`protocol`]: which version two sides speak, and who has to be upgraded.
 //! - [`event`]: what an agent or the controller says happened.
@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+pub mod calibrated;
 pub mod control;
 pub mod doctor;
 pub mod event;

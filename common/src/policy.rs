@@ -82,6 +82,10 @@ pub struct Limits {
     pub connections: u64,
     /// How long a stage may last, in seconds.
     pub stage_seconds: u64,
+    /// Threads that send load at a time, which is the most processors that they can use; as many as
+    /// are asked for when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_threads: Option<u64>,
 }
 
 fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Feature>, D::Error> {
@@ -148,6 +152,7 @@ impl Policy {
                 // waiting for its time-out of two: three at a time, and some to spare.
                 connections: 2_000,
                 stage_seconds: 24 * 3600,
+                load_threads: None,
             },
             secrets: BTreeMap::new(),
             watch: WatchRules::default(),

@@ -1,6 +1,7 @@
 //! What the API shows of agents and runs: `nepho.agents/v1`, `nepho.run/v1`.
 
 use nepho_common::{
+    calibrated::Calibrated,
     control::{Host, PolicyReport},
     id::{AgentId, EnvironmentName, Feature, PlanId, RunId, ScenarioName, Seq, SpoolId, StageName},
     time::{ClockOffset, Nanos, WallMillis},
@@ -27,6 +28,9 @@ pub struct AgentView {
     /// What its host lets it do, as it said.
     #[serde(default)]
     pub policy: Option<PolicyReport>,
+    /// How much its host was found to send on time (`nepho calibrate --save` there).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Calibrated>,
     /// Where its clock's offset to the controller lies.
     pub clock: Option<ClockOffset>,
     /// The shortest round trip lately.
@@ -53,6 +57,7 @@ impl AgentView {
             host: None,
             features: Vec::new(),
             policy: None,
+            calibrated: None,
             clock: None,
             round_trip: None,
             runs: Vec::new(),

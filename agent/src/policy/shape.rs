@@ -17,6 +17,9 @@ use super::{
     yaml::{self, Key, Node, Value},
 };
 
+/// The one limit that need not be there.
+const LOAD_THREADS: &str = "load-threads";
+
 /// The policy of this text.
 ///
 /// # Errors
@@ -101,16 +104,24 @@ impl Shape {
     }
 
     fn limits(&mut self, node: Node) -> Option<Limits> {
-        let known = &["requests-per-second", "connections", "stage-seconds"];
+        let known = &[
+            "requests-per-second",
+            "connections",
+            "stage-seconds",
+            LOAD_THREADS,
+        ];
         let mut fields = self.fields(node, "`limits`", known)?;
-        let [rate, connections, seconds] = known.map(|key| {
+        let [rate, connections, seconds] = [known[0], known[1], known[2]].map(|key| {
             let node = self.needed(&mut fields, key)?;
             self.number(node, key)
         });
+        let threads = fields.left.remove(LOAD_THREADS);
+        let threads = threads.map(|node| self.number(node, LOAD_THREADS));
         Some(Limits {
             requests_per_second: rate?,
             connections: connections?,
             stage_seconds: seconds?,
+            load_threads: whole(threads)?,
         })
     }
 
@@ -441,6 +452,14 @@ secrets:
         );
         // What the demo writes, and what a hello carries, reads back.
         assert_eq!(super::policy(&policy.canonical()), Ok(policy));
+        let bounded = GOOD.replace("connections: 9", "connections: 9, load-threads: 2");
+        let bounded = super::policy(&bounded).unwrap();
+        assert_eq!(bounded.limits.load_threads, Some(2));
+        assert_eq!(super::policy(&bounded.canonical()), Ok(bounded));
+        assert!(
+            said(&GOOD.replace("connections: 9", "connections: 9, load-threads: x"))[0]
+                .contains("load-threads is `x`")
+        );
     }
 
     #[test]

@@ -82,6 +82,16 @@ pub enum Denied {
         /// The limit.
         most: u64,
     },
+    /// Too many.
+    #[error("stage {stage} sends load by {asked} threads, `limits.load-threads` is {most}")]
+    Threads {
+        /// Where.
+        stage: String,
+        /// How many.
+        asked: u64,
+        /// The limit.
+        most: u64,
+    },
     /// Too long.
     #[error("stage {stage} lasts {lasts}, `limits.stage-seconds` is {most}")]
     Lasts {
@@ -176,7 +186,18 @@ impl Policy {
             asked: connections,
             most: limits.connections,
         });
-        let own = lasts.into_iter().chain(rate).chain(connections);
+        let asked = threads(stage);
+        let threads = limits.load_threads.filter(|most| asked > *most);
+        let threads = threads.map(|most| Denied::Threads {
+            stage: name(),
+            asked,
+            most,
+        });
+        let own = lasts
+            .into_iter()
+            .chain(rate)
+            .chain(connections)
+            .chain(threads);
         let watches = stage.steps.iter().filter_map(|step| match &step.act {
             Act::Watch(watch) => Some(watch),
             Act::Probe(_) | Act::Load(_) => None,
@@ -317,6 +338,12 @@ fn connections(stage: &AssignedStage) -> u64 {
     let loads = shares.map(|share| u64::from(share.connections));
     let probes = probes(stage).map(held);
     probes.chain(loads).fold(0, u64::saturating_add)
+}
+
+/// Threads that send its loads.
+fn threads(stage: &AssignedStage) -> u64 {
+    let shares = loads(stage).flat_map(|load| &load.shares);
+    shares.fold(0, |sum, share| sum.saturating_add(share.lanes.into()))
 }
 
 /// Requests per second of the fastest stage.

@@ -433,6 +433,7 @@ fn hello(held: &Held) -> Hello {
         epoch: ClockEpoch(0),
         runs: Vec::new(),
         policy: None,
+        calibrated: None,
     }
 }
 

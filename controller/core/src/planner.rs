@@ -3,10 +3,11 @@
 //! - [`plan`]: the plan, or every reason why there can be none.
 //! - [`Planned`]: the plan with what a person wants to know before nodding: [`render`].
 //! - `question`: what is asked of one instance. `spread`: when each target is asked first. `judge`: the scenario's expectations in the plan's words. `estimate`: whether what is planned
-//!   can decide what is expected. `permitted`: whether the agents' policies allow it.
+//!   can decide what is expected. `capacity`: whether their hosts can send it. `permitted`: whether the agents' policies allow it.
 //!
 //! The same scenario, fleet, files, agents and seed give the same plan id.
 
+mod capacity;
 mod estimate;
 mod judge;
 mod load;
@@ -19,6 +20,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
+    calibrated::Calibrated,
     control::PolicyReport,
     id::{AgentId, Digest, EnvironmentName, Feature, InstanceId, PlanId, StageName, StepName},
     plan::{
@@ -60,6 +62,10 @@ pub struct Available {
     pub features: BTreeSet<Feature>,
     /// What its host lets it do, as it said; `None` from a release that has no policy.
     pub policy: Option<PolicyReport>,
+    /// Its host's name. Agents on one host share what it can send.
+    pub host: String,
+    /// How much its host was found to send on time, if anybody measured it.
+    pub calibrated: Option<Calibrated>,
 }
 
 /// What the operator decides beside the scenario.
@@ -166,6 +172,7 @@ pub fn plan(
         notes: of_policies,
     } = permitted::judge(&plan, inventory).map_err(Impossible)?;
     notes.extend(of_policies);
+    notes.extend(capacity::notes(&plan, inventory));
     Ok(Planned {
         schema: SCHEMA.to_owned(),
         id: plan.id(),

@@ -185,6 +185,7 @@ mod tests {
     #[test]
     fn agents_are_listed() {
         let here = AgentView {
+            calibrated: None,
             agent: "local-1".parse().unwrap(),
             environment: "local".parse().unwrap(),
             connected: true,
@@ -218,6 +219,7 @@ mod tests {
             ..here.clone()
         };
         let away = AgentView {
+            calibrated: None,
             agent: "aliyun-1".parse().unwrap(),
             environment: "aliyun".parse().unwrap(),
             connected: false,

@@ -9,6 +9,7 @@ use std::{
 
 use clap::Args;
 use nepho_common::{
+    calibrated::Calibrated,
     load::{Model, Order, Pool, Sent, Told, Withheld},
     plan::{Arrivals, Rate, Schedule, Stripe},
     time::Nanos,
@@ -25,12 +26,13 @@ use tokio::{
 };
 
 use super::{Context, Failure, Signals, load::generator::Generator, out::Format};
-use crate::exit::Exit;
+use crate::{exit::Exit, local::calibrated};
 
 const EXAMPLES: &str = "\
 Examples:
   nepho calibrate                 how much this host can send, and how much of it on time
   nepho calibrate --threads 2     with two threads of the generator, as `nepho load --threads 2`
+  nepho calibrate --save          the same, and plans are held to it from then on
   nepho calibrate -o json         the same as nepho.calibration/v1
 
 Exit codes: 0 measured, 7 this host's policy forbids load, 11 no rate was kept up with.";
@@ -54,6 +56,18 @@ pub(super) struct Arguments {
     /// What may be done, where an agent's policy is not in the default place.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Leave what was found for this host's agent: plans that ask for more than 70 % of it say so
+    /// from its next session on, and those with --local at once.
+    #[arg(long)]
+    save: bool,
+    /// Where this host's agent keeps its data, for --save.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "NEPHO_AGENT_DATA",
+        default_value = "/var/lib/nepho-agent"
+    )]
+    data_dir: PathBuf,
 }
 
 /// How long the closed loop runs, and how long each rate is tried.
@@ -72,6 +86,13 @@ const READY_MAX: u64 = 4096;
 
 pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Result<Exit, Failure> {
     let program = context.siblings().find("nepho-agent").await?;
+    if arguments.save && !arguments.data_dir.is_dir() {
+        let dir = arguments.data_dir.display();
+        return Err(Failure::Usage(format!(
+            "{dir} does not exist, and no agent keeps its data there; say where with --data-dir, or \
+             leave --save out"
+        )));
+    }
     let mut signals = Signals::listen()?;
     let voice = context.out.voice();
     let say = |text: &str| voice.say(text);
@@ -81,6 +102,20 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
     match context.out.format() {
         Format::Text => context.out.data(&calibration.to_string())?,
         Format::Json | Format::Ndjson => context.out.json(&calibration)?,
+    }
+    if arguments.save
+        && let Some(found) = calibration.calibrated()
+    {
+        let saved = calibrated::save(&arguments.data_dir, found);
+        let path = saved.map_err(|source| Failure::Write {
+            path: arguments.data_dir.join(Calibrated::FILE),
+            source,
+        })?;
+        let path = path.display();
+        say(&format!(
+            "{path}: plans are held to {}/s",
+            found.plan_with()
+        ));
     }
     let found = calibration.on_time.iter().any(|one| one.rate.is_some());
     Ok(if found {

@@ -91,6 +91,8 @@ fn plan(bundle: &Bundle, loaded: &Loaded) {
                 environment: environment.clone(),
                 features: features.clone(),
                 policy: None,
+                host: String::new(),
+                calibrated: None,
             };
             (
                 environment.as_str().parse().expect("the same grammar"),

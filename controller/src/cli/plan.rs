@@ -10,7 +10,12 @@ use nepho_controller_core::{
 };
 
 use super::{Context, Failure, bundle, out::Format};
-use crate::{driver::RunOptions, exit::Exit, local::private, web::document::RunRequest};
+use crate::{
+    driver::RunOptions,
+    exit::Exit,
+    local::{calibrated, private},
+    web::document::RunRequest,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,11 +80,14 @@ fn plan_local(bundle: &Bundle, loaded: &Loaded, choices: Choices) -> Result<Plan
     let policy = planner::local_policy(loaded);
     let features = policy.actions.clone();
     let policy = PolicyReport::of(&policy, Vec::new());
+    let calibrated = calibrated::read(&calibrated::dir());
     let agents = loaded.fleet.environments.keys().map(|environment| {
         let available = Available {
             environment: environment.clone(),
             features: features.clone(),
             policy: Some(policy.clone()),
+            host: "this host".to_owned(),
+            calibrated,
         };
         (private::name(environment), available)
     });

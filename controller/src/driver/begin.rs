@@ -89,6 +89,8 @@ impl Handle {
                 environment: environment.clone(),
                 features: features.clone(),
                 policy: view.policy,
+                host: host.name.clone(),
+                calibrated: view.calibrated,
             };
             inventory.agents.insert(view.agent.clone(), available);
             participants.insert(

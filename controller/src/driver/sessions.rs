@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use nepho_common::{
+    calibrated::Calibrated,
     control::{Command, Hello, Host, Order, PolicyReport},
     id::{AgentId, BootId, EnvironmentName, Feature, RunId, RunKey},
     time::{ClockOffset, Exchange, Mono, Nanos},
@@ -59,6 +60,7 @@ struct Known {
     host: Host,
     features: Vec<Feature>,
     policy: Option<PolicyReport>,
+    calibrated: Option<Calibrated>,
     clock: Estimate,
     heard: Mono,
     session: Option<Session>,
@@ -119,6 +121,7 @@ impl Fleet {
             host: hello.host.clone(),
             features: hello.features.iter().cloned().collect(),
             policy: hello.policy.clone(),
+            calibrated: hello.calibrated,
             clock,
             heard: now,
             session: Some(session),
@@ -291,6 +294,7 @@ impl Fleet {
             host: Some(known.host.clone()),
             features: known.features.clone(),
             policy: known.policy.clone(),
+            calibrated: known.calibrated,
             clock: known.clock.offset(now),
             round_trip: known.clock.round_trip(),
             revoked: None,

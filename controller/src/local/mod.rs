@@ -5,10 +5,12 @@
 //! ```
 //!
 //! - [`sibling`]: finding `nepho-agent` and `nepho-sample-fleet`.
+//! - [`calibrated`]: how much load this host was found to send.
 //! - [`child`]: a process that we started and that ends with us.
 //! - [`private`]: `run --local` and the demo: a controller in a temporary directory, one agent for
 //!   each environment, all on loopback with ports of the system's choice.
 
+pub mod calibrated;
 pub mod child;
 pub mod private;
 pub mod sibling;

@@ -17,6 +17,7 @@ use nepho_common::{
 use tempfile::TempDir;
 
 use super::{
+    calibrated,
     child::{self, Child, ChildError},
     sibling::{SiblingError, Siblings},
 };
@@ -219,6 +220,12 @@ impl Private {
             ],
         )?;
         child.finish("joining", JOIN_WITHIN).await?;
+        if let Some(found) = calibrated::read(&calibrated::dir()) {
+            calibrated::save(&dir, found).map_err(|source| PrivateError::File {
+                path: dir.clone(),
+                source,
+            })?;
+        }
         Ok(dir)
     }
 

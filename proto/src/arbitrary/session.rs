@@ -1,6 +1,7 @@
 //! Strategies for what is said in a session.
 
 use nepho_common::{
+    calibrated::Calibrated,
     control::{Command, Hello, Order, Phase, PolicyReport, Status},
     id::{BootId, Fence, PlanId, RunKey, Seq},
     plan::{
@@ -62,6 +63,7 @@ prop_compose! {
         epoch in any::<u32>(),
         runs in vec(status(), 0..4),
         policy in proptest::option::of(policy()),
+        calibrated in proptest::option::of((1u64..10_000_000, 1u32..99, 1u32..999)),
     ) -> Hello {
         Hello {
             protocol: (low, low + more),
@@ -73,6 +75,9 @@ prop_compose! {
             epoch: ClockEpoch(epoch),
             runs,
             policy,
+            calibrated: calibrated.and_then(|(rate, threads, cores)| {
+                Calibrated::new(rate, threads, cores).ok()
+            }),
         }
     }
 }

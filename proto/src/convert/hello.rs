@@ -1,6 +1,7 @@
 //! What an agent says of itself.
 
 use nepho_common::{
+    calibrated::Calibrated,
     control::{Hello, Host, PolicyReport},
     id::Digest,
     policy::{CANONICAL_MAX, Endpoint},
@@ -38,6 +39,11 @@ impl TryFrom<wire::Hello> for Hello {
                 .map(TryInto::try_into)
                 .transpose()
                 .within("policy")?,
+            calibrated: wire
+                .calibrated
+                .map(TryInto::try_into)
+                .transpose()
+                .within("calibrated")?,
         })
     }
 }
@@ -55,6 +61,26 @@ impl From<&Hello> for wire::Hello {
             epoch: hello.epoch.0,
             runs: hello.runs.iter().map(Into::into).collect(),
             policy: hello.policy.as_ref().map(Into::into),
+            calibrated: hello.calibrated.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<wire::Calibrated> for Calibrated {
+    type Error = BadMessage;
+
+    fn try_from(wire: wire::Calibrated) -> Result<Self, BadMessage> {
+        let read = Self::new(wire.rate, wire.threads, wire.cores);
+        read.map_err(|bad| Wrong::Encoding(bad.to_string()).into())
+    }
+}
+
+impl From<Calibrated> for wire::Calibrated {
+    fn from(found: Calibrated) -> Self {
+        Self {
+            rate: found.rate(),
+            threads: found.threads(),
+            cores: found.cores(),
         }
     }
 }

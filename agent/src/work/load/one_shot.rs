@@ -207,6 +207,11 @@ fn judge(policy: &Policy, order: &Order, to: &Endpoint) -> Result<(), Denied> {
         let (stage, most) = (stage(), limits.connections);
         return Err(Denied::Connections { stage, asked, most });
     }
+    let asked = u64::from(order.lanes);
+    if let Some(most) = limits.load_threads.filter(|most| asked > *most) {
+        let stage = stage();
+        return Err(Denied::Threads { stage, asked, most });
+    }
     if order.lasts > Nanos::from_secs(limits.stage_seconds) {
         return Err(Denied::Lasts {
             stage: stage(),
@@ -240,6 +245,7 @@ pub(super) fn own(order: &Order, to: &Endpoint) -> Policy {
             requests_per_second: u64::MAX,
             connections: order.connections.into(),
             stage_seconds: u64::MAX,
+            load_threads: None,
         },
         ..Policy::careful()
     }

@@ -79,6 +79,7 @@ impl Failure {
                 | Denied::Reference { .. }
                 | Denied::Rate { .. }
                 | Denied::Connections { .. }
+                | Denied::Threads { .. }
                 | Denied::Lasts { .. }
                 | Denied::Now { .. } => Self::Denied(denied),
             },

@@ -1,7 +1,10 @@
 use super::*;
 use crate::{
     id::{Digest, PlanId},
-    plan::{Act, AssignedStep, Check, HttpCheck, TcpCheck},
+    plan::{
+        Act, Arrivals, AssignedStep, Call, Carried, Check, HttpCheck, Model, Schedule, Share,
+        Stripe, TcpCheck,
+    },
     policy::{Ports, TargetRule},
 };
 
@@ -243,6 +246,7 @@ fn actions_rates_connections_and_durations_have_their_limits() {
         requests_per_second: 20,
         connections: 60,
         stage_seconds: 10,
+        load_threads: None,
     };
     let many = |n: usize, every| assignment(&vec![tcp("10.0.0.1", 1); n], every);
     let second = Nanos::from_secs(1);
@@ -273,6 +277,66 @@ fn actions_rates_connections_and_durations_have_their_limits() {
     assert!(
         matches!(policy.admits(&hidden, &[]), Err(Denied::Action(_))),
         "said or not"
+    );
+}
+
+/// One load of two shares, each of which has so many connections and threads.
+fn loading(rate: &str, connections: u32, lanes: u32) -> Assignment {
+    let mut one = assignment(&[http("http://10.0.0.1/", "x")], Nanos::from_secs(1));
+    let lasts = Nanos::from_secs(10);
+    let share = |index| Share {
+        agent: "a-1".parse().unwrap(),
+        to: "local/a/1".parse().unwrap(),
+        stripe: Stripe::new(index, 2).unwrap(),
+        connections,
+        lanes,
+        in_flight_max: 9,
+    };
+    one.features = [Load::<Target>::action()].into();
+    let to = one.stages[0].steps[0].act.to().to_vec();
+    let rate = rate.parse().unwrap();
+    one.stages[0].steps[0].act = Act::Load(Load {
+        model: Model::Open {
+            schedule: Schedule::constant(Arrivals::Constant, rate, lasts).unwrap(),
+            seed: 1,
+        },
+        timeout: lasts,
+        warm_up: Nanos(0),
+        calls: vec![Call::plain("ask".to_owned().try_into().unwrap(), 1)],
+        feeds: Vec::new(),
+        seed: 0,
+        carried: Carried::default(),
+        told_by: None,
+        shares: vec![share(0), share(1)],
+        to,
+    });
+    one
+}
+
+#[test]
+fn what_a_load_sends_holds_and_runs_on_has_its_limits() {
+    let mut policy = Policy::careful();
+    let against = |policy: &Policy, load: &Assignment| {
+        let denied = policy.denials(load, &[]);
+        denied.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let load = loading("500/s", 1_000, 2);
+    assert_eq!(
+        against(&policy, &load),
+        ["action load.http is not in `actions`"]
+    );
+    policy.actions.insert(Load::<Target>::action());
+    assert_eq!(against(&policy, &load), [""; 0]);
+    policy.limits.load_threads = Some(4);
+    assert_eq!(against(&policy, &load), [""; 0], "two shares of two");
+    policy.limits.load_threads = Some(3);
+    assert_eq!(
+        against(&policy, &loading("501/s", 1_001, 2)),
+        [
+            "stage one makes 502 requests/s, `limits.requests-per-second` is 500",
+            "stage one may hold 2002 connections, `limits.connections` is 2000",
+            "stage one sends load by 4 threads, `limits.load-threads` is 3",
+        ]
     );
 }
 

@@ -183,6 +183,7 @@ const fn remedy(rule: &Denied) -> &'static str {
         | Denied::Reference { .. }
         | Denied::Rate { .. }
         | Denied::Connections { .. }
+        | Denied::Threads { .. }
         | Denied::Lasts { .. }
         | Denied::Now { .. } => {
             "whoever owns its host may change its policy.yaml and send the agent SIGHUP"

@@ -44,6 +44,8 @@ fn inventory(agents: &[(&str, &str)]) -> Inventory {
                 environment,
                 features,
                 policy: Some(PolicyReport::of(&policy(), Vec::new())),
+                host: agent.to_string(),
+                calibrated: None,
             },
         )
     };
@@ -120,6 +122,8 @@ fn each_kind_of_probe_is_planned_with_everything_it_needs() {
         environment: "local".parse().unwrap(),
         features: BTreeSet::new(),
         policy: Some(PolicyReport::of(&local_policy(&loaded), Vec::new())),
+        host: String::new(),
+        calibrated: None,
     };
     inventory.agents.insert("a".parse().unwrap(), available);
     let mut loaded = loaded;
@@ -396,6 +400,19 @@ fn processes_and_containers_are_judged_each_and_need_agents_that_may_look() {
     assert_eq!(features, ["watch.container", "watch.process"]);
 }
 
+/// Agents that may do what the stages ask of them, and that are as `tune` says beside that.
+pub(super) fn loading(stages: &str, tune: impl Fn(&mut Available)) -> Planned {
+    let loaded = scenario::load(&bundle(stages)).unwrap_or_else(|found| panic!("{found}"));
+    let mut inventory = inventory(&BOTH);
+    for available in inventory.agents.values_mut() {
+        available.policy = Some(PolicyReport::of(&local_policy(&loaded), Vec::new()));
+        available.features.insert("load.http".parse().unwrap());
+        tune(available);
+    }
+    let planned = plan(&loaded, BTreeMap::new(), &inventory, Choices::default());
+    planned.unwrap_or_else(|why| panic!("{why}"))
+}
+
 #[test]
 fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
     let of = |users: &str| {
@@ -407,14 +424,7 @@ fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
         load: {{closed: {{{users}, think: 100ms}}, requests: [{{get: /}}], to: {{service: [web]}}}}
 "
         );
-        let loaded = scenario::load(&bundle(&stages)).unwrap_or_else(|found| panic!("{found}"));
-        let mut inventory = inventory(&BOTH);
-        for available in inventory.agents.values_mut() {
-            available.policy = Some(PolicyReport::of(&local_policy(&loaded), Vec::new()));
-            available.features.insert("load.http".parse().unwrap());
-        }
-        let planned = plan(&loaded, BTreeMap::new(), &inventory, Choices::default());
-        planned.unwrap_or_else(|why| panic!("{why}"))
+        loading(&stages, |_| {})
     };
     let stairs = of("stairs: {from: 3, to: 25, count: 5}");
     let load = stairs.plan.stages[0].steps[0].act.load().unwrap();

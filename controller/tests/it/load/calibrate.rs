@@ -4,13 +4,19 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::process::{clean, command, program, said, took};
+use super::step::allow;
+use crate::{
+    process::{clean, command, program, said, took},
+    site::{Place, Site},
+};
 
 #[test]
 fn a_host_is_calibrated_within_half_a_minute() {
     let _took = took("calibrate");
     let mut nepho = command("nepho");
-    let ended = said(nepho.args(["calibrate", "-o", "json", "--quiet", "-c", "16"]));
+    let dir = tempfile::tempdir().unwrap();
+    nepho.args(["calibrate", "-o", "json", "--quiet", "-c", "16", "--save"]);
+    let ended = said(nepho.arg("--data-dir").arg(dir.path()));
     // On a machine that is busy with other tests no rate may be kept up with: it says so.
     assert!(matches!(ended.code, Some(0 | 11)), "{}", ended.stderr);
     let found: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -45,6 +51,66 @@ fn a_host_is_calibrated_within_half_a_minute() {
         });
         assert!(kept, "{rate} within {limit} ns: {found:#}");
     }
+    let saved = std::fs::read(dir.path().join("calibration.json")).ok();
+    let saved: Option<Value> = saved.map(|text| serde_json::from_slice(&text).unwrap());
+    let saved = saved.map(|saved| saved["rate"].as_u64().unwrap());
+    assert_eq!(saved, rates[0], "nothing is left when nothing was found");
+}
+
+const SCENARIO: &str = "\
+api: nepho/v1
+name: more
+fleet: fleet.yaml
+stages:
+  - name: one
+    lasts: 10s
+    steps:
+      busy: {load: {open: {rate: 300/s}, requests: [{get: /}]}}
+    expect:
+      - {on: busy, success-rate: {min: 99%}}
+";
+
+const FLEET: &str = "\
+api: nepho/v1
+environments: {a: {}}
+services:
+  - {name: svc, environment: a, http: {health: /}, address: {default: \"http://127.0.0.1:9\"}}
+";
+
+/// What a plan says of what hosts can send, with agents of a controller and with those of a local run.
+fn told(calibration: &str) -> [String; 2] {
+    let site = Site::start();
+    let data = site.data("a-1");
+    site.enrol(&Place::new("a-1", "a"));
+    allow(&site, "a-1");
+    std::fs::write(data.join("calibration.json"), calibration).unwrap();
+    let _agent = site.run_enrolled("a-1");
+    std::fs::write(site.dir().join("s.yaml"), SCENARIO).unwrap();
+    std::fs::write(site.dir().join("fleet.yaml"), FLEET).unwrap();
+    [vec!["plan", "s.yaml"], vec!["plan", "s.yaml", "--local"]].map(|arguments| {
+        let mut nepho = site.nepho(&arguments);
+        let said = said(nepho.env("NEPHO_AGENT_DATA", &data));
+        let text = said.with(0);
+        let notes = text.lines().filter(|line| line.contains("on time"));
+        notes.collect::<Vec<_>>().join("\n")
+    })
+}
+
+#[test]
+fn a_plan_above_seven_tenths_of_what_a_host_was_found_to_send_says_so() {
+    let cores = std::thread::available_parallelism().unwrap();
+    let found = |rate| format!("{{\"rate\": {rate}, \"threads\": 1, \"cores\": {cores}}}");
+    for notes in told(&found(400)) {
+        assert!(
+            notes.contains("would send 300/s, which is more than 70% of the 400/s"),
+            "{notes}"
+        );
+    }
+    assert_eq!(
+        told(&found(2_200)),
+        [""; 2],
+        "the control: 1,540/s would do"
+    );
 }
 
 #[test]

@@ -7,15 +7,12 @@
 mod search;
 mod text;
 
-use nepho_common::{load::Withheld, time::Nanos};
+use nepho_common::{calibrated::Calibrated, load::Withheld, time::Nanos};
 use serde::Serialize;
 
 use self::search::{LIMITS, float};
 pub use self::search::{Search, Trial};
 use super::{Spread, Summary, doubts};
-
-/// What a load may be planned with, of what was found: the rest is for what else a host does.
-const PLANNED_MAX: u64 = 70;
 
 /// What this host can send: what `nepho calibrate -o json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -81,7 +78,7 @@ impl Calibration {
             OnTime {
                 lag_p99_max_ns: limit.0,
                 rate,
-                plan_with: rate.map(|rate| rate.saturating_mul(PLANNED_MAX) / 100),
+                plan_with: rate.map(|rate| rate.saturating_mul(Calibrated::PLANNED_MAX) / 100),
             }
         };
         Self {
@@ -99,5 +96,13 @@ impl Calibration {
             took_ns: took.0,
             doubts: said,
         }
+    }
+
+    /// What plans are held to: the rate that was kept up with at the wider of the limits. `None` if
+    /// none was.
+    #[must_use]
+    pub fn calibrated(&self) -> Option<Calibrated> {
+        let rate = self.on_time.first().and_then(|one| one.rate)?;
+        Calibrated::new(rate, self.threads, self.cores).ok()
     }
 }
