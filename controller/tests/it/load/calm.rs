@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nepho_controller_core::report::Verdict;
+
 use super::quantile;
 use crate::process::skip;
 
@@ -22,19 +24,57 @@ const SLEEP: Duration = Duration::from_millis(1);
 const LATE_MAX: Duration = Duration::from_micros(500);
 const GAP_MAX: Duration = Duration::from_millis(50);
 
+/// What came of one attempt.
+#[derive(Debug)]
+pub(super) enum Came<T> {
+    /// What was expected.
+    Expected(T),
+    /// Nothing that contradicts it: a late generator decides nothing.
+    Undecided,
+    /// The contrary. Only a host that holds up the target itself can excuse that.
+    Contrary(String),
+}
+
+impl Came<()> {
+    /// What these verdicts are beside those that were expected.
+    pub(super) fn of<'a>(
+        mut pairs: impl Iterator<Item = (&'a str, Verdict, Verdict)> + Clone,
+    ) -> Self {
+        let is_contrary = |(_, found, expected): &(&str, Verdict, Verdict)| {
+            found != expected && *found != Verdict::Inconclusive
+        };
+        if let Some((id, found, expected)) = pairs.clone().find(is_contrary) {
+            return Self::Contrary(format!("{id} is {found:?}, not {expected:?}"));
+        }
+        if pairs.all(|(_, found, expected)| found == expected) {
+            Self::Expected(())
+        } else {
+            Self::Undecided
+        }
+    }
+}
+
 /// What comes of the first attempt that has an answer. Where the host keeps everybody from running in
-/// time there may be none: that is said, and the test is over.
-pub(super) fn on_a_calm_host<T>(
-    test: &str,
-    mut attempt: impl FnMut(u32) -> Option<T>,
-) -> Option<T> {
+/// time there may be none: that is said, and the test is over. On a calm host what is contrary to what
+/// was expected fails at once, and what stays undecided fails at the third time.
+pub(super) fn on_a_calm_host<T>(test: &str, mut attempt: impl FnMut(u32) -> Came<T>) -> Option<T> {
     let mut calm = 0;
     for nth in 0..ATTEMPTS {
         let host = Host::watch();
-        if let Some(found) = attempt(nth) {
-            return Some(found);
+        let came = attempt(nth);
+        let was_calm = host.was_calm();
+        match came {
+            Came::Expected(found) => {
+                println!("{test}: attempt {} of {ATTEMPTS}", nth + 1);
+                return Some(found);
+            }
+            Came::Contrary(what) => {
+                println!("{test}: {what}");
+                assert!(!was_calm, "{test}: {what}, and the host was calm");
+            }
+            Came::Undecided => {}
         }
-        calm += u32::from(host.was_calm());
+        calm += u32::from(was_calm);
         assert!(calm < CALM, "{test}: and the host was calm");
     }
     skip(test, "this host is busy with something else");

@@ -18,7 +18,10 @@ use nepho_controller_core::report::{
 };
 use rustix::process::Signal;
 
-use super::{Light, calm::on_a_calm_host};
+use super::{
+    Light,
+    calm::{Came, on_a_calm_host},
+};
 use crate::{
     found::report,
     process::{Running, eventually, took},
@@ -160,9 +163,12 @@ impl Stage {
         let attempt = |nth| {
             let report = self.run(who, &format!("{who:?}-{nth}"));
             let of = verdicts(&report);
-            let as_expected = expected.iter().all(|(id, verdict)| of[id] == *verdict);
-            let says_why = cause(&report, "light/latency.p90").contains(why);
-            (as_expected && says_why).then_some(())
+            let came = Came::of(expected.iter().map(|(id, verdict)| (*id, of[id], *verdict)));
+            let said = cause(&report, "light/latency.p90");
+            if matches!(came, Came::Expected(())) && !said.contains(why) {
+                return Came::Contrary(format!("light/latency.p90 says {said:?}, not {why:?}"));
+            }
+            came
         };
         on_a_calm_host(&format!("what_a_generator_or_a_target… ({who:?})"), attempt);
     }
