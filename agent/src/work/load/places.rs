@@ -90,9 +90,14 @@ impl Place {
         self.late.get()
     }
 
+    /// Whether the time of what it does is over at this instant.
+    pub(super) fn is_over(&self, at: Mono) -> bool {
+        self.over.get().is_some_and(|over| over <= at)
+    }
+
     /// Ends what it does if its time is over.
     pub(super) fn sweep(&self, now: Mono) {
-        if self.over.get().is_some_and(|over| over <= now) {
+        if self.is_over(now) {
             self.late.set(true);
             self.wake();
         }
@@ -123,22 +128,27 @@ impl Shared {
     }
 
     /// It is due, and the lane turned to it at `dispatched`: a place that waits takes it, else it
-    /// waits for one.
+    /// waits for one. What comes to its turn when its time is over is not sent: nobody would wait for
+    /// its answer.
     pub(super) fn dispatch(&self, number: u64, intended: Mono, dispatched: Mono) {
-        let mut sheet = self.sheet.borrow_mut();
-        let counts = sheet.counts(intended);
-        counts.offered += 1;
-        if self.open.get() >= self.in_flight_max {
-            counts.shed += 1;
-            return;
-        }
-        self.open.set(self.open.get() + 1);
         let due = Due {
             number,
             call: self.work.mix.call(number),
             intended,
             dispatched,
         };
+        let mut sheet = self.sheet.borrow_mut();
+        let counts = sheet.counts(intended);
+        counts.offered += 1;
+        if self.is_over(&due, dispatched) {
+            sheet.unsent(&due, Outcome::Timeout, dispatched);
+            return;
+        }
+        if self.open.get() >= self.in_flight_max {
+            counts.shed += 1;
+            return;
+        }
+        self.open.set(self.open.get() + 1);
         if let Some(nth) = self.idle.borrow_mut().pop_front() {
             self.places[nth].due.set(Some(due));
             self.places[nth].wake();
@@ -213,10 +223,14 @@ impl Shared {
     pub(super) fn expire(&self, now: Mono) {
         let mut queue = self.queue.borrow_mut();
         let mut sheet = self.sheet.borrow_mut();
-        let is_over = |due: &Due| due.intended.plus(self.work.timeout) <= now;
-        while let Some(due) = queue.pop_front_if(|due| is_over(due)) {
+        while let Some(due) = queue.pop_front_if(|due| self.is_over(due, now)) {
             sheet.unsent(&due, Outcome::Timeout, now);
             self.closes();
         }
+    }
+
+    /// Whether the time of what is due by a schedule is over.
+    fn is_over(&self, due: &Due, now: Mono) -> bool {
+        due.intended.plus(self.work.timeout) <= now
     }
 }

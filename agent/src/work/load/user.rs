@@ -95,10 +95,9 @@ impl<C: Carrier> User<'_, C> {
             if let Some(due) = self.place().due.take() {
                 return Poll::Ready(Some((due, due.dispatched)));
             }
-            let queued = self.shared.queue.borrow_mut().pop_front();
-            if let Some(due) = queued {
+            if let Some(queued) = self.queued() {
                 self.leaves(waits);
-                return Poll::Ready(Some((due, self.now())));
+                return Poll::Ready(Some(queued));
             }
             if self.shared.mode.get() > Mode::Send {
                 self.leaves(waits);
@@ -117,6 +116,17 @@ impl<C: Carrier> User<'_, C> {
             Poll::Pending
         })
         .await
+    }
+
+    /// What waited longest for a place, and can still be sent in time.
+    fn queued(&mut self) -> Option<(Due, Mono)> {
+        if self.shared.queue.borrow().is_empty() {
+            return None;
+        }
+        let now = self.now();
+        self.shared.expire(now);
+        let due = self.shared.queue.borrow_mut().pop_front()?;
+        Some((due, now))
     }
 
     fn now(&mut self) -> Mono {
@@ -228,7 +238,8 @@ impl<C: Carrier> User<'_, C> {
         // never went out whole was being sent to its end.
         let sent = sent.unwrap_or(answer.done).max(taken);
         let done = answer.done.max(sent);
-        (self.freed, self.last) = (Some(done), Some(answer.outcome));
+        let outcome = self.in_time(answer.outcome, done);
+        (self.freed, self.last) = (Some(done), Some(outcome));
         let stamps = Stamps {
             intended: due.intended,
             dispatched: due.dispatched,
@@ -245,11 +256,21 @@ impl<C: Carrier> User<'_, C> {
             intended: due.intended,
             call: due.call,
             by,
-            outcome: answer.outcome,
+            outcome,
             is_first: self.carrier.is_first(),
         };
         sheet.ended(&stamps, ended, answer.received);
         sheet.counts(due.intended).written += self.carrier.written();
+    }
+
+    /// What came when its time was over came for nobody, whoever was late. What failed on our side
+    /// is told as that.
+    fn in_time(&self, outcome: Outcome, done: Mono) -> Outcome {
+        if outcome != Outcome::OurSide && self.place().is_over(done) {
+            Outcome::Timeout
+        } else {
+            outcome
+        }
     }
 
     /// It had no connection, or no place on one.
@@ -287,6 +308,7 @@ impl<C: Carrier> User<'_, C> {
             if !self.carrier.is_open() {
                 self.connect().await?;
                 waited = true;
+                self.still_in_time()?;
             }
             let of = Filling {
                 number: due.number,
@@ -312,6 +334,14 @@ impl<C: Carrier> User<'_, C> {
         }
     }
 
+    /// Nothing is sent after it was waited for too long.
+    fn still_in_time(&self) -> Result<(), Stop> {
+        if self.place().is_over(clock::now()) {
+            return Err(Stop::Failed(Outcome::Timeout));
+        }
+        Ok(())
+    }
+
     async fn connect(&mut self) -> Result<(), Stop> {
         let (shared, nth) = (self.shared, self.nth);
         let opening = self.carrier.connect(&shared.work.door, nth);
@@ -328,7 +358,11 @@ impl<C: Carrier> User<'_, C> {
     }
 
     async fn slot(&mut self) -> Result<bool, Stop> {
+        let mut waits = false;
         poll_fn(|cx| {
+            if std::mem::replace(&mut waits, true) {
+                self.still_in_time()?;
+            }
             let slot = self.carrier.poll_slot(cx);
             or_stop(self.shared, self.nth, cx, slot)
         })

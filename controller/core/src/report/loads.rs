@@ -105,19 +105,41 @@ impl Loads {
         &self,
         (stage, step): (&StageName, &StepName),
         share: &Share,
-        (from, to): (Nanos, Nanos),
+        span: (Nanos, Nanos),
     ) -> Option<Second> {
+        let mut sum = Second::default();
+        let seconds = self.seconds((stage, step), share, span)?;
+        seconds.for_each(|second| sum.add(second));
+        Some(sum)
+    }
+
+    /// In how many seconds of a part of its stage a thread of a share stood still for longer than this.
+    pub(super) fn stalls(
+        &self,
+        of: (&StageName, &StepName),
+        share: &Share,
+        span: (Nanos, Nanos),
+        longer: Nanos,
+    ) -> u64 {
+        let seconds = self.seconds(of, share, span);
+        let stalls = seconds.map(|seconds| seconds.filter(|second| second.gap > longer).count());
+        stalls.unwrap_or_default() as u64
+    }
+
+    fn seconds(
+        &self,
+        (stage, step): (&StageName, &StepName),
+        share: &Share,
+        (from, to): (Nanos, Nanos),
+    ) -> Option<impl Iterator<Item = &Second>> {
         let key = Key {
             stage: stage.clone(),
             step: step.clone(),
             agent: share.agent.clone(),
             to: share.to.clone(),
         };
-        let seconds = self.0.get(&key)?;
-        let inside = seconds.range(from..to.max(from));
-        let mut sum = Second::default();
-        inside.for_each(|(_, second)| sum.add(second));
-        Some(sum)
+        let inside = self.0.get(&key)?.range(from..to.max(from));
+        Some(inside.map(|(_, second)| second))
     }
 }
 

@@ -134,6 +134,7 @@ impl<'a> Sample<'a> {
             timeout: load.timeout,
             lasts: Nanos(span.1.0.saturating_sub(span.0.0)),
             places: 0,
+            unread: 0,
         });
         for share in &load.shares {
             let is_mine = |one: &&mut PathSample<'_>| {
@@ -145,6 +146,10 @@ impl<'a> Sample<'a> {
             };
             let places = sending::places(load, share);
             sending.places = sending.places.saturating_add(places);
+            let long = sending::lag_max(load.timeout);
+            let stalls = measurements.loads.stalls(of, share, span, long);
+            let unread = places.min(share.in_flight_max).saturating_mul(stalls);
+            sending.unread = sending.unread.saturating_add(unread);
             let told = measurements.loads.sum(of, share, span);
             let offered = told.map(|told| told.offered);
             let mut planned = loads::planned(load, share, span, offered);

@@ -29,6 +29,9 @@ const STREAMS: u64 = 100;
 pub(super) struct Sending {
     /// How many requests all shares in the sample can have open at once.
     pub(super) places: u64,
+    /// How many requests may have been open while a thread stood still for a good part of their time:
+    /// it reads no answers meanwhile.
+    pub(super) unread: u64,
     /// How long an answer is waited for, from when its request was due.
     pub(super) timeout: Nanos,
     /// How long the part of the stage is that is looked at.
@@ -59,8 +62,9 @@ impl Sample<'_> {
         (dropped > 0 || is_short).then_some((sending.offered, unsent.max(dropped)))
     }
 
-    /// How many requests may have timed out only because the generator turned to them too late: their
-    /// failure is nobody's. Which of those that were late timed out nobody noted, so as many as can be.
+    /// How many requests may have timed out only because the generator turned to them, or to their
+    /// answers, too late: their failure is nobody's. Which of those that were late timed out nobody
+    /// noted, so as many as can be.
     pub(super) fn overdue(&self) -> u64 {
         let Some(sending) = self.sending else {
             return 0;
@@ -70,7 +74,7 @@ impl Sample<'_> {
             .lag
             .bins()
             .filter(|(bin, _)| range_of(*bin).0 > limit.0);
-        let late = late.fold(0, |sum, (_, n)| u64::saturating_add(sum, n));
+        let late = late.fold(sending.unread, |sum, (_, n)| u64::saturating_add(sum, n));
         let timeouts = self.outcomes.get(&Outcome::Timeout).copied();
         timeouts.unwrap_or_default().min(late)
     }
@@ -124,6 +128,7 @@ mod tests {
             service: times(service),
             sending: Some(Sending {
                 places: 16,
+                unread: 0,
                 timeout: Nanos::from_secs(1),
                 lasts: Nanos::from_secs(8),
             }),
@@ -166,6 +171,15 @@ mod tests {
             "a tenth of the time-out is not too late"
         );
         assert_eq!(overdue(30, &[(3_000, 101)]), 30);
+        let mut sample = sample(&[]);
+        sample.outcomes.insert(Outcome::Timeout, 30);
+        sample.lag = times(&[(20, 1_500)]);
+        sample.sending.as_mut().unwrap().unread = 5;
+        assert_eq!(
+            sample.overdue(),
+            25,
+            "and those whose answers nobody could read"
+        );
     }
 
     #[test]

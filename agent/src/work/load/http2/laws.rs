@@ -2,6 +2,7 @@ mod carried;
 mod connections;
 mod flows;
 mod hostile;
+mod overdue;
 mod stairs;
 
 use std::{
@@ -23,10 +24,10 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nepho_common::{
     load::{Counted, Counts, Model, Order, Times},
-    plan::ToldBy,
+    plan::{Arrivals, Schedule, ToldBy},
     policy::Endpoint,
     recording::{Metric, Outcome},
-    time::Nanos,
+    time::{Mono, Nanos},
 };
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
@@ -36,11 +37,16 @@ use super::super::{Load, one_shot, request};
 use crate::{clock, work::guard::Guard};
 
 /// Has the order done, and looks at everything that is counted.
-async fn each(order: &Order, mut look: impl FnMut(&Counted)) -> Counts {
+async fn each(order: &Order, look: impl FnMut(&Counted)) -> Counts {
+    each_from(order, clock::now().plus(Nanos::from_millis(20)), look).await
+}
+
+/// The same, as from this instant on.
+async fn each_from(order: &Order, begun: Mono, mut look: impl FnMut(&Counted)) -> Counts {
     let to = Endpoint::of_url(&order.url).unwrap();
     let guard = Guard::new(one_shot::own(order, &to), Vec::new());
     let mut load = Load::open(order, &guard).await.unwrap();
-    load.begin(clock::now().plus(Nanos::from_millis(20)));
+    load.begin(begun);
     let mut counts = Counts::default();
     while let Some(one) = load.next().await.unwrap() {
         counts.add(one.counts);
@@ -56,8 +62,12 @@ async fn each(order: &Order, mut look: impl FnMut(&Counted)) -> Counts {
 
 /// What became of an order, in all.
 async fn counted(order: &Order) -> (Counts, Times) {
+    counted_from(order, clock::now().plus(Nanos::from_millis(20))).await
+}
+
+async fn counted_from(order: &Order, begun: Mono) -> (Counts, Times) {
     let mut times = Times::new();
-    let counts = each(order, |one| {
+    let counts = each_from(order, begun, |one| {
         for timed in &one.times {
             let of = times.entry((timed.outcome, timed.metric)).or_default();
             of.merge(&timed.histogram().unwrap());

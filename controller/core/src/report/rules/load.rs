@@ -241,6 +241,30 @@ fn a_time_out_of_a_late_generator_is_no_failure_of_the_target() {
         // The control: who was asked in time and did not answer has failed.
         assert_eq!(judged(judge, overdue(Nanos(40_000))).0, Verdict::Fail);
     }
+    // Who asked in time and stood still then can't have read the answers to what was open.
+    let unread = |gap| {
+        move |second| match second {
+            5 => Told {
+                gap,
+                went: vec![
+                    Went::well(RATE - 16),
+                    Went::well(16).ending(Outcome::Timeout),
+                ],
+                ..Told::of(Went::well(RATE))
+            },
+            _ => Told::of(Went::well(RATE)),
+        }
+    };
+    let none = || Judge::Failures {
+        max: 0,
+        confidence: None,
+    };
+    let (verdict, cause) = judged(none(), unread(Nanos::from_millis(501)));
+    assert_eq!(verdict, Verdict::Inconclusive, "{cause}");
+    assert!(cause.contains("16 requests timed out"), "{cause}");
+    // A tenth of the time-out is not too late.
+    let (verdict, _) = judged(none(), unread(Nanos::from_millis(500)));
+    assert_eq!(verdict, Verdict::Fail);
     let lenient = Judge::Failures {
         max: 100,
         confidence: None,
