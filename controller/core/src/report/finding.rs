@@ -1,5 +1,6 @@
 //! One finding for each tuple of each expectation of the plan, whatever was seen.
 
+mod crowded;
 mod hog;
 mod same;
 mod spread;

@@ -22,7 +22,7 @@ const LATE: Nanos = Nanos::from_millis(1);
 
 /// No more are open at once on a connection that speaks HTTP/2 (`agent/src/work/load/http2.rs`). A
 /// target that allows fewer makes requests wait by its own choice.
-const STREAMS: u64 = 100;
+pub(super) const STREAMS: u64 = 100;
 
 /// What is planned of a load in a sample.
 #[derive(Debug, Clone, Copy, Default)]

@@ -8,7 +8,10 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::Place;
+use super::{
+    Place,
+    crowded::{crowded, is_crowded},
+};
 use crate::{
     report::{
         cause::{Cause, Failures, slow, slowest},
@@ -238,45 +241,6 @@ impl Place<'_> {
             ),
         })
     }
-}
-
-/// Whether most of the time went by in waiting for a connection.
-fn is_crowded(step: &PlannedStep, sample: &Sample<'_>) -> bool {
-    let wait = sample.wait.quantile(1, 2).unwrap_or_default();
-    // What never succeeded took all the time that it had.
-    let took = sample.response.quantile(1, 2);
-    let took = took.unwrap_or_else(|| step.act.timeout());
-    wait > Nanos(0) && wait.0.saturating_mul(2) >= took.0
-}
-
-/// Requests came faster than the connections of the load could carry them.
-fn crowded(step: &PlannedStep, sample: &Sample<'_>) -> Cause {
-    let wait = sample.wait.quantile(1, 2).unwrap_or_default();
-    let shares = step.act.load().map_or(&[][..], |load| &load.shares);
-    let connections: u64 = shares
-        .iter()
-        .map(|share| u64::from(share.connections))
-        .sum();
-    let told = said!(
-        "The step is saturated: the median request waited {wait} for one of {connections} connections.",
-        "该步骤已饱和：请求等待 {connections} 个连接之一的中位数为 {wait}。"
-    );
-    // By Little's law: each carries one request at a time, and is free again after so long.
-    let carries = sample.service.quantile(1, 2).map(|service| {
-        let carried = u128::from(connections) * 1_000_000_000 / u128::from(service.0.max(1));
-        said!(
-            "Answers took {service} once they were sent, so these carry {carried}/s at most.",
-            "发出之后应答耗时 {service}，因此它们最多承载 {carried}/s。"
-        )
-    });
-    Cause::new(
-        Priority::Medium,
-        Said::sentences([told].into_iter().chain(carries)),
-        said!(
-            "Make the answers faster, or give the load more `connections`, or send less.",
-            "请加快应答、增加负载的 `connections`，或降低速率。"
-        ),
-    )
 }
 
 /// Where to look when nothing tells the way from the service.

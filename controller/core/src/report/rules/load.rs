@@ -1,7 +1,7 @@
 //! What a spoiled generator does to verdicts on a load, and what a target does that stands still.
 
 use nepho_common::{
-    plan::{Judge, Quantile, Ratio},
+    plan::{Act, Carried, Judge, Pool, Quantile, Ratio},
     recording::Outcome,
     time::Nanos,
 };
@@ -165,6 +165,47 @@ fn a_step_whose_connections_do_not_suffice_says_so() {
     // Most requests of the load opened no connection, so that takes none of their time.
     assert!(cause.contains("slower than expected"), "{cause}");
     assert!(!cause.contains("opening a connection"), "{cause}");
+}
+
+#[test]
+fn what_a_crowded_step_waits_for_is_told_as_it_is_carried() {
+    let cause = |carried| {
+        let mut plan = plan(&[latency(Quantile::P50, Some(100), None)]);
+        if let Act::Load(load) = &mut plan.stages[0].steps[0].act {
+            load.carried = carried;
+        }
+        let crowded = |_| {
+            let went = Went::well(RATE).taking(Nanos::from_millis(120));
+            Told::of(went.waiting(Nanos::from_millis(900)))
+        };
+        let report = of(journal(&plan, crowded));
+        report.findings[0].cause.clone().unwrap_or_default()
+    };
+    let http2 = |pool| Carried {
+        http2: true,
+        pool,
+        ..Carried::default()
+    };
+    let shared = cause(http2(Pool::Shared));
+    for said in [
+        "for a stream on one of 16 connections",
+        "so these carry 13333/s at most, with 100 streams on each",
+    ] {
+        assert!(shared.contains(said), "{shared}");
+    }
+    let own = cause(http2(Pool::PerUser));
+    assert!(
+        own.contains("for one of 16 connections") && own.contains("133/s at most."),
+        "{own}"
+    );
+    let new = cause(Carried {
+        pool: Pool::New,
+        ..Carried::default()
+    });
+    assert!(
+        new.contains("for a connection of its own, of 16 at a time") && !new.contains("/s"),
+        "{new}"
+    );
 }
 
 #[test]
