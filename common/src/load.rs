@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::plan::{Model, Pool};
+pub use crate::plan::{Carried, Model, Pool};
 use crate::{
     histogram::{BadHistogram, Histogram, Sparse},
     plan::{Feed, Stripe, Take, ToldBy},
@@ -69,25 +69,9 @@ pub struct Order {
     /// Draws what requests leave to chance.
     #[serde(default)]
     pub seed: u64,
-    /// HTTP/2, without asking first over TCP and by agreement over TLS. Requests share connections: as
-    /// many as `in_flight_max` lets, up to a hundred on each or what the target allows. In a closed
-    /// model each of these is a user.
+    /// How requests come to the target.
     #[serde(default)]
-    pub http2: bool,
-    /// How requests come to their connections.
-    #[serde(default)]
-    pub pool: Pool,
-    /// A connection that carried so many requests is closed by the generator, and whoever is next opens
-    /// another one; any number when 0.
-    #[serde(default)]
-    pub requests_per_connection: u64,
-    /// Each thread stays on a core of its own.
-    #[serde(default)]
-    pub pin: bool,
-    /// At most so long before a request is due its thread looks at the clock all the time, in place of
-    /// being woken. Costs a core, and saves what an alarm is late.
-    #[serde(default)]
-    pub spin: Nanos,
+    pub carried: Carried,
 }
 
 /// One of the requests that are sent.
@@ -162,6 +146,30 @@ const fn whole() -> Stripe {
 impl Order {
     /// Names this format.
     pub const SCHEMA: &'static str = "nepho.load-order/v1";
+
+    /// A GET like the one before, on one connection of one thread, each waited for ten seconds.
+    #[must_use]
+    pub fn plain(url: String, model: Model, lasts: Nanos) -> Self {
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            url,
+            calls: vec![Sent::get()],
+            told_by: None,
+            model,
+            stripe: Stripe::WHOLE,
+            connections: 1,
+            lanes: 1,
+            lasts,
+            warm_up: Nanos(0),
+            timeout: Nanos::from_secs(10),
+            in_flight_max: u64::MAX,
+            number: false,
+            authorities: None,
+            feeds: Vec::new(),
+            seed: 0,
+            carried: Carried::default(),
+        }
+    }
 }
 
 /// What a generator says, one line each.

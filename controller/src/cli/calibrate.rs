@@ -10,8 +10,8 @@ use std::{
 use clap::Args;
 use nepho_common::{
     calibrated::Calibrated,
-    load::{Model, Order, Pool, Sent, Told, Withheld},
-    plan::{Arrivals, Rate, Schedule, Stripe},
+    load::{Model, Order, Told, Withheld},
+    plan::{Arrivals, Rate, Schedule},
     time::Nanos,
 };
 use nepho_controller_core::load::{
@@ -227,27 +227,10 @@ struct Done {
 impl Bench<'_> {
     async fn load(&self, model: Model, lasts: Nanos) -> Result<Done, Failure> {
         let order = Order {
-            schema: Order::SCHEMA.to_owned(),
-            url: self.url.clone(),
-            calls: vec![Sent::get()],
-            told_by: None,
-            model,
-            stripe: Stripe::WHOLE,
             connections: self.connections,
             lanes: self.threads,
-            lasts,
-            warm_up: Nanos(0),
             timeout: TIMEOUT,
-            in_flight_max: u64::MAX,
-            number: false,
-            authorities: None,
-            http2: false,
-            feeds: Vec::new(),
-            seed: 0,
-            pool: Pool::Shared,
-            requests_per_connection: 0,
-            pin: false,
-            spin: Nanos(0),
+            ..Order::plain(self.url.clone(), model, lasts)
         };
         let mut generator = Generator::start(self.program, self.policy)?;
         generator.tell(&order).await?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args, ValueEnum};
 use nepho_common::{
     load::{BODY_MAX, Model, Order, Pool, SPIN_MAX, Sent, Told},
-    plan::{Arrivals, Rate, Schedule, Stripe},
+    plan::{Arrivals, Carried, Rate, Schedule},
     time::{Mono, Nanos, WallMillis},
 };
 use nepho_controller_core::{
@@ -190,7 +190,7 @@ pub(super) async fn perform(context: &mut Context, arguments: Arguments) -> Resu
             }
             Told::Ready { connections, to } => {
                 let to = to.join(", ");
-                let text = match order.pool {
+                let text = match order.carried.pool {
                     Pool::New => format!("each request opens a connection to {to}"),
                     Pool::Shared | Pool::PerUser => {
                         format!("{connections} connections open to {to}")
@@ -280,36 +280,31 @@ fn order(arguments: Arguments) -> Result<Order, Failure> {
         method.to_owned()
     });
     Ok(Order {
-        schema: Order::SCHEMA.to_owned(),
-        url: arguments.url,
         calls: vec![Sent {
             method,
             headers: arguments.headers,
             body: body.unwrap_or_default(),
             ..Sent::get()
         }],
-        told_by: None,
-        model,
-        stripe: Stripe::WHOLE,
         connections: arguments.connections,
         lanes: arguments.threads,
-        lasts,
         warm_up: arguments.warm_up,
         timeout: arguments.timeout,
         in_flight_max: arguments.in_flight,
         number: arguments.number,
         authorities: arguments.ca_file.as_deref().map(text).transpose()?,
-        http2: arguments.http2,
-        feeds: Vec::new(),
-        seed: 0,
-        pool: if arguments.new_connections {
-            Pool::New
-        } else {
-            Pool::Shared
+        carried: Carried {
+            http2: arguments.http2,
+            pool: if arguments.new_connections {
+                Pool::New
+            } else {
+                Pool::Shared
+            },
+            requests_per_connection: arguments.requests_per_connection,
+            pin: false,
+            spin: arguments.spin,
         },
-        requests_per_connection: arguments.requests_per_connection,
-        pin: false,
-        spin: arguments.spin,
+        ..Order::plain(arguments.url, model, lasts)
     })
 }
 

@@ -11,7 +11,7 @@ use std::{io, rc::Rc, sync::Arc};
 use futures_util::{StreamExt as _, stream};
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
-    load::{Counted, Model, Pool},
+    load::{Carried, Counted, Model, Pool},
     plan::Stripe,
     time::{Mono, Nanos},
 };
@@ -60,11 +60,8 @@ pub(super) struct Work {
     pub(super) model: Model,
     pub(super) lasts: Nanos,
     pub(super) timeout: Nanos,
-    pub(super) pool: Pool,
-    /// How many requests a connection carries; any number when 0.
-    pub(super) carries: u64,
-    /// How long before it is due a request is waited for without sleep.
-    pub(super) spin: Nanos,
+    /// A connection of its own for each request carries one.
+    pub(super) carried: Carried,
 }
 
 /// What is sent, in what is spoken.
@@ -151,7 +148,10 @@ async fn lane(
         .map(|opened| opened.map(|opened| opened.stream));
     let spoken = match work.requests.clone() {
         Requests::Http1(requests) => Spoken::Http1(requests, streams.collect()),
-        Requests::Http2(heads) => Spoken::Http2(heads, linked(streams, work.carries).await),
+        Requests::Http2(heads) => Spoken::Http2(
+            heads,
+            linked(streams, work.carried.requests_per_connection).await,
+        ),
     };
     drop(said.send(Said::Opened(count, failure)).await);
     let Ok(start) = start.wait_for(Option::is_some).await.map(|start| *start) else {
@@ -165,7 +165,7 @@ async fn lane(
     }
     let places = match &spoken {
         Spoken::Http1(_, streams) => streams.len(),
-        Spoken::Http2(_, links) => match work.pool {
+        Spoken::Http2(_, links) => match work.carried.pool {
             Pool::Shared => slots(links.len(), share.in_flight_max),
             Pool::PerUser | Pool::New => links.len(),
         },
@@ -175,7 +175,8 @@ async fn lane(
     let shared = Rc::new(shared);
     let users = match spoken {
         Spoken::Http1(requests, streams) => users(&shared, streams.into_iter(), |_, stream| {
-            Exchange::new(Arc::clone(&requests), stream, shared.work.carries)
+            let carries = shared.work.carried.requests_per_connection;
+            Exchange::new(Arc::clone(&requests), stream, carries)
         }),
         Spoken::Http2(heads, links) => users(&shared, 0..places, |nth, _| {
             let link = Rc::clone(&links[nth % links.len()]);
@@ -255,7 +256,7 @@ fn slots(links: usize, in_flight_max: u64) -> usize {
 
 /// Opens the connections of a lane, and says why one could not be.
 async fn open(work: &Work, share: &Share) -> (Vec<Option<Opened>>, Option<Failure>) {
-    if work.pool == Pool::New {
+    if work.carried.pool == Pool::New {
         return ((0..share.connections).map(|_| None).collect(), None);
     }
     // Neighbouring lanes begin with neighbouring addresses.
@@ -285,7 +286,7 @@ async fn pace(shared: &Shared, due: Option<Pace>, alarm: &mut Alarm) -> io::Resu
         let mut now = clock::now();
         if now < at {
             alarm
-                .until(Mono(at.0.saturating_sub(shared.work.spin.0)))
+                .until(Mono(at.0.saturating_sub(shared.work.carried.spin.0)))
                 .await?;
             now = clock::now();
             while now < at {

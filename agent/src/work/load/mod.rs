@@ -39,7 +39,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 use http::uri::PathAndQuery;
 use nepho_agent_core::pace::Pace;
 use nepho_common::{
-    load::{CONNECTIONS_MAX, Counted, Model, Order, Pool, SPIN_MAX},
+    load::{CONNECTIONS_MAX, Carried, Counted, Model, Order, Pool, SPIN_MAX},
     plan::{BadSchedule, BadStripe},
     time::Mono,
 };
@@ -160,7 +160,7 @@ impl Load {
             Some(name) => {
                 let tls = Tls::of(order.authorities.as_deref()).await;
                 let tls = tls.map_err(Unable::Request)?;
-                let spoken = if order.http2 {
+                let spoken = if order.carried.http2 {
                     Spoken::Http2
                 } else {
                     Spoken::Http1
@@ -177,17 +177,18 @@ impl Load {
             door: Door {
                 addresses: addresses.clone().into(),
                 tls,
-                http2: order.http2,
+                http2: order.carried.http2,
             },
             model: order.model.clone(),
             lasts: order.lasts,
             timeout: order.timeout,
-            pool: order.pool,
-            carries: match order.pool {
-                Pool::Shared | Pool::PerUser => order.requests_per_connection,
-                Pool::New => 1,
+            carried: Carried {
+                requests_per_connection: match order.carried.pool {
+                    Pool::Shared | Pool::PerUser => order.carried.requests_per_connection,
+                    Pool::New => 1,
+                },
+                ..order.carried
             },
-            spin: order.spin,
         });
         Self::start(order, work, addresses, &cores).await
     }
@@ -282,7 +283,7 @@ fn requests(
     let count = u32::try_from(order.calls.len()).unwrap_or(u32::MAX);
     bounded("calls", count, CALLS_MAX)?;
     let (calls, host) = (order.calls.iter(), &site.host);
-    Ok(if order.http2 {
+    Ok(if order.carried.http2 {
         let is_tls = site.tls.is_some();
         let heads = calls.map(|call| Head::new(order, filler, call, host, path, is_tls));
         Requests::Http2(heads.collect::<Result<_, _>>()?)
@@ -305,7 +306,7 @@ fn bounded(what: &'static str, is: u32, most: u32) -> Result<(), Unable> {
 
 /// The cores of the lanes, where each has one of its own; none else.
 fn cores(order: &Order) -> Result<Vec<usize>, Unable> {
-    if !order.pin {
+    if !order.carried.pin {
         return Ok(Vec::new());
     }
     let cores = cores::allowed().map_err(Unable::Thread)?;
@@ -316,15 +317,16 @@ fn cores(order: &Order) -> Result<Vec<usize>, Unable> {
 
 /// What can't be asked for at a time.
 fn possible(order: &Order) -> Result<(), &'static str> {
-    if order.pool == Pool::PerUser && order.model.is_open() {
+    let carried = &order.carried;
+    if carried.pool == Pool::PerUser && order.model.is_open() {
         return Err(
             "a connection for each user needs users: requests that are due by a schedule have none",
         );
     }
-    if order.pool == Pool::New && order.requests_per_connection > 1 {
+    if carried.pool == Pool::New && carried.requests_per_connection > 1 {
         return Err("a connection for each request can't carry several");
     }
-    if order.spin > SPIN_MAX {
+    if carried.spin > SPIN_MAX {
         return Err("more than 10 ms before each request are no spin but a busy core");
     }
     Ok(())

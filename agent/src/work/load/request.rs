@@ -276,42 +276,23 @@ pub(super) const AGENT: &str = concat!("nepho-agent/", env!("CARGO_PKG_VERSION")
 /// An order of one request on one connection.
 #[cfg(test)]
 pub(super) fn order(method: &str, headers: &[(&str, &str)], body: &str) -> Order {
-    use nepho_common::{
-        load::{Model, Pool},
-        plan::Stripe,
-        time::Nanos,
-    };
+    use nepho_common::{load::Model, time::Nanos};
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let model = Model::Closed {
+        think: Nanos(0),
+        rise: None,
+    };
+    let url = "http://a.example/x".to_owned();
     Order {
-        schema: Order::SCHEMA.to_owned(),
-        url: "http://a.example/x".to_owned(),
         calls: vec![Sent {
             method: method.to_owned(),
             headers: headers.iter().map(pair).collect(),
             body: body.as_bytes().to_vec(),
             ..Sent::get()
         }],
-        told_by: None,
-        model: Model::Closed {
-            think: Nanos(0),
-            rise: None,
-        },
-        stripe: Stripe::WHOLE,
-        connections: 1,
-        lanes: 1,
-        lasts: Nanos::from_secs(1),
-        warm_up: Nanos(0),
         timeout: Nanos::from_secs(1),
         in_flight_max: 1,
-        number: false,
-        authorities: None,
-        http2: false,
-        feeds: Vec::new(),
-        seed: 0,
-        pool: Pool::Shared,
-        requests_per_connection: 0,
-        pin: false,
-        spin: Nanos(0),
+        ..Order::plain(url, model, Nanos::from_secs(1))
     }
 }
 

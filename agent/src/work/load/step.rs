@@ -162,11 +162,7 @@ fn order(
         authorities: None,
         feeds: load.feeds.clone(),
         seed: load.seed,
-        http2: load.carried.http2,
-        pool: load.carried.pool,
-        requests_per_connection: load.carried.requests_per_connection,
-        pin: load.carried.pin,
-        spin: load.carried.spin,
+        carried: load.carried,
     })
 }
 

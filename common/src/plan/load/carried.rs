@@ -24,15 +24,19 @@ pub enum Pool {
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Carried {
-    /// Speaks HTTP/2.
+    /// HTTP/2, without asking first over TCP and by agreement over TLS. Requests share connections: as
+    /// many as may be in flight, up to a hundred on each or what the target allows. In a closed model
+    /// each of these is a user.
     pub http2: bool,
-    /// Over which connections.
+    /// How requests come to their connections.
     pub pool: Pool,
-    /// After so many requests a connection is closed, and another one opened; never when 0.
+    /// A connection that carried so many requests is closed by the generator, and whoever is next opens
+    /// another one; any number when 0.
     pub requests_per_connection: u64,
     /// Each thread stays on a core of its own.
     pub pin: bool,
-    /// For at most so long before a request is due its thread waits without sleeping.
+    /// At most so long before a request is due its thread looks at the clock all the time, in place of
+    /// being woken. Costs a core, and saves what an alarm is late.
     pub spin: Nanos,
 }
 

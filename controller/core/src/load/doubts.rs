@@ -136,7 +136,7 @@ fn waits(tally: &Tally, order: &Order, doubt: &mut impl FnMut(Verdict, String)) 
     let Model::Open { schedule, .. } = &order.model else {
         return;
     };
-    if order.pool == Pool::New {
+    if order.carried.pool == Pool::New {
         // Each waited for its own, as it was asked to.
         return;
     }

@@ -214,7 +214,7 @@ impl Tally {
                 "closed"
             },
             connections: order.connections,
-            spin_ns: order.spin.0,
+            spin_ns: order.carried.spin.0,
             lasts_ns: measured.0,
             began_ns: began.0,
             took_ns: took.0,
@@ -372,7 +372,7 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use nepho_common::{
-        load::{Model, Own as Lane, Pool, Sent, Throttled, Timed},
+        load::{Model, Own as Lane, Throttled, Timed},
         plan::{Arrivals, Schedule},
     };
 
@@ -381,31 +381,17 @@ mod tests {
     pub(super) fn order() -> Order {
         let rate = "100/s".parse().unwrap();
         let schedule = Schedule::constant(Arrivals::Constant, rate, Nanos::from_secs(3));
+        let model = Model::Open {
+            schedule: schedule.unwrap(),
+            seed: 1,
+        };
+        let url = "http://a.example/".to_owned();
         Order {
-            schema: Order::SCHEMA.to_owned(),
-            url: "http://a.example/".to_owned(),
-            calls: vec![Sent::get()],
-            told_by: None,
-            model: Model::Open {
-                schedule: schedule.unwrap(),
-                seed: 1,
-            },
-            stripe: nepho_common::plan::Stripe::WHOLE,
             connections: 8,
-            lanes: 1,
-            lasts: Nanos::from_secs(3),
             warm_up: Nanos::from_secs(1),
             timeout: Nanos::from_secs(1),
             in_flight_max: 50,
-            number: false,
-            authorities: None,
-            http2: false,
-            feeds: Vec::new(),
-            seed: 0,
-            pool: Pool::Shared,
-            requests_per_connection: 0,
-            pin: false,
-            spin: Nanos(0),
+            ..Order::plain(url, model, Nanos::from_secs(3))
         }
     }
 

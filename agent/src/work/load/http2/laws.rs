@@ -23,7 +23,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nepho_common::{
-    load::{Counted, Counts, Model, Order, Times},
+    load::{Carried, Counted, Counts, Model, Order, Times},
     plan::{Arrivals, Schedule, ToldBy},
     policy::Endpoint,
     recording::{Metric, Outcome},
@@ -76,10 +76,18 @@ async fn counted_from(order: &Order, begun: Mono) -> (Counts, Times) {
     (counts.await, times)
 }
 
+/// One protocol or the other.
+fn over(is_http2: bool) -> Carried {
+    Carried {
+        http2: is_http2,
+        ..Carried::default()
+    }
+}
+
 fn order(to: SocketAddr) -> Order {
     Order {
         url: format!("http://{to}/x"),
-        http2: true,
+        carried: over(true),
         in_flight_max: 4,
         lasts: Nanos::from_millis(400),
         timeout: Nanos::from_secs(5),

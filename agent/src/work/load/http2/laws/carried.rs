@@ -122,7 +122,7 @@ async fn a_mix_is_carried_and_judged_alike_in_both_protocols() {
         let (calls, expected): (Vec<_>, Vec<_>) = calls().into_iter().unzip();
         let to = by_path(is_http2).await;
         let mut order = Order {
-            http2: is_http2,
+            carried: over(is_http2),
             calls,
             connections: 2,
             told_by: Some(ToldBy::Header(word("x-instance"))),

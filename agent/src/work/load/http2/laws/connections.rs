@@ -12,10 +12,10 @@ use super::*;
 use crate::work::load::Unable;
 
 /// How many requests each connection carried.
-type Carried = Arc<Mutex<Vec<u64>>>;
+type Noted = Arc<Mutex<Vec<u64>>>;
 
-async fn counts(is_http2: bool) -> (SocketAddr, Carried) {
-    let carried = Carried::default();
+async fn counts(is_http2: bool) -> (SocketAddr, Noted) {
+    let carried = Noted::default();
     let each = Arc::clone(&carried);
     let to = target(move |stream| {
         let carried = Arc::clone(&each);
@@ -50,7 +50,7 @@ type Change = fn(&mut Order);
 async fn carried(is_http2: bool, change: impl Fn(&mut Order)) -> (Counts, Times, Vec<u64>) {
     let (to, carried) = counts(is_http2).await;
     let mut order = Order {
-        http2: is_http2,
+        carried: over(is_http2),
         connections: 2,
         ..order(to)
     };
@@ -71,7 +71,7 @@ async fn carried(is_http2: bool, change: impl Fn(&mut Order)) -> (Counts, Times,
 async fn each_request_opens_its_own_connection_if_so_asked_and_else_they_share_those_that_there_are()
  {
     for is_http2 in [false, true] {
-        let (counts, times, each) = carried(is_http2, |order| order.pool = Pool::New).await;
+        let (counts, times, each) = carried(is_http2, |order| order.carried.pool = Pool::New).await;
         println!("{counts:?}");
         assert!(counts.completed > 10, "{counts:?}");
         assert!(each.iter().all(|one| *one == 1), "{each:?}");
@@ -90,7 +90,7 @@ async fn each_request_opens_its_own_connection_if_so_asked_and_else_they_share_t
 async fn a_connection_carries_no_more_requests_than_it_may() {
     for is_http2 in [false, true] {
         for most in [1, 3, 40] {
-            let limit = |order: &mut Order| order.requests_per_connection = most;
+            let limit = |order: &mut Order| order.carried.requests_per_connection = most;
             let (counts, _, each) = carried(is_http2, limit).await;
             println!("{most}: {counts:?}");
             assert_eq!(each.iter().max(), Some(&most), "{counts:?}");
@@ -108,7 +108,7 @@ async fn a_user_with_a_connection_of_his_own_waits_for_nobody() {
         let order = Order {
             connections: 2,
             in_flight_max: 8,
-            pool,
+            carried: Carried { pool, ..over(true) },
             ..order(answers(long, 100).await)
         };
         let (counts, _) = counted(&order).await;
@@ -132,13 +132,16 @@ async fn what_can_not_be_at_a_time_is_refused() {
     };
     let to = SocketAddr::from(([127, 0, 0, 1], 9));
     let all: [(&str, Change); 4] = [
-        ("have none", |order| order.pool = Pool::PerUser),
+        ("have none", |order| order.carried.pool = Pool::PerUser),
         ("can't carry several", |order| {
-            (order.pool, order.requests_per_connection) = (Pool::New, 2)
+            (order.carried.pool, order.carried.requests_per_connection) = (Pool::New, 2)
         }),
-        ("busy core", |order| order.spin = Nanos::from_secs(1)),
+        ("busy core", |order| {
+            order.carried.spin = Nanos::from_secs(1)
+        }),
         ("of their own", |order| {
-            (order.pin, order.lanes, order.connections) = (true, 5_000, 5_000)
+            order.carried.pin = true;
+            (order.lanes, order.connections) = (5_000, 5_000);
         }),
     ];
     for (why, change) in all {
@@ -182,8 +185,11 @@ async fn a_thread_that_spins_is_on_time_and_uses_its_core_and_one_that_sleeps_do
                     .unwrap(),
                 seed: 1,
             },
-            spin,
-            pin: spin > Nanos(0),
+            carried: Carried {
+                spin,
+                pin: spin > Nanos(0),
+                ..over(true)
+            },
             in_flight_max: 1_000,
             ..order(answers(Duration::ZERO, 100).await)
         };
@@ -210,7 +216,7 @@ async fn a_thread_that_spins_is_on_time_and_uses_its_core_and_one_that_sleeps_do
             }
         });
         assert_eq!(counts.await.completed, 400);
-        assert_eq!(is_pinned, order.pin);
+        assert_eq!(is_pinned, order.carried.pin);
         let lag = lags.quantile(1, 2).unwrap();
         let share = used * 100 / over;
         println!("spin {spin}: send lag p50 {lag}, {share} % of the core");

@@ -105,7 +105,7 @@ async fn a_flow_goes_on_with_what_the_answer_before_gave_in_both_protocols() {
         let to = shop(is_http2, Arc::clone(&came)).await;
         let rows = ["Ann \"A\"", "Bo", "李 伟"].map(|name| vec![name.to_owned()]);
         let order = Order {
-            http2: is_http2,
+            carried: over(is_http2),
             calls: calls(),
             connections: 2,
             lanes: 2,

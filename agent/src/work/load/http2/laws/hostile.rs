@@ -108,7 +108,7 @@ async fn who_speaks_another_protocol_is_no_success_in_either_direction() {
     assert_eq!(failed, counts.completed + counts.unsent);
     let newer = answers(Duration::ZERO, 100).await;
     let order = Order {
-        http2: false,
+        carried: over(false),
         ..order(newer)
     };
     let (counts, times) = counted(&order).await;

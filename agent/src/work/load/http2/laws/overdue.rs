@@ -43,7 +43,7 @@ fn paced(to: SocketAddr, is_http2: bool) -> Order {
     let lasts = Nanos::from_secs(2);
     let schedule = Schedule::constant(Arrivals::Constant, rate, lasts).unwrap();
     Order {
-        http2: is_http2,
+        carried: over(is_http2),
         model: Model::Open { schedule, seed: 1 },
         connections: 8,
         in_flight_max: 1_000,

@@ -11,11 +11,11 @@ use nepho_common::{
 use super::*;
 
 /// When each connection carried a request.
-type Carried = Arc<Mutex<Vec<(usize, Instant)>>>;
+type Noted = Arc<Mutex<Vec<(usize, Instant)>>>;
 
 /// A target that notes who asks.
-async fn notes(is_http2: bool) -> (SocketAddr, Carried) {
-    let carried = Carried::default();
+async fn notes(is_http2: bool) -> (SocketAddr, Noted) {
+    let carried = Noted::default();
     let (all, count) = (Arc::clone(&carried), Arc::new(Mutex::new(0)));
     let to = target(move |stream| {
         let all = Arc::clone(&all);
@@ -54,8 +54,10 @@ async fn each_stair_has_its_users_over_all_agents_and_lanes() {
     ] {
         let (to, carried) = notes(is_http2).await;
         let of = |agent: u32, connections: u32| Order {
-            http2: is_http2,
-            pool: Pool::PerUser,
+            carried: Carried {
+                pool: Pool::PerUser,
+                ..over(is_http2)
+            },
             model: Model::Closed {
                 think: Nanos::from_millis(10),
                 rise,
