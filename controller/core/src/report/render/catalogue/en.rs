@@ -214,6 +214,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::FailedOf(failed, n) => return format!("{failed} of {n} failed"),
         Say::MedianOf(stage, step) => return format!("{stage} / {step}: median response time"),
         Say::FromToOf(from, to) => return format!("{from} to {to}"),
+        Say::AllServices(1) => "The one service, from everywhere",
         Say::AllServices(n) => return format!("All {n} services, from everywhere"),
         Say::MissingOf(n) => return format!("{n} missing"),
         Say::SentOf(sent, due) => return format!("{sent} of {due}"),

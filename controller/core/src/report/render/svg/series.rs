@@ -21,6 +21,9 @@ const FRAME: Frame = Frame {
     bottom: 1_750,
 };
 
+/// A line ends where so many times as long as usual nothing was said.
+const SILENT: u64 = 4;
+
 /// A line for each of at most [`super::LINES`] series of one unit.
 pub(in super::super) fn series(
     label: &str,
@@ -58,28 +61,41 @@ pub(in super::super) fn series(
     svg.columns(FRAME, &columns);
     for (one, class) in all.iter().zip(LINE_CLASSES) {
         let middle = |point: &GaugePoint| x(point.at_ns.plus(Nanos(one.every_ns.0 / 2)));
-        let line = |value: fn(&GaugePoint) -> i64| -> Vec<(Px, Px)> {
-            one.points
-                .iter()
-                .map(|point| (middle(point), y(value(point))))
-                .collect()
-        };
-        let (upper, lower) = (line(|point| point.max), line(|point| point.min));
-        if upper != lower {
-            let around = upper
-                .iter()
-                .chain(lower.iter().rev())
-                .copied()
-                .collect::<Vec<_>>();
-            svg.path(&format!("r {class}"), &(joined(&around) + "Z"));
-        }
-        svg.path(&format!("l {class}"), &joined(&upper));
-        if let Some(end) = upper.last() {
-            svg.dot(class, *end);
+        for strand in strands(&one.points) {
+            let line = |value: fn(&GaugePoint) -> i64| -> Vec<(Px, Px)> {
+                let points = strand.iter();
+                points.map(|one| (middle(one), y(value(one)))).collect()
+            };
+            let (upper, lower) = (line(|point| point.max), line(|point| point.min));
+            if upper != lower {
+                let around = upper
+                    .iter()
+                    .chain(lower.iter().rev())
+                    .copied()
+                    .collect::<Vec<_>>();
+                svg.path(&format!("r {class}"), &(joined(&around) + "Z"));
+            }
+            svg.path(&format!("l {class}"), &joined(&upper));
+            if let Some(end) = upper.last() {
+                svg.dot(class, *end);
+            }
         }
     }
     svg.axes(FRAME);
     svg.end()
+}
+
+/// The pieces between which nothing was said for much longer than is usual: a line across would claim
+/// what nobody measured.
+fn strands(points: &[GaugePoint]) -> impl Iterator<Item = &[GaugePoint]> {
+    let gaps = points
+        .windows(2)
+        .map(|pair| pair[1].at_ns.since(pair[0].at_ns));
+    let mut gaps: Vec<Nanos> = gaps.collect();
+    gaps.sort_unstable();
+    let usual = gaps.get(gaps.len() / 2).copied().unwrap_or_default();
+    let most = usual.0.saturating_mul(SILENT);
+    points.chunk_by(move |one, next| next.at_ns.since(one.at_ns).0 <= most)
 }
 
 fn joined(points: &[(Px, Px)]) -> String {
@@ -87,4 +103,31 @@ fn joined(points: &[(Px, Px)]) -> String {
         format!("{}{x} {y}", if number == 0 { "M" } else { "L" })
     };
     points.iter().enumerate().map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_nothing_was_said_for_long() {
+        let lengths = |seconds: &[u64]| {
+            let point = |second: &u64| GaugePoint {
+                at_ns: RunTime::default().plus(Nanos::from_secs(*second)),
+                min: 0,
+                max: 1,
+            };
+            let points: Vec<_> = seconds.iter().map(point).collect();
+            strands(&points).map(<[_]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&[0, 2, 4, 30, 32]), [3, 2]);
+        assert_eq!(
+            lengths(&[0, 2, 4, 12, 14]),
+            [5],
+            "a reading or two are missing"
+        );
+        assert_eq!(lengths(&[0, 30, 60]), [3], "read seldom");
+        assert_eq!(lengths(&[7]), [1]);
+        assert_eq!(lengths(&[]), [0; 0]);
+    }
 }
