@@ -65,12 +65,13 @@ async fn what_is_over_before_it_can_be_sent_is_not_sent_and_timed_out() {
             println!("{is_http2} {late}: {counts:?}");
             assert_eq!(counts.offered, 200);
             assert_eq!(counts.sent, asked.load(Ordering::Relaxed));
-            assert_eq!(counts.unsent, timed_out);
             if late == Nanos(0) {
-                assert_eq!(timed_out, 0);
+                assert_eq!((counts.unsent, timed_out), (0, 0));
             } else {
                 // What was due in the first second, and what was while connections were opened.
-                assert!((100..150).contains(&timed_out), "{timed_out}");
+                assert!((100..150).contains(&counts.unsent));
+                // Some may go out at the very end of their time.
+                assert!(timed_out >= counts.unsent, "{timed_out}");
                 let slowest = times[&(Outcome::Success, Metric::ResponseTime)].max();
                 assert!(slowest < Some(TIMEOUT), "{slowest:?}");
             }
