@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::plan::{Carried, Model, Pool};
 use crate::{
     histogram::{BadHistogram, Histogram, Sparse},
-    plan::{Feed, Stripe, Take, ToldBy},
+    plan::{Feed, Rate, Stripe, Take, ToldBy},
     recording::{Metric, Outcome},
     time::{Mono, Nanos},
 };
@@ -72,6 +72,19 @@ pub struct Order {
     /// How requests come to the target.
     #[serde(default)]
     pub carried: Carried,
+    /// What one thread more sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+/// What a reference lane sends over a connection of its own: little, and always the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// Which of the calls, from 0.
+    pub call: u16,
+    /// Evenly spaced. What is due while the one before is open is not sent.
+    pub rate: Rate,
 }
 
 /// One of the requests that are sent.
@@ -168,6 +181,7 @@ impl Order {
             feeds: Vec::new(),
             seed: 0,
             carried: Carried::default(),
+            reference: None,
         }
     }
 }
@@ -237,6 +251,14 @@ pub struct Counted {
     /// Who answered, where that is asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Traced>,
+    /// It is the reference lane, whose requests are no part of the load.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_reference: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 /// Requests and bytes.

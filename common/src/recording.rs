@@ -302,7 +302,7 @@ pub const WATCH_GAUGES: [(&str, Unit); 35] = [
 
 /// What agents tell of each share of a load and each second, and in which unit. What belongs to one
 /// second may be told in pieces: counts and bytes are then added up.
-pub const LOAD_GAUGES: [(&str, Unit); 10] = [
+pub const LOAD_GAUGES: [(&str, Unit); 12] = [
     ("load.offered", Unit::Count),
     ("load.sent", Unit::Count),
     ("load.shed", Unit::Count),
@@ -315,6 +315,10 @@ pub const LOAD_GAUGES: [(&str, Unit); 10] = [
     ("load.cpu", Unit::Ratio),
     // The longest time that a thread was due to run and did not.
     ("load.gap", Unit::Nanoseconds),
+    // The median service time of successes: of the reference lane, and of the others for the same
+    // call. Of pieces of a second the first one stands, which holds nearly all of it.
+    ("load.reference", Unit::Nanoseconds),
+    ("load.lanes", Unit::Nanoseconds),
 ];
 
 /// Outcomes in send order, run-length encoded. Per series (its outcome is not used) and back end.

@@ -153,6 +153,10 @@ fn admit_load(load: &Load<Target>, stage: &AssignedStage) -> Result<(), String> 
             }
         }
     }
+    let has_reference = load.shares.iter().any(|share| share.reference.is_some());
+    if has_reference && load.reference_call().is_none() {
+        return Err("has a reference lane and no call for it".to_owned());
+    }
     if load.to.len() != load.shares.len() * load.calls.len() {
         return Err("names targets that it sends nothing to".to_owned());
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{BadEndpoint, Endpoint, Policy};
 use crate::{
     id::Feature,
-    plan::{Act, AssignedStage, Assignment, Load, Probe, Target},
+    plan::{Act, AssignedStage, Assignment, Load, Probe, Share, Target},
     secret::{BadReference, Part, SecretRef, parts},
     time::Nanos,
 };
@@ -335,7 +335,7 @@ fn connections(stage: &AssignedStage) -> u64 {
         each.saturating_mul(held.fold(0, u64::saturating_add))
     };
     let shares = loads(stage).flat_map(|load| &load.shares);
-    let loads = shares.map(|share| u64::from(share.connections));
+    let loads = shares.map(Share::connections);
     let probes = probes(stage).map(held);
     probes.chain(loads).fold(0, u64::saturating_add)
 }

@@ -7,6 +7,7 @@ mod calm;
 mod frozen;
 mod guards;
 mod queue;
+mod reference;
 mod spread;
 mod stalled;
 mod step;

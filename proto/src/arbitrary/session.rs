@@ -15,6 +15,7 @@ use nepho_common::{
 };
 use proptest::{
     collection::{btree_map, btree_set, vec},
+    option,
     prelude::*,
 };
 
@@ -285,11 +286,12 @@ prop_compose! {
     fn share()(
         agent in name(), to in instance(), (of, nth) in (1..100_u32, any::<u32>()),
         connections in 1..100_u32, lanes in any::<u32>(), in_flight_max in any::<u64>(),
+        reference in option::of((1..=Rate::MAX.0).prop_map(Rate)),
     ) -> Share {
         let stripe = Stripe::new(nth % of, of).unwrap();
         let lanes = lanes % connections.min(Load::<Target>::LANES_MAX) + 1;
         let lanes = lanes.min(connections);
-        Share { agent, to, stripe, connections, lanes, in_flight_max }
+        Share { agent, to, stripe, connections, lanes, in_flight_max, reference }
     }
 }
 

@@ -345,6 +345,7 @@ impl TryFrom<wire::Share> for Share {
         within_range("connections", wire.connections.into(), 1, most)?;
         let most = wire.connections.min(L::LANES_MAX).into();
         within_range("lanes", wire.lanes.into(), 1, most)?;
+        within_range("reference", wire.reference.into(), 0, Rate::MAX.0.into())?;
         Ok(Self {
             agent: name("agent", wire.agent)?,
             to: name("to", wire.to)?,
@@ -352,6 +353,7 @@ impl TryFrom<wire::Share> for Share {
             connections: wire.connections,
             lanes: wire.lanes,
             in_flight_max: wire.in_flight_max,
+            reference: (wire.reference > 0).then_some(Rate(wire.reference)),
         })
     }
 }
@@ -366,6 +368,7 @@ impl From<&Share> for wire::Share {
             lanes: share.lanes,
             in_flight_max: share.in_flight_max,
             agent: share.agent.to_string(),
+            reference: share.reference.map_or(0, |rate| rate.0),
         }
     }
 }
@@ -445,6 +448,10 @@ mod tests {
             (
                 refused(&|load| load.shares[0].lanes = 3),
                 "shares[0].lanes: is 3, not within",
+            ),
+            (
+                refused(&|load| load.shares[0].reference = u64::MAX),
+                "shares[0].reference: is 18446744073709551615, not within",
             ),
             (
                 refused(&|load| load.shares[0].connections = 0),

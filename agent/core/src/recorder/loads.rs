@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nepho_common::{
     histogram::{BadHistogram, Histogram},
-    load::{Counted, Counts, Own, Ran, Traced},
+    load::{Counted, Counts, Own, Ran, Timed, Traced},
     plan::{Load, Target},
     recording::{Gauge, LOAD_GAUGES, Metric, Outcome, Recording, Trace, TraceRun},
     time::{Interval, Nanos},
@@ -37,6 +37,33 @@ struct Second {
     busiest: Own,
     gap: Nanos,
     is_own: bool,
+    compared: Compared,
+}
+
+/// Service times of the same call, of successes: of the reference lane, and of the others.
+#[derive(Debug, Default)]
+struct Compared {
+    reference: Histogram,
+    lanes: Histogram,
+}
+
+impl Compared {
+    /// Takes what a lane counted of this call.
+    fn add(&mut self, call: u16, counted: &Counted) -> Result<(), BadHistogram> {
+        let times = if counted.is_reference {
+            &mut self.reference
+        } else {
+            &mut self.lanes
+        };
+        let is_same = |timed: &&Timed| {
+            let of = (timed.call, timed.outcome, timed.metric);
+            of == (call, Outcome::Success, Metric::ServiceTime)
+        };
+        for timed in counted.times.iter().filter(is_same) {
+            times.merge(&timed.histogram()?);
+        }
+        Ok(())
+    }
 }
 
 impl Loads {
@@ -62,6 +89,30 @@ impl Recorder {
             return Ok(());
         };
         let second = counted.second;
+        let Some(first) = target(load, share, 0) else {
+            return Ok(());
+        };
+        let place = Place {
+            step,
+            target: first,
+            second,
+        };
+        let known = self.loads.seconds.entry(place).or_default();
+        let is_compared = load.shares[share].reference.is_some();
+        if let Some(call) = load.reference_call().filter(|_| is_compared) {
+            known.compared.add(call, counted)?;
+        }
+        if counted.is_reference {
+            return Ok(());
+        }
+        known.counts.add(counted.counts);
+        if let Some(own) = counted.own {
+            known.is_own = true;
+            known.gap = known.gap.max(own.gap);
+            if share_of(own) >= share_of(known.busiest) {
+                known.busiest = own;
+            }
+        }
         for timed in &counted.times {
             let Some(target) = target(load, share, timed.call) else {
                 continue;
@@ -80,24 +131,7 @@ impl Recorder {
             let target = target(load, share, traced.call);
             traces.extend(target.and_then(|target| self.of_back_end((step, target), traced)));
         }
-        let Some(target) = target(load, share, 0) else {
-            return Ok(());
-        };
         self.traces.extend(traces);
-        let place = Place {
-            step,
-            target,
-            second,
-        };
-        let known = self.loads.seconds.entry(place).or_default();
-        known.counts.add(counted.counts);
-        if let Some(own) = counted.own {
-            known.is_own = true;
-            known.gap = known.gap.max(own.gap);
-            if share_of(own) >= share_of(known.busiest) {
-                known.busiest = own;
-            }
-        }
         Ok(())
     }
 
@@ -199,10 +233,17 @@ impl Second {
             "load.written" => counts.written,
             "load.cpu" => return self.is_own.then(|| share_of(self.busiest)),
             "load.gap" => return self.is_own.then_some(self.gap.0 as f64),
+            "load.reference" => return median(&self.compared.reference),
+            "load.lanes" => return median(&self.compared.lanes),
             _ => 0,
         };
         (counted > 0).then_some(counted as f64)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time far below 2^53 ns")]
+fn median(times: &Histogram) -> Option<f64> {
+    times.quantile(1, 2).map(|median| median.0 as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share, and only shown")]

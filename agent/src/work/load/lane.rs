@@ -74,6 +74,8 @@ pub(super) enum Requests {
 /// What one lane does of it.
 pub(super) struct Share {
     pub(super) lane: u32,
+    /// It is compared with the others, and no part of what is counted.
+    pub(super) is_reference: bool,
     /// Its part of the numbers of all requests.
     pub(super) stripe: Stripe,
     /// Where its thread stays.
@@ -159,6 +161,7 @@ async fn lane(
     };
     let start = start.expect("it was waited for");
     let mut sheet = Sheet::new(share.lane, start);
+    sheet.is_reference = share.is_reference;
     sheet.names = work.is_traced.then(Names::default);
     for took in took {
         sheet.connected(start, took.connect, took.handshake);

@@ -9,7 +9,7 @@
 //!   `sweep`: time-outs, and what is told.
 //! - `carrier`: what carries a request: `exchange`, a connection of its own, or a place of `http2`.
 //! - `fill`: what is other in each request. `judge`: what an answer must be. `mix`: which call a request is. `traced`: who answered.
-//! - `sheet`: what is counted.
+//! - `sheet`: what is counted. `reference`: the lane that the others are compared with.
 //! - `step`: a load of a stage. [`one_shot`]: the generator on its own, without a controller.
 //!   `withheld`: what its host did not give it. [`null`]: a target that does nothing.
 
@@ -25,6 +25,7 @@ mod mix;
 pub mod null;
 pub mod one_shot;
 mod places;
+mod reference;
 mod request;
 mod sheet;
 mod step;
@@ -219,8 +220,15 @@ impl Load {
             let thread = thread.spawn(move || lane::run(work, share, started, asked, &said));
             load.lanes.push(thread.map_err(Unable::Thread)?);
         }
+        if let Some(reference) = &order.reference {
+            let (work, share) = reference::lane(order, reference, &work)?;
+            let (started, asked, said) = (started.clone(), asked.clone(), say.clone());
+            let thread = std::thread::Builder::new().name("reference".to_owned());
+            let thread = thread.spawn(move || lane::run(work, share, started, asked, &said));
+            load.lanes.push(thread.map_err(Unable::Thread)?);
+        }
         drop(say);
-        for _ in 0..order.lanes {
+        for _ in 0..load.lanes.len() {
             match load.said.recv().await {
                 Some(Said::Opened(count, why)) => {
                     load.connections += count;
@@ -351,6 +359,7 @@ fn share(order: &Order, lane: u32, cores: &[usize]) -> Result<Share, Unable> {
     };
     Ok(Share {
         lane,
+        is_reference: false,
         stripe,
         core: cores.get(lane as usize).copied(),
         due,

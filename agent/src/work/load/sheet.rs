@@ -55,6 +55,8 @@ impl Stamps {
 pub(super) struct Sheet {
     lane: u32,
     start: Mono,
+    /// Of the lane that the others are compared with.
+    pub(super) is_reference: bool,
     /// The latest second that anything belongs to, as nearly everything does.
     latest: Page,
     /// The names of those who answered; `None` when nobody asks.
@@ -85,6 +87,7 @@ impl Sheet {
         Self {
             lane,
             start,
+            is_reference: false,
             latest: Page::new(start, 0),
             names: None,
             earlier: BTreeMap::new(),
@@ -208,7 +211,7 @@ impl Sheet {
         if last.second == present || !last.is_blank() {
             told.insert(last.second, last);
         }
-        let (lane, start) = (self.lane, self.start);
+        let (lane, start, is_reference) = (self.lane, self.start, self.is_reference);
         let names = self.names.as_ref();
         let told = told.into_values().map(|page| Counted {
             lane,
@@ -217,6 +220,7 @@ impl Sheet {
             own: (page.second == present).then_some(own),
             times: page.told(),
             traces: names.map_or_else(Vec::new, |names| traced(page.ended, start, names)),
+            is_reference,
         });
         told.collect()
     }

@@ -1,7 +1,7 @@
 //! A load of a stage: one share of it, from the start of the stage to its end.
 
 use nepho_common::{
-    load::{Counted, Expected, Order, Sent},
+    load::{Counted, Expected, Order, Reference, Sent},
     plan::{AssignedStage, Call, Check, HttpCheck, Load as Planned, Target},
     policy::{Endpoint, Policy},
     template::Template,
@@ -163,6 +163,10 @@ fn order(
         feeds: load.feeds.clone(),
         seed: load.seed,
         carried: load.carried,
+        reference: share
+            .reference
+            .zip(load.reference_call())
+            .map(|(rate, call)| Reference { call, rate }),
     })
 }
 

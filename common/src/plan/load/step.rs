@@ -183,6 +183,18 @@ pub struct Share {
     pub lanes: u32,
     /// A request that is due while so many wait or are open is shed, and counted.
     pub in_flight_max: u64,
+    /// One thread more sends one of the calls so often over a connection of its own, and is no part of
+    /// what is counted: what it sees is compared with what the others see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Rate>,
+}
+
+impl Share {
+    /// Connections of all its threads.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        u64::from(self.connections) + u64::from(self.reference.is_some())
+    }
 }
 
 impl<T> Load<T> {
@@ -235,6 +247,17 @@ impl<T> Load<T> {
         Some(due.round() as u64)
     }
 
+    /// The call that a reference lane sends: the first that is the same each time, and neither follows
+    /// another one nor is followed.
+    #[must_use]
+    pub fn reference_call(&self) -> Option<u16> {
+        let followed = self.calls.iter().skip(1).map(|call| call.follows);
+        let mut all = self.calls.iter().zip(followed.chain([false]));
+        let place =
+            all.position(|(call, is_followed)| !call.is_template && !call.follows && !is_followed);
+        u16::try_from(place?).ok()
+    }
+
     /// The share that a path is part of.
     #[must_use]
     pub fn share(&self, agent: &AgentId, to: &InstanceId) -> Option<&Share> {
@@ -242,11 +265,12 @@ impl<T> Load<T> {
         all.find(|share| share.agent == *agent && share.to == *to)
     }
 
-    /// Requests that a share makes in its busiest second; all that can be when only answers hold it
-    /// back.
+    /// Requests that a share makes in its busiest second, those of its reference lane with them; all
+    /// that can be when only answers hold it back.
     #[must_use]
     pub fn peak(&self, share: &Share) -> u64 {
-        match &self.model {
+        let reference = share.reference.map_or(0, |rate| rate.0.div_ceil(1_000));
+        let lanes = match &self.model {
             Model::Open { schedule, .. } => {
                 let whole = schedule.peak().0.div_ceil(1_000);
                 whole.div_ceil(share.stripe.of().into())
@@ -258,7 +282,8 @@ impl<T> Load<T> {
                 let most = Rate::MAX.0 / 1_000;
                 all.unwrap_or(most).min(most)
             }
-        }
+        };
+        lanes.saturating_add(reference)
     }
 }
 

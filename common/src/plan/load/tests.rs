@@ -255,3 +255,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reference_lane_sends_the_first_call_that_stands_alone_and_is_the_same_each_time() {
+    let call = |name: &str| Call::plain(name.to_owned().try_into().unwrap(), 1);
+    let filled = Call {
+        is_template: true,
+        ..call("filled")
+    };
+    let follows = Call {
+        follows: true,
+        ..call("follows")
+    };
+    let of = |calls: &[&Call]| {
+        let load = Load::<()> {
+            model: Model::Closed {
+                think: Nanos(0),
+                rise: None,
+            },
+            timeout: Nanos(1),
+            warm_up: Nanos(0),
+            calls: calls.iter().map(|call| (*call).clone()).collect(),
+            feeds: Vec::new(),
+            seed: 0,
+            carried: Carried::default(),
+            told_by: None,
+            shares: Vec::new(),
+            to: Vec::new(),
+        };
+        load.reference_call()
+    };
+    let (plain, other) = (call("plain"), call("other"));
+    assert_eq!(of(&[&plain, &other]), Some(0));
+    assert_eq!(of(&[&filled, &plain]), Some(1));
+    assert_eq!(of(&[&plain, &follows, &other]), Some(2));
+    assert_eq!(of(&[&plain, &follows]), None);
+    assert_eq!(of(&[&filled]), None);
+}

@@ -87,8 +87,9 @@ impl Tally {
             times,
             own,
             lane,
-            // Nobody asks a single address who answered.
+            // Nobody asks a single address who answered, or for a reference lane.
             traces: _,
+            is_reference: _,
         } = counted;
         self.whole.add(*counts);
         self.seconds.entry(*second).or_default().add(*counts);
@@ -433,7 +434,7 @@ mod tests {
                 over: Nanos::from_secs(1),
                 gap: Nanos::from_millis(1),
             }),
-            traces: Vec::new(),
+            ..Counted::default()
         }
     }
 
@@ -518,9 +519,8 @@ mod tests {
                     completed: sent,
                     ..Counts::default()
                 },
-                times: Vec::new(),
                 own: own.then(Lane::default),
-                traces: Vec::new(),
+                ..Counted::default()
             };
             tally.add(&counted).unwrap();
             (tally.whole_seconds(), tally.line())

@@ -23,6 +23,13 @@ const ANSWERED_WITHIN: Nanos = Nanos::from_millis(100);
 const CONNECTIONS_MIN: u64 = 8;
 /// The most connections of a share that nobody chose.
 const CONNECTIONS_MAX: u64 = 5_000;
+/// Enough for a median each second, and no load to a target that takes a thousand.
+pub(super) const REFERENCE: Rate = Rate::per_second(50);
+/// From so many requests per second on a lane's own work may show in what it measures: below, it
+/// rests nearly all of the time.
+const REFERENCE_FROM: u64 = 1_000;
+/// From so many users on their answers wait for each other in a lane.
+const REFERENCE_USERS: u32 = 32;
 
 impl Draft<'_> {
     pub(super) fn load(
@@ -86,6 +93,7 @@ impl Draft<'_> {
                     LoadModel::Closed { .. } => sized.connections(index).into(),
                     LoadModel::Open { .. } => sized.in_flight_max,
                 },
+                reference: None,
             });
         let model = match &load.model {
             LoadModel::Open { schedule, .. } => Model::Open {
@@ -98,7 +106,7 @@ impl Draft<'_> {
             },
         };
         let is_filled = calls.iter().any(|call| call.is_template);
-        Load {
+        let mut load = Load {
             model,
             timeout: load.timeout,
             warm_up: load.warm_up,
@@ -110,7 +118,24 @@ impl Draft<'_> {
             shares: shares.collect(),
             calls,
             to,
-        }
+        };
+        compare(&mut load);
+        load
+    }
+}
+
+/// Gives a reference lane to each share that sends enough for one, if any call is fit for it.
+fn compare(load: &mut Load<PlannedPath>) {
+    if load.reference_call().is_none() {
+        return;
+    }
+    let is_busy = |share: &Share| match &load.model {
+        Model::Open { .. } => load.peak(share) >= REFERENCE_FROM,
+        Model::Closed { .. } => share.connections >= REFERENCE_USERS,
+    };
+    let busy: Vec<bool> = load.shares.iter().map(is_busy).collect();
+    for (share, is_busy) in load.shares.iter_mut().zip(busy) {
+        share.reference = is_busy.then_some(REFERENCE);
     }
 }
 

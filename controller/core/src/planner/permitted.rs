@@ -213,11 +213,12 @@ pub fn local_policy(loaded: &Loaded) -> Policy {
             policy.actions.insert(Load::<PlannedPath>::action());
             let expects = stage.expect.iter().filter(|one| one.on == *name);
             let within = load::answered_within(expects.map(|one| &one.judge));
-            // What is spread over several paths is rounded up on each.
-            let room = loaded.fleet.instances.len() as u64;
-            connections +=
-                load::size(load, loaded.fleet.instances.len(), within).connections + room;
-            rate += load::peak(load) + room;
+            // What is spread over several paths is rounded up on each, and each may have a reference
+            // lane.
+            let paths = loaded.fleet.instances.len();
+            let lanes = paths as u64;
+            connections += load::size(load, paths, within).connections + 2 * lanes;
+            rate += load::peak(load) + lanes * (1 + load::REFERENCE.0 / 1_000);
         }
         let limits = &mut policy.limits;
         let careful = Policy::careful().limits;

@@ -413,19 +413,29 @@ pub(super) fn loading(stages: &str, tune: impl Fn(&mut Available)) -> Planned {
     planned.unwrap_or_else(|why| panic!("{why}"))
 }
 
-#[test]
-fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
-    let of = |users: &str| {
-        let stages = format!(
-            "  - name: one
+/// A load of this model and these requests, by agents whose policies let a host do it by itself.
+fn loaded(model: &str, requests: &str) -> Planned {
+    let stages = format!(
+        "  - name: one
     lasts: 30s
     steps:
       many:
-        load: {{closed: {{{users}, think: 100ms}}, requests: [{{get: /}}], to: {{service: [web]}}}}
+        load: {{{model}, requests: [{requests}], to: {{service: [web]}}}}
 "
-        );
-        loading(&stages, |_| {})
-    };
+    );
+    loading(&stages, |_| {})
+}
+
+/// What is said of it.
+fn said(planned: &Planned) -> String {
+    let text = render(planned);
+    let line = text.lines().find(|line| line.contains("many"));
+    line.unwrap().to_owned()
+}
+
+#[test]
+fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
+    let of = |users: &str| loaded(&format!("closed: {{{users}, think: 100ms}}"), "{get: /}");
     let stairs = of("stairs: {from: 3, to: 25, count: 5}");
     let load = stairs.plan.stages[0].steps[0].act.load().unwrap();
     assert_eq!(load.model.rise(), Some(Rise::new(3, 25, 5).unwrap()));
@@ -437,11 +447,6 @@ fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
         let mine = (0..25).filter(|number| share.stripe.has(*number)).count();
         assert_eq!(share.connections as usize, mine);
     }
-    let said = |planned: &Planned| {
-        let text = render(planned);
-        let line = text.lines().find(|line| line.contains("many"));
-        line.unwrap().to_owned()
-    };
     let text = said(&stairs);
     assert!(
         text.contains("load from 3 to 25 users in 5 stairs who think 100ms over 25 connections"),
@@ -454,6 +459,47 @@ fn users_that_come_in_stairs_are_those_of_the_last_stair_over_all_paths() {
     let text = said(&flat);
     assert!(text.contains("load 25 users who think 100ms"), "{text}");
     assert_ne!(stairs.plan.id(), flat.plan.id());
+}
+
+#[test]
+fn a_share_that_sends_much_has_a_reference_lane_and_one_that_sends_little_has_none() {
+    let shares = |planned: &Planned| {
+        let load = planned.plan.stages[0].steps[0].act.load().unwrap();
+        load.shares.clone()
+    };
+    let one = "{get: /}";
+    for (model, requests, is_compared) in [
+        ("open: {rate: 100000/s}", one, true),
+        ("open: {rate: 900/s}", one, false),
+        ("closed: {users: 400, think: 100ms}", one, true),
+        ("closed: {users: 31, think: 100ms}", one, false),
+        ("open: {rate: 100000/s}", "{get: '/${sequence}'}", false),
+    ] {
+        let planned = loaded(model, requests);
+        let all = shares(&planned);
+        assert!(!all.is_empty());
+        let reference = is_compared.then(|| "50/s".parse().unwrap());
+        assert!(
+            all.iter().all(|share| share.reference == reference),
+            "{model}"
+        );
+        let says = said(&planned).contains(" and 50/s of a reference lane each, time-out");
+        assert_eq!(says, is_compared, "{}", said(&planned));
+        // Who has none is planned as it ever was.
+        let plan = serde_json::to_string(&planned.plan).unwrap();
+        assert_eq!(plan.contains("reference"), is_compared);
+    }
+}
+
+#[test]
+fn a_policy_bounds_what_a_reference_lane_sends_too() {
+    let planned = loaded("closed: {users: 400, think: 1s}", "{get: /}");
+    let load = planned.plan.stages[0].steps[0].act.load().unwrap();
+    for share in &load.shares {
+        let users = u64::from(share.connections);
+        assert_eq!(share.connections(), users + 1);
+        assert_eq!(load.peak(share), 2 * users + 50);
+    }
 }
 
 /// One agent whose policy is this.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use nepho_common::{
     plan::{
         Act, Arrivals, Carried, Leg, Load, Model, Plan, PlannedPath, PlannedStep, Pool, Ratio,
-        Route, Schedule,
+        Route, Schedule, Share,
     },
     time::Nanos,
 };
@@ -200,6 +200,20 @@ fn describe_carried(carried: Carried) -> String {
     all.into_iter().flatten().collect()
 }
 
+/// What is sent beside the load, to compare with.
+fn describe_reference(shares: &[Share]) -> String {
+    let rates = shares.iter().filter_map(|share| share.reference);
+    let (many, most) = (rates.clone().count(), rates.max());
+    match most {
+        None => String::new(),
+        Some(rate) if many == shares.len() => format!(" and {rate} of a reference lane each"),
+        Some(rate) => format!(
+            " and {rate} of a reference lane on {many} of {}",
+            counted(shares.len() as u64, "path")
+        ),
+    }
+}
+
 fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> String {
     let mut from: BTreeMap<String, u64> = BTreeMap::new();
     let mut to: BTreeMap<String, u64> = BTreeMap::new();
@@ -248,8 +262,9 @@ fn describe_load(plan: &Plan, step: &PlannedStep, load: &Load<PlannedPath>) -> S
     });
     let calls: Vec<_> = calls.collect();
     let carried = describe_carried(load.carried);
+    let reference = describe_reference(&load.shares);
     format!(
-        "{:12} load {when} over {}{carried}, time-out {}: {}; from {} to {}",
+        "{:12} load {when} over {}{carried}{reference}, time-out {}: {}; from {} to {}",
         step.name,
         counted(connections, "connection"),
         load.timeout,

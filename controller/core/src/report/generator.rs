@@ -10,7 +10,7 @@ use nepho_common::{
 use super::{
     doubts::{Code, Doubts},
     fold::Folded,
-    loads::{GAP_MAX, Second},
+    loads::{Compared, GAP_MAX, Second},
     said::{Said, said},
     sample::Sample,
 };
@@ -35,6 +35,7 @@ pub(super) fn doubt(
     }
     let mine = step.act.to().iter().filter(|path| path.agent == *agent);
     let sample = Sample::of(&folded.measurements, stage, step, mine);
+    compare((agent, stage, step), &sample, doubts);
     let all: Vec<_> = reasons(&sample).into_iter().collect();
     if all.is_empty() {
         return;
@@ -47,6 +48,31 @@ pub(super) fn doubt(
         why
     );
     doubts.add(Code::Generator, format!("{agent}/{stage}/{step}"), text);
+}
+
+/// Doubts lanes that saw more than their reference lane.
+fn compare(
+    (agent, stage, step): (&AgentId, &PlannedStage, &PlannedStep),
+    sample: &Sample<'_>,
+    doubts: &mut Doubts,
+) {
+    let compared = sample.compared.filter(|one| one.added().is_some());
+    let Some(Compared { lanes, reference }) = compared else {
+        return;
+    };
+    let (stage, step) = (&stage.name, &step.name);
+    let text = said!(
+        "{agent} may add to what it measures in {stage}/{step}: its loaded lanes saw {lanes} at the \
+         median, its reference lane {reference} on the same target; a target that queues for each \
+         connection shows the same",
+        "{agent} 在 {stage}/{step} 中可能增大了测量值：其负载通道的中位数为 {lanes}，而参考通道对同一目标为 \
+         {reference}；按连接排队的目标也会如此"
+    );
+    doubts.add(
+        Code::Generator,
+        format!("{agent}/{stage}/{step}/reference"),
+        text,
+    );
 }
 
 fn reasons(sample: &Sample<'_>) -> Vec<Said> {

@@ -45,6 +45,52 @@ pub(super) struct Second {
     /// Of one core, of the busiest thread.
     pub(super) cpu: f64,
     pub(super) gap: Nanos,
+    /// The median service time of the reference lane, and of the others. Of several seconds, none.
+    pub(super) reference: Option<Nanos>,
+    pub(super) lanes: Option<Nanos>,
+}
+
+/// What the lanes of a share saw, beside what a lane that sends little saw of the same target: medians
+/// of the service time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Compared {
+    pub(super) lanes: Nanos,
+    pub(super) reference: Nanos,
+}
+
+impl Compared {
+    /// A median of fewer seconds says little.
+    const SECONDS_MIN: usize = 5;
+    /// Lanes may see this much more than the reference lane before anything is made of it: it shares
+    /// the host with them, and has a connection of its own.
+    const MORE_MAX: Nanos = Nanos(200_000);
+
+    /// Medians over those seconds of which both are known.
+    fn of<'a>(seconds: impl Iterator<Item = &'a Second>) -> Option<Self> {
+        let both = seconds.filter_map(|second| second.lanes.zip(second.reference));
+        let (mut lanes, mut reference): (Vec<_>, Vec<_>) = both.unzip();
+        if lanes.len() < Self::SECONDS_MIN {
+            return None;
+        }
+        lanes.sort_unstable();
+        reference.sort_unstable();
+        let middle = (lanes.len() - 1) / 2;
+        Some(Self {
+            lanes: lanes[middle],
+            reference: reference[middle],
+        })
+    }
+
+    /// By how much lanes were slower.
+    pub(super) const fn more(&self) -> Nanos {
+        Nanos(self.lanes.0.saturating_sub(self.reference.0))
+    }
+
+    /// The same, if it is beyond what says nothing.
+    pub(super) fn added(&self) -> Option<Nanos> {
+        let most = self.reference.0 / 4 + Self::MORE_MAX.0;
+        Some(self.more()).filter(|more| more.0 > most)
+    }
 }
 
 impl Loads {
@@ -111,6 +157,16 @@ impl Loads {
         let seconds = self.seconds((stage, step), share, span)?;
         seconds.for_each(|second| sum.add(second));
         Some(sum)
+    }
+
+    /// What lanes of a share saw and its reference lane did, in a part of its stage.
+    pub(super) fn compared(
+        &self,
+        of: (&StageName, &StepName),
+        share: &Share,
+        span: (Nanos, Nanos),
+    ) -> Option<Compared> {
+        Compared::of(self.seconds(of, share, span)?)
     }
 
     /// In how many seconds of a part of its stage a thread of a share stood still for longer than this.
@@ -193,6 +249,15 @@ impl Second {
             }
             "load.gap" => {
                 self.gap = self.gap.max(Nanos(count));
+                return;
+            }
+            // What comes later of a second is a remnant.
+            "load.reference" => {
+                self.reference.get_or_insert(Nanos(count));
+                return;
+            }
+            "load.lanes" => {
+                self.lanes.get_or_insert(Nanos(count));
                 return;
             }
             // A later agent may tell more.
@@ -299,6 +364,7 @@ mod tests {
                 connections: 4,
                 lanes: 1,
                 in_flight_max: 9,
+                reference: None,
             }],
             to: Vec::new(),
         }

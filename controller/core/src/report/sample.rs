@@ -11,7 +11,7 @@ use nepho_common::{
 };
 
 use super::{
-    loads::{self, Second},
+    loads::{self, Compared, Second},
     measured::{self, Measurements, PathKey},
     model::{Evidence, Figures, Samples},
     sending::{self, Sending},
@@ -43,6 +43,8 @@ pub(super) struct Sample<'a> {
     pub(super) sending: Option<Sending>,
     /// Of a load: what its generators said.
     pub(super) generator: Second,
+    /// Of the share whose lanes saw most more than its reference lane, if any has one.
+    pub(super) compared: Option<Compared>,
     pub(super) records: BTreeMap<(AgentId, SpoolId), Seqs>,
 }
 
@@ -159,6 +161,11 @@ impl<'a> Sample<'a> {
             }
             first.planned = planned;
             self.generator.add(&told.unwrap_or_default());
+            let compared = measurements.loads.compared(of, share, span);
+            self.compared = [self.compared, compared]
+                .into_iter()
+                .flatten()
+                .max_by_key(Compared::more);
         }
     }
 

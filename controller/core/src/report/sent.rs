@@ -57,6 +57,13 @@ pub struct LoadReport {
     pub busiest_core_ppm: u32,
     /// The longest time for which a thread of a generator stood still.
     pub longest_gap_ns: Nanos,
+    /// The median service time that the reference lane saw, over all seconds: of the share whose other
+    /// lanes saw most more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_ns: Option<Nanos>,
+    /// The same that its other lanes saw of the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes_ns: Option<Nanos>,
 }
 
 /// Some quantiles; absent when nothing was counted.
@@ -145,6 +152,8 @@ fn load(folded: &Folded, stage: &PlannedStage, step: &PlannedStep) -> Option<Loa
         pool_wait_ns: Spread::of(&sample.wait),
         busiest_core_ppm,
         longest_gap_ns: told.gap,
+        reference_ns: sample.compared.map(|one| one.reference),
+        lanes_ns: sample.compared.map(|one| one.lanes),
     })
 }
 

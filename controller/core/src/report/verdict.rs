@@ -27,6 +27,7 @@ pub(super) use self::{
     expected::expected,
 };
 use super::{
+    loads::Compared,
     model::{Observed, Uncertainty, Verdict},
     render::outcome,
     said::{Said, said},
@@ -80,6 +81,8 @@ pub(super) enum Ground {
     Crowded { wait: Nanos },
     /// The generator's own lateness may hide that it was too fast.
     LagHidesMin { lag: Nanos },
+    /// Without what the generator's lanes saw more than its reference lane it may be otherwise.
+    Loaded(Compared),
 }
 
 /// Judges a sample of at least one planned request.

@@ -11,7 +11,7 @@ use nepho_common::{
     journal::{Body, Entry},
     load::{Counted, Counts, Timed},
     plan::{
-        Act, AssignedStage, AssignedStep, Call, Carried, Check, HttpCheck, Load, Model, Plan,
+        Act, AssignedStage, AssignedStep, Call, Carried, Check, HttpCheck, Load, Model, Plan, Rate,
         Schedule, Share, Stripe, Target,
     },
     recording::{Metric, Outcome},
@@ -180,6 +180,10 @@ fn three_agents_together_send_the_schedule_and_none_alone_does() {
 }
 
 fn recorder(agent: &str, stripe: Stripe) -> Recorder {
+    recorder_of(agent, stripe, None)
+}
+
+fn recorder_of(agent: &str, stripe: Stripe, reference: Option<Rate>) -> Recorder {
     let operation = || "GET /".to_owned().try_into().unwrap();
     let to = Target {
         to: "a/web/1".parse().unwrap(),
@@ -205,6 +209,7 @@ fn recorder(agent: &str, stripe: Stripe) -> Recorder {
             stripe,
             connections: 1,
             lanes: 1,
+            reference,
             in_flight_max: 1,
         }],
         to: vec![to],
@@ -295,4 +300,47 @@ fn percentiles_of_three_agents_are_those_of_one_recorder_that_was_fed_with_every
     // The control: the mean of percentiles is another figure.
     let mean = alone.values().map(|at| at.0).sum::<u64>() / 3;
     assert_ne!(Some(Nanos(mean)), whole.quantile(99, 100));
+}
+
+#[test]
+fn medians_of_the_reference_lane_and_of_the_others_are_told_and_its_requests_are_not() {
+    let of = |is_reference, millis| {
+        let mut histogram = Histogram::default();
+        (0..9).for_each(|_| histogram.record(Nanos::from_millis(millis)));
+        let timed = |outcome| Timed::new(outcome, Metric::ServiceTime, &histogram);
+        Counted {
+            is_reference,
+            counts: Counts {
+                offered: 9,
+                ..Counts::default()
+            },
+            times: vec![timed(Outcome::Success)],
+            ..Counted::default()
+        }
+    };
+    for rate in [Some("50/s".parse().unwrap()), None] {
+        let mut recorder = recorder_of("a-1", Stripe::WHOLE, rate);
+        recorder.load(0, 0, &of(false, 8)).unwrap();
+        recorder.load(0, 0, &of(true, 2)).unwrap();
+        let counted: u64 = recorder
+            .flush_loads()
+            .iter()
+            .map(|one| one.histogram.count())
+            .sum();
+        assert_eq!(counted, 9);
+        let gauges: BTreeMap<_, _> = recorder
+            .gauges()
+            .into_iter()
+            .map(|gauge| (gauge.name.to_string(), gauge.value))
+            .collect();
+        assert_eq!(gauges["load.offered"], 9.0);
+        let told = ["load.lanes", "load.reference"].map(|name| gauges.get(name).copied());
+        if rate.is_some() {
+            let [lanes, reference] = told.map(Option::unwrap);
+            assert!((lanes / 8e6 - 1.0).abs() < 0.01, "{lanes}");
+            assert!((reference / 2e6 - 1.0).abs() < 0.01, "{reference}");
+        } else {
+            assert_eq!(told, [None, None]);
+        }
+    }
 }

@@ -3,6 +3,7 @@ mod connections;
 mod flows;
 mod hostile;
 mod overdue;
+mod reference;
 mod stairs;
 
 use std::{

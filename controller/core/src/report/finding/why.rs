@@ -15,6 +15,7 @@ use super::{
 use crate::{
     report::{
         cause::{Cause, Failures, slow, slowest},
+        loads::Compared,
         measured::Measurements,
         missing,
         model::Priority,
@@ -228,6 +229,22 @@ impl Place<'_> {
                     "Give the load more `connections` or a longer `timeout`, or send less, or give the \
                      agent's host more room; then run it again.",
                     "请增加负载的 `connections`、延长 `timeout`、降低速率，或为探针所在主机增加资源，然后重新运行。"
+                ),
+            ),
+            Ground::Loaded(Compared { lanes, reference }) => Cause::new(
+                medium,
+                said!(
+                    "The generator may add to what it measures: its loaded lanes saw {lanes} at the \
+                     median, its reference lane {reference} on the same target. Without that \
+                     difference it may be otherwise. A target that queues for each connection shows \
+                     the same.",
+                    "压测端可能增大了测量值：其负载通道的中位数为 {lanes}，而参考通道对同一目标为 {reference}。\
+                     去掉这一差值，结论可能不同。按连接排队的目标也会如此。"
+                ),
+                said!(
+                    "Give the load more `threads` and the agent's host more room, or send it from more \
+                     agents; then run it again.",
+                    "请增加负载的 `threads` 并为探针所在主机增加资源，或由更多探针发送，然后重新运行。"
                 ),
             ),
             Ground::LagHidesMin { lag } => Cause::new(

@@ -49,6 +49,11 @@ pub(super) fn loads(lang: Lang, report: &Report) -> Vec<Vec<String>> {
             None if load.failed > 0 => lang.say(&Say::Never),
             time_of => time(time_of),
         };
+        let core = Say::CoreAndGap(load.busiest_core_ppm / 10_000, load.longest_gap_ns);
+        let compared = load.lanes_ns.zip(load.reference_ns);
+        let compared = compared.map(|(lanes, reference)| Say::LanesAndReference(lanes, reference));
+        let generator: Vec<_> = [core].into_iter().chain(compared).collect();
+        let generator: Vec<_> = generator.iter().map(|one| lang.say(one)).collect();
         vec![
             format!("{} / {}", load.stage, load.step),
             lang.say(&Say::SentOf(load.sent, load.offered)),
@@ -57,10 +62,7 @@ pub(super) fn loads(lang: Lang, report: &Report) -> Vec<Vec<String>> {
             with_failures,
             lang.phrases(&service),
             time(load.send_lag_ns.p99),
-            lang.say(&Say::CoreAndGap(
-                load.busiest_core_ppm / 10_000,
-                load.longest_gap_ns,
-            )),
+            lang.phrases(&generator),
         ]
     };
     report.loads.iter().map(row).collect()

@@ -12,6 +12,7 @@ use crate::report::{
         of,
     },
     model::{Code, Finding, Report, Verdict},
+    render::{Lang, markdown},
 };
 
 fn latency(quantile: Quantile, max: Option<u64>, min: Option<u64>) -> Judge {
@@ -321,6 +322,61 @@ fn a_time_out_of_a_late_generator_is_no_failure_of_the_target() {
         Verdict::Inconclusive
     );
     assert_eq!(judged(p50(), all(Nanos(40_000))).0, Verdict::Fail);
+}
+
+/// All of it took 10 ms, where lanes saw so much at the median and the reference lane so much.
+fn compared(lanes: u64, reference: u64, seconds: u64) -> impl Fn(u64) -> Told {
+    let compared = [lanes, reference].map(Nanos::from_millis);
+    move |second| Told {
+        compared: (second < seconds).then_some(compared.into()),
+        ..Told::of(Went::well(RATE).taking(Nanos::from_millis(10)))
+    }
+}
+
+#[test]
+fn a_fail_that_rests_on_what_lanes_saw_more_than_the_reference_lane_is_inconclusive() {
+    let max = |max| latency(Quantile::P50, Some(max), None);
+    let more = || compared(10, 2, LASTS);
+    let (verdict, cause) = judged(max(5), more());
+    assert_eq!(verdict, Verdict::Inconclusive);
+    for said in [
+        "lanes saw 10ms at the median, its reference lane 2ms",
+        "A target that queues for each connection shows the same.",
+    ] {
+        assert!(cause.contains(said), "{cause}");
+    }
+    // Without those 8 ms it would still take two.
+    assert_eq!(judged(max(1), more()).0, Verdict::Fail);
+    assert_eq!(judged(max(20), more()).0, Verdict::Pass);
+    let min = || latency(Quantile::P50, None, Some(5));
+    assert_eq!(judged(min(), more()).0, Verdict::Inconclusive);
+    // The controls: both saw about the same, for too short, or there was nothing to compare with.
+    for told in [compared(10, 8, LASTS), compared(10, 2, 4)] {
+        assert_eq!(judged(max(5), &told).0, Verdict::Fail);
+        assert_eq!(judged(min(), &told).0, Verdict::Pass);
+    }
+    assert_eq!(judged(max(5), compared(10, 2, 0)).0, Verdict::Fail);
+}
+
+#[test]
+fn lanes_that_saw_more_than_the_reference_lane_are_doubted_and_both_are_shown() {
+    let slow = || latency(Quantile::P50, Some(5_000), None);
+    let told = |lanes, reference| {
+        let report = report(&[slow()], compared(lanes, reference, LASTS));
+        let about = "agent-local/load/browse/reference";
+        let mut doubts = report.doubts.iter();
+        let doubt = doubts.find(|one| one.about == about);
+        let page = markdown::render(&report, Lang::En);
+        (doubt.map(|one| one.text.clone()), page)
+    };
+    let (doubt, page) = told(10, 2);
+    let doubt = doubt.unwrap();
+    let said = "its loaded lanes saw 10ms at the median, its reference lane 2ms on the same target";
+    assert!(doubt.contains(said), "{doubt}");
+    assert!(page.contains("lanes 10ms, reference lane 2ms"), "{page}");
+    let (doubt, page) = told(10, 8);
+    assert_eq!(doubt, None);
+    assert!(page.contains("lanes 10ms, reference lane 8ms"), "{page}");
 }
 
 /// Makes a second worse.

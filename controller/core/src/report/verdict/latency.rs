@@ -6,7 +6,7 @@ use nepho_common::{histogram::Histogram, plan::Quantile, time::Nanos};
 
 use super::{Ground, Judged, how, observed, three_way};
 use crate::report::{
-    loads::GAP_MAX,
+    loads::{Compared, GAP_MAX},
     model::{Observed, Uncertainty, Verdict},
     said::{Said, said},
     sample::Sample,
@@ -55,6 +55,39 @@ impl Latency {
     }
 
     fn against_bounds(&self, sample: &Sample<'_>, missing: u64) -> (Verdict, Ground) {
+        let found = self.as_measured(sample, missing);
+        match sample.compared {
+            Some(compared) if self.rests_on(compared, &found, sample, missing) => {
+                (Verdict::Inconclusive, Ground::Loaded(compared))
+            }
+            Some(_) | None => found,
+        }
+    }
+
+    /// Whether what the generator's lanes saw more than its reference lane decides it.
+    fn rests_on(
+        &self,
+        compared: Compared,
+        (verdict, ground): &(Verdict, Ground),
+        sample: &Sample<'_>,
+        missing: u64,
+    ) -> bool {
+        let Some(added) = compared.added() else {
+            return false;
+        };
+        let case = Case::MissingAreFast;
+        let low = Bounds::of(&sample.response, self.quantile, missing, case).low;
+        let without = low.map(|at| Nanos(at.0.saturating_sub(added.0)));
+        match verdict {
+            Verdict::Fail if *ground != Ground::Fast => {
+                self.max.zip(without).is_some_and(|(max, at)| at <= max)
+            }
+            Verdict::Pass => self.min.zip(without).is_some_and(|(min, at)| at < min),
+            Verdict::Fail | Verdict::Inconclusive | Verdict::NotRun | Verdict::Error => false,
+        }
+    }
+
+    fn as_measured(&self, sample: &Sample<'_>, missing: u64) -> (Verdict, Ground) {
         let fastest = Bounds::of(
             &sample.response,
             self.quantile,
@@ -136,6 +169,7 @@ impl Latency {
             | Ground::Overdue { .. }
             | Ground::Unsent { .. }
             | Ground::Crowded { .. }
+            | Ground::Loaded(_)
             | Ground::LagHidesMin { .. } => found,
         }
     }

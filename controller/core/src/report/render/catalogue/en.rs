@@ -219,6 +219,9 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::MissingOf(n) => return format!("{n} missing"),
         Say::SentOf(sent, due) => return format!("{sent} of {due}"),
         Say::CoreAndGap(percent, gap) => return format!("{percent}%, {gap}"),
+        Say::LanesAndReference(lanes, reference) => {
+            return format!("lanes {lanes}, reference lane {reference}");
+        }
         Say::LastedOf(lasted, planned) => return format!("{lasted} of {planned}"),
         Say::Refused(why) => return format!("refused: {why}"),
         Say::Lost(span) => return format!("lost {span}"),

@@ -214,6 +214,9 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::MissingOf(n) => return format!("缺失 {n} 次"),
         Say::SentOf(sent, due) => return format!("{sent} / {due}"),
         Say::CoreAndGap(percent, gap) => return format!("{percent}%，{gap}"),
+        Say::LanesAndReference(lanes, reference) => {
+            return format!("负载通道 {lanes}，参考通道 {reference}");
+        }
         Say::LastedOf(lasted, planned) => return format!("{lasted} / {planned}"),
         Say::Refused(why) => return format!("拒绝执行：{why}"),
         Say::Lost(span) => return format!("失联 {span}"),
