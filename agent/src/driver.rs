@@ -3,6 +3,7 @@
 //! It never waits for the disk: writes are promised by the spool's thread and come back as inputs,
 //! so that a stop gets through while an fsync takes its time.
 
+mod active;
 mod allowed;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 
 use nepho_agent_core::{
     engine::{Action, Engine, Input},
-    recorder::{LOAD_EVERY, Recorder, SEAL_EVERY},
+    recorder::Recorder,
 };
 use nepho_common::{
     control::{Command, Order, Phase, Refusal, Status},
@@ -22,16 +23,15 @@ use nepho_common::{
     id::{AgentId, EnvironmentName, PlanId, RunId, RunKey, Seq, StageName},
     journal::{Body, RecordKind},
     plan::AssignedStage,
-    recording::{Recording, TRACE_RUNS_MAX, Trace},
     time::{Mono, Nanos, RunTime},
 };
-use nepho_proto::journal;
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
 
+use self::active::{Active, draft};
 pub use self::allowed::Allowed;
 use crate::{
     clock::{self, Alarm, Epochs, Slept},
@@ -50,17 +50,6 @@ use crate::{
 /// A fifth of a second of the highest rate that the budget allows. A full queue delays only the
 /// handing over: stamps are taken before.
 const SIGHTINGS: usize = 1024;
-/// Events of one record: each may quote 300 characters and name 32 programs, 3 KB in all.
-const NOTED_MAX: usize = 32;
-/// Gauges of one record: at 100 bytes each, a tenth of what a record may hold.
-const GAUGES_MAX: usize = 256;
-/// Traces of one record, with all their runs: at 16 bytes for a run and at most 1 KB for the names of a
-/// trace a quarter of what a record may hold. One trace alone stays below it.
-const TRACES_MAX: usize = 64;
-const TRACE_RUNS: usize = 2 * TRACE_RUNS_MAX;
-/// What a lane counted of a second is here so long after its end, on a host that is not overloaded;
-/// what comes later goes with the next second.
-const LOAD_TOLD_BY: Nanos = Nanos::from_millis(100);
 /// How often to look whether the host slept.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the disk may take for what is left when the agent is stopped.
@@ -125,21 +114,6 @@ pub struct Driver {
     was_cut: bool,
     /// The number of the last record that was given to the spool.
     promised_to: Seq,
-}
-
-/// A stage under way.
-#[derive(Debug)]
-struct Active {
-    key: RunKey,
-    stage: StageName,
-    recorder: Recorder,
-    /// When what was observed is sealed next: a whole number of intervals after the start.
-    flush: Mono,
-    /// The same of what loads counted; never when there is none.
-    flush_loads: Option<Mono>,
-    mode: watch::Sender<Mode>,
-    /// What is told with the next recordings.
-    noted: Vec<Event>,
 }
 
 /// What it means that a write is on disk.
@@ -241,8 +215,7 @@ impl Driver {
 
     fn wake(&self) -> Option<Mono> {
         let stages = self.stages.values();
-        let flushes = stages.flat_map(|active| [Some(active.flush), active.flush_loads]);
-        flushes.flatten().chain(self.engine.wake()).min()
+        stages.map(Active::next).chain(self.engine.wake()).min()
     }
 
     /// What can't be given is known before the engine is asked, and what it refuses is in this
@@ -352,15 +325,7 @@ impl Driver {
         } else {
             recorder
         };
-        let active = Active {
-            key,
-            stage: name,
-            recorder,
-            flush: at.plus(SEAL_EVERY),
-            flush_loads: has_load.then(|| at.plus(LOAD_EVERY).plus(LOAD_TOLD_BY)),
-            mode,
-            noted: Vec::new(),
-        };
+        let active = Active::new((key, name), recorder, at, has_load, mode);
         self.stages.insert(run.clone(), active);
         let job = Job {
             run,
@@ -428,18 +393,8 @@ impl Driver {
     async fn flush_due(&mut self) {
         let now = clock::now();
         let mut drafts = Vec::new();
-        for active in self.stages.values_mut().filter(|a| a.flush <= now) {
-            drafts.extend(active.flushed());
-            while active.flush <= now {
-                active.flush = active.flush.plus(SEAL_EVERY);
-            }
-        }
-        for active in self.stages.values_mut() {
-            while active.flush_loads.is_some_and(|due| due <= now) {
-                drafts.extend(active.flushed_loads());
-                active.flush_loads = active.flush_loads.map(|due| due.plus(LOAD_EVERY));
-            }
-        }
+        let stages = self.stages.values_mut();
+        stages.for_each(|active| drafts.extend(active.due(now)));
         if !drafts.is_empty() {
             self.promise(Meaning::Progress, drafts).await;
         }
@@ -563,90 +518,6 @@ impl Driver {
                 Ok(false)
             }
         }
-    }
-}
-
-impl Active {
-    fn draft(&self, body: Body) -> Draft {
-        draft(&self.key, body)
-    }
-
-    fn recorded(&mut self, recordings: Vec<Recording>) -> Vec<Draft> {
-        let mut drafts = Vec::new();
-        for portion in journal::fit(recordings) {
-            drafts.push(self.draft(Body::Recordings(portion)));
-            self.recorder.wrote(RecordKind::Recordings);
-        }
-        drafts
-    }
-
-    fn flushed_loads(&mut self) -> Vec<Draft> {
-        let recordings = self.recorder.flush_loads();
-        let mut drafts = self.recorded(recordings);
-        drafts.extend(self.read());
-        drafts.extend(self.traced());
-        drafts
-    }
-
-    fn traced(&mut self) -> Vec<Draft> {
-        let mut drafts = Vec::new();
-        for portion in traces(self.recorder.traces()) {
-            drafts.push(self.draft(Body::Traces(portion)));
-            self.recorder.wrote(RecordKind::Traces);
-        }
-        drafts
-    }
-
-    fn read(&mut self) -> Vec<Draft> {
-        let mut drafts = Vec::new();
-        for portion in self.recorder.gauges().chunks(GAUGES_MAX) {
-            drafts.push(self.draft(Body::Gauges(portion.to_vec())));
-            self.recorder.wrote(RecordKind::Gauges);
-        }
-        drafts
-    }
-
-    fn flushed(&mut self) -> Vec<Draft> {
-        let recordings = self.recorder.flush();
-        let mut drafts = self.recorded(recordings);
-        drafts.extend(self.flushed_loads());
-        let noted = std::mem::take(&mut self.noted);
-        for portion in noted.chunks(NOTED_MAX) {
-            drafts.push(self.draft(Body::Events(portion.to_vec())));
-            self.recorder.wrote(RecordKind::Events);
-        }
-        drafts
-    }
-}
-
-/// Each of a size that fits into a record.
-fn traces(traces: Vec<Trace>) -> Vec<Vec<Trace>> {
-    let mut all: Vec<Vec<Trace>> = Vec::new();
-    let mut runs = 0;
-    for trace in traces {
-        let more = trace.runs.len();
-        let fits = |last: &&mut Vec<Trace>| last.len() < TRACES_MAX && runs + more <= TRACE_RUNS;
-        match all.last_mut().filter(fits) {
-            Some(last) => {
-                runs += more;
-                last.push(trace);
-            }
-            None => {
-                runs = more;
-                all.push(vec![trace]);
-            }
-        }
-    }
-    all
-}
-
-fn draft(key: &RunKey, body: Body) -> Draft {
-    let RunKey { run, attempt, .. } = key;
-    Draft {
-        kind: body.kind(),
-        version: journal::version(body.kind()),
-        run: run.clone(),
-        payload: journal::payload(run, *attempt, &body),
     }
 }
 

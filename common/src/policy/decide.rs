@@ -343,7 +343,7 @@ fn connections(stage: &AssignedStage) -> u64 {
 /// Threads that send its loads.
 fn threads(stage: &AssignedStage) -> u64 {
     let shares = loads(stage).flat_map(|load| &load.shares);
-    shares.fold(0, |sum, share| sum.saturating_add(share.lanes.into()))
+    shares.fold(0, |sum, share| sum.saturating_add(share.threads()))
 }
 
 /// Requests per second of the fastest stage.

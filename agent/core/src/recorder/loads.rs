@@ -15,6 +15,9 @@ use super::Recorder;
 /// How long a recording of a load is.
 pub const LOAD_EVERY: Nanos = Nanos::from_secs(1);
 
+/// Of a shorter time the share of a core says nothing: what a thread does at its end fills it.
+const OVER_MIN: Nanos = Nanos::from_millis(100);
+
 /// What was counted since it was last flushed.
 #[derive(Debug, Default)]
 pub(super) struct Loads {
@@ -107,11 +110,7 @@ impl Recorder {
         }
         known.counts.add(counted.counts);
         if let Some(own) = counted.own {
-            known.is_own = true;
-            known.gap = known.gap.max(own.gap);
-            if share_of(own) >= share_of(known.busiest) {
-                known.busiest = own;
-            }
+            known.heard(own);
         }
         for timed in &counted.times {
             let Some(target) = target(load, share, timed.call) else {
@@ -215,6 +214,16 @@ impl Recorder {
 }
 
 impl Second {
+    /// Takes what a lane says of itself.
+    fn heard(&mut self, own: Own) {
+        self.is_own = true;
+        self.gap = self.gap.max(own.gap);
+        let rank = |own: Own| (own.over >= OVER_MIN, share_of(own));
+        if rank(own) >= rank(self.busiest) {
+            self.busiest = own;
+        }
+    }
+
     /// What there is to say by this gauge. That nothing was shed is not said each second.
     #[expect(
         clippy::cast_precision_loss,
@@ -231,7 +240,10 @@ impl Second {
             "load.connected" => counts.connected,
             "load.received" => counts.received,
             "load.written" => counts.written,
-            "load.cpu" => return self.is_own.then(|| share_of(self.busiest)),
+            "load.cpu" => {
+                let is_told = self.is_own && self.busiest.over >= OVER_MIN;
+                return is_told.then(|| share_of(self.busiest));
+            }
             "load.gap" => return self.is_own.then_some(self.gap.0 as f64),
             "load.reference" => return median(&self.compared.reference),
             "load.lanes" => return median(&self.compared.lanes),
@@ -257,4 +269,31 @@ fn target(load: &Load<Target>, share: usize, call: u16) -> Option<usize> {
     let call = load.calls.get(usize::from(call))?;
     let mut all = load.to.iter();
     all.position(|to| to.to == share.to && to.operation == call.operation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_of_a_second_is_that_of_its_busiest_lane_and_of_a_remnant_nothing_is_said() {
+        let own = |used, over| Own {
+            used: Nanos::from_millis(used),
+            over: Nanos::from_millis(over),
+            gap: Nanos::from_millis(used),
+        };
+        let told = |all: &[Own]| {
+            let mut second = Second::default();
+            all.iter().for_each(|one| second.heard(*one));
+            (second.value("load.cpu"), second.value("load.gap"))
+        };
+        assert_eq!(told(&[]), (None, None));
+        let lanes = [own(200, 1_000), own(700, 1_000), own(300, 1_000)];
+        assert_eq!(told(&lanes), (Some(0.7), Some(7e8)));
+        assert_eq!(told(&[own(9, 10)]), (None, Some(9e6)), "a remnant");
+        assert_eq!(
+            told(&[own(9, 10), own(200, 1_000), own(9, 10)]).0,
+            Some(0.2)
+        );
+    }
 }

@@ -195,6 +195,12 @@ impl Share {
     pub fn connections(&self) -> u64 {
         u64::from(self.connections) + u64::from(self.reference.is_some())
     }
+
+    /// All its threads.
+    #[must_use]
+    pub fn threads(&self) -> u64 {
+        u64::from(self.lanes) + u64::from(self.reference.is_some())
+    }
 }
 
 impl<T> Load<T> {

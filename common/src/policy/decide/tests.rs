@@ -291,6 +291,7 @@ fn loading(rate: &str, connections: u32, lanes: u32) -> Assignment {
         connections,
         lanes,
         in_flight_max: 9,
+        reference: None,
     };
     one.features = [Load::<Target>::action()].into();
     let to = one.stages[0].steps[0].act.to().to_vec();
@@ -311,6 +312,16 @@ fn loading(rate: &str, connections: u32, lanes: u32) -> Assignment {
         to,
     });
     one
+}
+
+/// A reference lane for each share.
+fn beside_all(load: &mut Assignment) {
+    let Act::Load(beside) = &mut load.stages[0].steps[0].act else {
+        panic!()
+    };
+    for share in &mut beside.shares {
+        share.reference = Some("2/s".parse().unwrap());
+    }
 }
 
 #[test]
@@ -335,6 +346,20 @@ fn what_a_load_sends_holds_and_runs_on_has_its_limits() {
         [
             "stage one makes 502 requests/s, `limits.requests-per-second` is 500",
             "stage one may hold 2002 connections, `limits.connections` is 2000",
+            "stage one sends load by 4 threads, `limits.load-threads` is 3",
+        ]
+    );
+    let mut load = loading("498/s", 999, 1);
+    let Act::Load(beside) = &mut load.stages[0].steps[0].act else {
+        panic!()
+    };
+    beside.shares[0].reference = Some("2/s".parse().unwrap());
+    assert_eq!(against(&policy, &load), [""; 0], "a reference lane counts");
+    beside_all(&mut load);
+    assert_eq!(
+        against(&policy, &load),
+        [
+            "stage one makes 502 requests/s, `limits.requests-per-second` is 500",
             "stage one sends load by 4 threads, `limits.load-threads` is 3",
         ]
     );

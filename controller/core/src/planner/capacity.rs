@@ -169,7 +169,7 @@ mod tests {
         let told = notes("9000/s", "", |_| {});
         assert_eq!(told.len(), 2, "{told:#?}");
         assert!(
-            told[0].starts_with("nobody knows whether cloud-1 can send 4500/s on time"),
+            told[0].starts_with("nobody knows whether cloud-1 can send 4550/s on time"),
             "{told:#?}"
         );
         assert_eq!(notes("900/s", "", |_| {}), [""; 0], "any host does that");

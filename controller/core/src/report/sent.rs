@@ -55,6 +55,10 @@ pub struct LoadReport {
     pub pool_wait_ns: Spread,
     /// The most of a core that a thread of a generator used, in parts per million.
     pub busiest_core_ppm: u32,
+    /// For so long before each request its thread may have waited without sleeping: then a busy core
+    /// says nothing. Absent when it slept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spin_ns: Option<Nanos>,
     /// The longest time for which a thread of a generator stood still.
     pub longest_gap_ns: Nanos,
     /// The median service time that the reference lane saw, over all seconds: of the share whose other
@@ -117,7 +121,7 @@ pub(super) fn loads(folded: &Folded) -> Vec<LoadReport> {
 }
 
 fn load(folded: &Folded, stage: &PlannedStage, step: &PlannedStep) -> Option<LoadReport> {
-    step.act.load()?;
+    let spin = step.act.load()?.carried.spin;
     let sample = Sample::of(&folded.measurements, stage, step, step.act.to());
     let told = &sample.generator;
     let (succeeded, failed) = (sample.successes(), sample.failures());
@@ -151,6 +155,7 @@ fn load(folded: &Folded, stage: &PlannedStage, step: &PlannedStep) -> Option<Loa
         send_lag_ns: Spread::of(&sample.lag),
         pool_wait_ns: Spread::of(&sample.wait),
         busiest_core_ppm,
+        spin_ns: Some(spin).filter(|spin| *spin > Nanos(0)),
         longest_gap_ns: told.gap,
         reference_ns: sample.compared.map(|one| one.reference),
         lanes_ns: sample.compared.map(|one| one.lanes),
@@ -169,7 +174,11 @@ impl LoadReport {
 
 #[cfg(test)]
 mod tests {
-    use nepho_common::{plan::Judge, recording::Outcome};
+    use nepho_common::{
+        plan::{Act, Judge},
+        recording::Outcome,
+        time::Nanos,
+    };
 
     use crate::report::{
         Report,
@@ -190,6 +199,26 @@ mod tests {
             ..Told::of(Went::well(0))
         };
         of(journal(&plan(&[failures]), |_| told.clone()))
+    }
+
+    #[test]
+    fn a_generator_that_does_not_sleep_is_told_as_such() {
+        let page = |spin| {
+            let failures = Judge::Failures {
+                max: u64::MAX,
+                confidence: None,
+            };
+            let mut plan = plan(&[failures]);
+            for step in &mut plan.stages[0].steps {
+                if let Act::Load(load) = &mut step.act {
+                    load.carried.spin = spin;
+                }
+            }
+            let report = of(journal(&plan, |_| Told::of(Went::well(RATE))));
+            markdown::render(&report, Lang::En)
+        };
+        assert!(page(Nanos(100_000)).contains("spinning for up to 100µs"));
+        assert!(!page(Nanos(0)).contains("spinning"), "the control");
     }
 
     #[test]

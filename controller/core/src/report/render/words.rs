@@ -52,7 +52,8 @@ pub(super) fn loads(lang: Lang, report: &Report) -> Vec<Vec<String>> {
         let core = Say::CoreAndGap(load.busiest_core_ppm / 10_000, load.longest_gap_ns);
         let compared = load.lanes_ns.zip(load.reference_ns);
         let compared = compared.map(|(lanes, reference)| Say::LanesAndReference(lanes, reference));
-        let generator: Vec<_> = [core].into_iter().chain(compared).collect();
+        let spin = load.spin_ns.map(Say::SpinsFor);
+        let generator: Vec<_> = [core].into_iter().chain(spin).chain(compared).collect();
         let generator: Vec<_> = generator.iter().map(|one| lang.say(one)).collect();
         vec![
             format!("{} / {}", load.stage, load.step),

@@ -218,6 +218,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::AllServices(n) => return format!("All {n} services, from everywhere"),
         Say::MissingOf(n) => return format!("{n} missing"),
         Say::SentOf(sent, due) => return format!("{sent} of {due}"),
+        Say::SpinsFor(spin) => return format!("spinning for up to {spin}"),
         Say::CoreAndGap(percent, gap) => return format!("{percent}%, {gap}"),
         Say::LanesAndReference(lanes, reference) => {
             return format!("lanes {lanes}, reference lane {reference}");

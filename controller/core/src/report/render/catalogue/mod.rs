@@ -193,6 +193,7 @@ pub(super) enum Say<'a> {
     SentOf(u64, u64),
     Never,
     CoreAndGap(u32, Nanos),
+    SpinsFor(Nanos),
     LanesAndReference(Nanos, Nanos),
 
     // Matrices.

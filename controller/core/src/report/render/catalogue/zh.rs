@@ -213,6 +213,7 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::AllServices(n) => return format!("全部 {n} 个服务，按源环境列出"),
         Say::MissingOf(n) => return format!("缺失 {n} 次"),
         Say::SentOf(sent, due) => return format!("{sent} / {due}"),
+        Say::SpinsFor(spin) => return format!("自旋等待至多 {spin}"),
         Say::CoreAndGap(percent, gap) => return format!("{percent}%，{gap}"),
         Say::LanesAndReference(lanes, reference) => {
             return format!("负载通道 {lanes}，参考通道 {reference}");
