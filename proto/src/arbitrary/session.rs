@@ -63,8 +63,8 @@ prop_compose! {
         (features, spool, next) in (btree_set(name(), 0..4), spool(), seq()),
         epoch in any::<u32>(),
         runs in vec(status(), 0..4),
-        policy in proptest::option::of(policy()),
-        calibrated in proptest::option::of((1u64..10_000_000, 1u32..99, 1u32..999)),
+        policy in option::of(policy()),
+        calibrated in option::of((1u64..10_000_000, 1u32..99, 1u32..999)),
     ) -> Hello {
         Hello {
             protocol: (low, low + more),
@@ -174,7 +174,7 @@ fn check() -> impl Strategy<Value = Check> {
         .prop_map(|(host, port)| Check::Icmp(IcmpCheck { host, port }));
     let grpc = (url, "[a-z.]{0,9}");
     let grpc = grpc.prop_map(|(url, service)| Check::Grpc(GrpcCheck { url, service }));
-    let bound = || proptest::option::of(any::<i64>());
+    let bound = || option::of(any::<i64>());
     let prometheus = (url, vec(header, 0..2), "[ -~]{1,20}", bound(), bound());
     let prometheus = prometheus.prop_map(|(url, headers, query, min, max)| {
         Check::Prometheus(PrometheusCheck {
@@ -333,13 +333,13 @@ prop_compose! {
         name in name(),
         model in prop_oneof![
             (schedule(), any::<u64>()).prop_map(|(schedule, seed)| Model::Open { schedule, seed }),
-            (span(), proptest::option::of((1..9_u32, 9..99_u32, 2..9_u32))).prop_map(|(think, rise)| {
+            (span(), option::of((1..9_u32, 9..99_u32, 2..9_u32))).prop_map(|(think, rise)| {
                 let rise = rise.map(|(from, to, count)| Rise::new(from, to, count).expect("it rises"));
                 Model::Closed { think, rise }
             }),
         ],
         timeout in span(), warm_up in span(), calls in vec(call(), 0..3),
-        told_by in proptest::option::of(prop_oneof![
+        told_by in option::of(prop_oneof![
             operation().prop_map(ToldBy::Header), operation().prop_map(ToldBy::Json),
             Just(ToldBy::Address),
         ]),
@@ -390,8 +390,8 @@ prop_compose! {
     fn pong()(
         (id, t1, t2, t3) in any::<(u64, u64, u64, u64)>(),
         epoch in any::<u32>(), runs in vec(status(), 0..4),
-        policy in proptest::option::of(policy()),
-        wall in proptest::option::of((host_clock(), any::<i64>())),
+        policy in option::of(policy()),
+        wall in option::of((host_clock(), any::<i64>())),
     ) -> Pong {
         let (t1, t2, t3) = (Mono(t1), Mono(t2), Mono(t3));
         let wall = wall.map(|(clock, ahead)| HostWall { clock, ahead });
