@@ -128,6 +128,29 @@ pub struct PlannedStage {
     pub abort_if: Vec<AbortIf>,
 }
 
+impl PlannedStage {
+    /// The stairs by which an expectation of users is judged: how many there are in each, and the
+    /// part of the stage. None of what expects anything else.
+    #[must_use]
+    pub fn stairs(&self, expectation: &Expectation) -> Vec<(u32, Window)> {
+        let Judge::Concurrency { .. } = expectation.judge else {
+            return Vec::new();
+        };
+        let mut steps = self.steps.iter();
+        let step = steps.find(|step| step.name == expectation.on);
+        let load = step.and_then(|step| step.act.load());
+        let Some((load, rise)) = load.and_then(|load| Some((load, load.model.rise()?))) else {
+            return Vec::new();
+        };
+        let stair = |stair| {
+            let (from, to) = rise.steady(stair, self.lasts);
+            let from = from.max(load.warm_up).min(to);
+            (rise.users(stair), Window::Stair { from, to })
+        };
+        (0..rise.count()).map(stair).collect()
+    }
+}
+
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -333,6 +356,29 @@ pub enum Judge {
         /// Of what: one of `FACTS`.
         fact: Operation,
     },
+    /// So many users are carried within limits, of a closed load whose users come in stairs: each
+    /// stair up to theirs is judged by itself.
+    Concurrency {
+        /// The least users, of all agents together.
+        min: u32,
+        /// How slow answers may be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        latency: Option<LatencyMax>,
+        /// The least share that must succeed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        success_rate: Option<Ratio>,
+    },
+}
+
+/// The most that a quantile of the latency of successes may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LatencyMax {
+    /// Which quantile.
+    pub quantile: Quantile,
+    /// The most it may be.
+    pub max: Nanos,
 }
 
 /// What targets say of themselves, and agents note.
@@ -353,6 +399,7 @@ impl Judge {
             Self::Resource { .. } => "resource",
             Self::Distribution { .. } => "distribution",
             Self::Same { .. } => "same",
+            Self::Concurrency { .. } => "concurrency",
         }
     }
 }
@@ -545,6 +592,13 @@ pub enum Window {
     After(Nanos),
     /// The stage less its first so long, in which a load warms up.
     Warm(Nanos),
+    /// Where a closed load has one number of users, less the time in which they come.
+    Stair {
+        /// From the stage's start.
+        from: Nanos,
+        /// From the stage's start.
+        to: Nanos,
+    },
 }
 
 impl Window {
@@ -560,6 +614,7 @@ impl Window {
                 (Nanos(from), lasts)
             }
             Self::Warm(from) => (from.min(lasts), lasts),
+            Self::Stair { from, to } => (from.min(lasts), to.min(lasts)),
         }
     }
 
@@ -571,7 +626,7 @@ impl Window {
     pub const fn is_part(self) -> bool {
         match self {
             Self::Stage | Self::Baseline => false,
-            Self::Before(_) | Self::After(_) | Self::Warm(_) => true,
+            Self::Before(_) | Self::After(_) | Self::Warm(_) | Self::Stair { .. } => true,
         }
     }
 }

@@ -226,6 +226,7 @@ impl Draft<'_> {
                 | scenario::Judge::SuccessRate { .. }
                 | scenario::Judge::Latency { .. }
                 | scenario::Judge::Distribution { .. }
+                | scenario::Judge::Concurrency { .. }
                 | scenario::Judge::Resource { .. } => None,
             }?;
             Some(format!(

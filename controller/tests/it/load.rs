@@ -4,6 +4,7 @@
 mod bad;
 mod calibrate;
 mod calm;
+mod climb;
 mod frozen;
 mod guards;
 mod queue;

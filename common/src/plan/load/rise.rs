@@ -57,6 +57,10 @@ pub enum BadRise {
 }
 
 impl Rise {
+    /// So long a stair belongs to those who come with it, who connect and ask all at once: a load is
+    /// recorded by whole seconds.
+    pub const CLIMB: Nanos = Nanos::from_secs(1);
+
     /// The most stairs.
     pub const COUNT_MAX: u32 = 1_000;
 
@@ -113,6 +117,13 @@ impl Rise {
         (at(stair), at(stair + 1))
     }
 
+    /// The part of a stair that is judged: all of it but [`Self::CLIMB`].
+    #[must_use]
+    pub fn steady(self, stair: u32, lasts: Nanos) -> (Nanos, Nanos) {
+        let (from, to) = self.span(stair, lasts);
+        (Nanos(from.0.saturating_add(Self::CLIMB.0)).min(to), to)
+    }
+
     /// When a user begins to ask in a stage of this length: with the first stair that has more users
     /// than his number, counted from 0. `None` for one whom no stair has.
     #[must_use]
@@ -163,6 +174,8 @@ mod tests {
             for stair in 0..count {
                 let (at, until) = rise.span(stair, lasts);
                 assert_eq!(until.0 - at.0, lasts.0 / u64::from(count));
+                let steady = (Nanos(at.0 + 1_000_000_000), until);
+                assert_eq!(rise.steady(stair, lasts), steady);
                 let begun = (0..100).filter(|number| {
                     let begins = rise.begins(*number, lasts);
                     begins.is_some_and(|begins| begins <= at)

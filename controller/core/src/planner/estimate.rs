@@ -3,8 +3,8 @@
 use nepho_common::{
     id::{StageName, StepName},
     plan::{
-        Act, DecidesOn, Expectation, Judge, Load, Member, Plan, PlannedPath, PlannedStage,
-        PlannedStep, Probe, Ratio, Route, Watch, Window,
+        Act, DecidesOn, Expectation, Judge, LatencyMax, Load, Member, Plan, PlannedPath,
+        PlannedStage, PlannedStep, Probe, Ratio, Route, Watch, Window,
     },
     time::Nanos,
 };
@@ -193,6 +193,7 @@ fn needed(judge: &Judge) -> u64 {
             confidence: None, ..
         }
         | Judge::Certificate { .. }
+        | Judge::Concurrency { .. }
         | Judge::Same { .. } => 1,
         Judge::Distribution {
             members,
@@ -267,13 +268,24 @@ pub(super) fn judged(judge: &Judge) -> String {
             ..
         } => format!("distribution over {over} within {tolerance} with {confidence} confidence"),
         Judge::Same { fact } => format!("the same {fact}"),
+        Judge::Concurrency {
+            min,
+            latency,
+            success_rate,
+        } => {
+            let latency = latency
+                .map(|LatencyMax { quantile, max }| format!("latency {} ≤ {max}", quantile.word()));
+            let share = success_rate.map(|min| format!("success-rate ≥ {min}"));
+            let within: Vec<_> = latency.into_iter().chain(share).collect();
+            format!("concurrency ≥ {min} within {}", within.join(" and "))
+        }
     }
 }
 
 fn text(expectation: &Expectation) -> String {
     let judged = judged(&expectation.judge);
     let judged = match expectation.during {
-        Window::Stage | Window::Baseline | Window::Warm(_) => judged,
+        Window::Stage | Window::Baseline | Window::Warm(_) | Window::Stair { .. } => judged,
         Window::Before(over) => format!("steady state, {judged} over the first {over}"),
         Window::After(over) => format!("steady state, {judged} over the last {over}"),
     };

@@ -116,6 +116,15 @@ fn judges(judge: &scenario::Judge, pool: Option<&Pool>) -> Vec<Judge> {
         scenario::Judge::Same { fact } => vec![Judge::Same {
             fact: Operation::try_from((*fact).to_owned()).expect("one of our own words"),
         }],
+        scenario::Judge::Concurrency {
+            min,
+            latency,
+            success_rate,
+        } => vec![Judge::Concurrency {
+            min: *min,
+            latency: *latency,
+            success_rate: success_rate.map(|min| Ratio(min.ppm())),
+        }],
         scenario::Judge::Latency { bounds } => {
             let latency =
                 |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };

@@ -290,6 +290,7 @@ pub(super) fn answered_within<'a>(judges: impl Iterator<Item = &'a Judge>) -> Op
         | Judge::Certificate { .. }
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
+        | Judge::Concurrency { .. }
         | Judge::Same { .. } => None,
     });
     let each = bounds.flatten();

@@ -1,5 +1,6 @@
 //! One finding for each tuple of each expectation of the plan, whatever was seen.
 
+mod climb;
 mod crowded;
 mod hog;
 mod same;
@@ -15,7 +16,7 @@ use nepho_common::{
     time::Nanos,
 };
 
-use self::spread::Spread;
+use self::{climb::Climb, spread::Spread};
 use super::{
     cause::Cause,
     doubts::{Code, Doubts},
@@ -182,7 +183,7 @@ impl Place<'_> {
     }
 
     fn judge_tuple(&self, step: &PlannedStep, tuple: &Tuple<'_>, doubts: &mut Doubts) -> Finding {
-        let (mut measurements, sound) = self.measured();
+        let (mut measurements, sound) = self.measured(self.expectation.during);
         let span = self.expectation.during.span(self.stage.lasts);
         let sample_of = |from| {
             let paths = tuple.paths.iter().copied();
@@ -211,6 +212,19 @@ impl Place<'_> {
         }
         if let Judge::Same { fact } = &self.expectation.judge {
             return self.judge_same(fact, step, tuple, &sample);
+        }
+        if let Judge::Concurrency {
+            min,
+            latency,
+            success_rate,
+        } = &self.expectation.judge
+        {
+            let limits = Climb {
+                min: *min,
+                latency: *latency,
+                success_rate: *success_rate,
+            };
+            return self.judge_climb(limits, step, tuple, &sample, doubts);
         }
         let mut judged = verdict::judge(&self.expectation.judge, &sample);
         let spoiled = self.spoiled(&sample);
@@ -253,10 +267,10 @@ impl Place<'_> {
         finding
     }
 
-    /// What was measured in the part of the stage that is judged, and what of it is sound.
-    fn measured(&self) -> (&Measurements, Option<&Measurements>) {
+    /// What was measured in a part of the stage that is judged, and what of it is sound.
+    fn measured(&self, during: Window) -> (&Measurements, Option<&Measurements>) {
         let folded = self.folded;
-        let key = (self.stage.name.clone(), self.expectation.during);
+        let key = (self.stage.name.clone(), during);
         match folded.parts.get(&key) {
             Some(part) => (&part.measurements, part.sound.as_ref()),
             None => (&folded.measurements, folded.sound.as_ref()),
@@ -268,14 +282,17 @@ impl Place<'_> {
             Judge::Latency { quantile, .. } => format!("latency.{}", quantile.word()),
             judge @ (Judge::Failures { .. }
             | Judge::SuccessRate { .. }
-            | Judge::Certificate { .. }) => judge.kind().to_owned(),
+            | Judge::Certificate { .. }
+            | Judge::Concurrency { .. }) => judge.kind().to_owned(),
             Judge::Resource { name, .. } => format!("resource.{name}"),
             Judge::Distribution { over, .. } => format!("distribution.{over}"),
             Judge::Same { fact } => format!("same.{fact}"),
         };
         let during = self.expectation.during;
         let (kind, steady) = match during {
-            Window::Stage | Window::Baseline | Window::Warm(_) => (kind, None),
+            Window::Stage | Window::Baseline | Window::Warm(_) | Window::Stair { .. } => {
+                (kind, None)
+            }
             Window::Before(_) => (format!("before.{kind}"), Some(Steady::Before)),
             Window::After(_) => (format!("after.{kind}"), Some(Steady::After)),
         };

@@ -224,7 +224,10 @@ fn scenario(exhibits: &[Exhibit], plan: &Plan) -> Option<String> {
 
 /// The parts of a stage that are judged by themselves.
 pub(super) fn parts(stage: &PlannedStage) -> BTreeSet<Window> {
-    let all = stage.expectations.iter().map(|one| one.during);
+    let all = stage.expectations.iter().flat_map(|one| {
+        let stairs = stage.stairs(one).into_iter().map(|(_, stair)| stair);
+        stairs.chain([one.during])
+    });
     all.filter(|during| during.is_part()).collect()
 }
 
@@ -243,7 +246,7 @@ pub(super) fn span(story: &Story, stage: &PlannedStage, during: Window) -> Optio
 pub(super) fn is_inside(during: Window, span: Interval, recording: Interval) -> bool {
     // The last recording of a stage ends with its ten seconds, whenever the stage does.
     let ends = match during {
-        Window::Before(_) => recording.to <= span.to,
+        Window::Before(_) | Window::Stair { .. } => recording.to <= span.to,
         Window::After(_) | Window::Warm(_) | Window::Stage | Window::Baseline => true,
     };
     recording.from >= span.from && ends

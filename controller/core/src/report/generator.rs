@@ -20,7 +20,7 @@ use super::{
 const LAG_MAX: Nanos = Nanos::from_millis(1);
 /// The most of a core that a thread may use and still be believed to have been free when a request
 /// was due.
-const BUSY: f64 = 0.8;
+pub(super) const BUSY: f64 = 0.8;
 
 /// Doubts what an agent sent in a step.
 pub(super) fn doubt(

@@ -19,6 +19,9 @@ use super::{
 /// A generator that is held up for longer than this has shaped what it measured.
 pub(super) const GAP_MAX: Nanos = Nanos::from_millis(100);
 
+/// What is told is of a second.
+const SECOND: Nanos = Nanos::from_secs(1);
+
 /// Seconds of shares. One of which nothing is known is not in it.
 #[derive(Debug, Default)]
 pub(super) struct Loads(BTreeMap<Key, BTreeMap<Nanos, Second>>);
@@ -200,6 +203,28 @@ impl Loads {
 }
 
 impl Loads {
+    /// Whether something is known of each second of a part of its stage, in which a share was to send.
+    /// Of the very first second a lane tells only what it counted, which may be nothing.
+    pub(super) fn is_whole(
+        &self,
+        (stage, step): (&StageName, &StepName),
+        share: &Share,
+        (from, to): (Nanos, Nanos),
+    ) -> bool {
+        let key = Key {
+            stage: stage.clone(),
+            step: step.clone(),
+            agent: share.agent.clone(),
+            to: share.to.clone(),
+        };
+        let [first, end] = [from.0.div_ceil(SECOND.0).max(1), to.0 / SECOND.0];
+        let (from, to) = (Nanos(first * SECOND.0), Nanos(end * SECOND.0));
+        let told = self.0.get(&key).map_or(0, |seconds| {
+            seconds.range(from..to.max(from)).count() as u64
+        });
+        told >= end.saturating_sub(first)
+    }
+
     /// What an agent counted in a whole stage, in one of its steps or in all.
     pub(super) fn of(
         &self,

@@ -317,6 +317,7 @@ pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
         | Judge::Certificate { .. }
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
+        | Judge::Concurrency { .. }
         | Judge::Same { .. } => false,
     };
     let wanted = stage.expectations.iter().any(wanted);

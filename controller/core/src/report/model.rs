@@ -10,7 +10,7 @@ use nepho_common::{
         ServiceName, SpoolId, StageName, StepName,
     },
     journal::RecordKind,
-    plan::{Amount, Dimension, Quantile},
+    plan::{Amount, Dimension, Quantile, Rate},
     time::{HostClock, Nanos, RunTime},
 };
 use schemars::JsonSchema;
@@ -273,6 +273,9 @@ pub struct Expected {
     /// By how much a share may differ, in parts per million.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance_ppm: Option<u32>,
+    /// The least users that must be carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_users: Option<u32>,
 }
 
 /// What was seen.
@@ -303,6 +306,35 @@ pub struct Observed {
     /// Of a distribution: what each got.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<GivenShare>,
+    /// Users of the highest stair that held with all below it; absent when the first did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_users: Option<u32>,
+    /// Users of the stair with the most throughput for its median latency; absent when that is the
+    /// highest of which anything is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee_users: Option<u32>,
+    /// Of a load whose users come in stairs: how each stair did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stairs: Vec<StairFigures>,
+}
+
+/// How users were carried in a stair, without its first second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StairFigures {
+    /// How many there were, of all agents together.
+    pub users: u32,
+    /// Successes in a second.
+    pub rate: Rate,
+    /// The median latency of successes; absent when there is none.
+    pub p50_ns: Option<Nanos>,
+    /// The quantile that is judged; absent when none is, or of too few successes to show it.
+    pub quantile_ns: Option<Nanos>,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Requests that say something of the target.
+    pub samples: u64,
+    /// Whether it held.
+    pub verdict: Verdict,
 }
 
 /// What one of those behind a balancer got; shares in parts per million.

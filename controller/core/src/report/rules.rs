@@ -1,6 +1,7 @@
 //! Each rule of `verdict` and `finding` with its negative control.
 
 mod certificate;
+mod climb;
 mod confidence;
 mod latency;
 mod load;

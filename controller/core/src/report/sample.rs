@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nepho_common::{
     histogram::Histogram,
     id::{AgentId, SpoolId, StageName, StepName},
-    plan::{Load, PlannedPath, PlannedStage, PlannedStep, Route},
+    plan::{Load, PlannedPath, PlannedStage, PlannedStep, Rate, Route},
     recording::Outcome,
     time::Nanos,
 };
@@ -45,6 +45,9 @@ pub(super) struct Sample<'a> {
     pub(super) generator: Second,
     /// Of the share whose lanes saw most more than its reference lane, if any has one.
     pub(super) compared: Option<Compared>,
+    /// Of a load: whose generators said nothing of a part of the time, in which nobody knows what
+    /// was sent.
+    pub(super) silent: BTreeSet<AgentId>,
     pub(super) records: BTreeMap<(AgentId, SpoolId), Seqs>,
 }
 
@@ -166,6 +169,9 @@ impl<'a> Sample<'a> {
                 .into_iter()
                 .flatten()
                 .max_by_key(Compared::more);
+            if !measurements.loads.is_whole(of, share, span) {
+                self.silent.insert(share.agent.clone());
+            }
         }
     }
 
@@ -187,6 +193,14 @@ impl<'a> Sample<'a> {
 
     pub(super) fn failures(&self) -> u64 {
         count(&self.outcomes, is_failure)
+    }
+
+    /// Successes of a load in a second, by when they were due.
+    pub(super) fn rate(&self) -> Rate {
+        let lasts = self.sending.map_or(0, |sending| sending.lasts.0);
+        let wide = u128::from(self.successes()) * 1_000 * 1_000_000_000;
+        let rate = wide.checked_div(u128::from(lasts)).unwrap_or(0);
+        Rate(u64::try_from(rate).unwrap_or(u64::MAX))
     }
 
     /// Paths on which more was reported than planned.

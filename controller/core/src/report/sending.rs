@@ -13,7 +13,12 @@ use nepho_common::{
     time::Nanos,
 };
 
-use super::sample::Sample;
+use super::{
+    generator::BUSY,
+    loads::{GAP_MAX, Second},
+    sample::Sample,
+    verdict::Ground,
+};
 
 /// Of what was due so much must have been sent, in thousandths: else what was sent is another load.
 const SENT_MIN: u128 = 999;
@@ -51,6 +56,19 @@ pub(super) fn lag_max(bound: Nanos) -> Nanos {
 }
 
 impl Sample<'_> {
+    /// What speaks against a generator whose users wait for their answers, where a target seems to
+    /// fail: they are due when the last answer was read, so its own lateness is no lag.
+    pub(super) fn busy(&self) -> Option<Ground> {
+        let Second { cpu, gap, .. } = self.generator;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a core, above nought"
+        )]
+        let core = (cpu * 1_000.0) as u32;
+        (cpu > BUSY || gap > GAP_MAX).then_some(Ground::Busy { core, gap })
+    }
+
     /// How many were due, and how many of those were not sent, if that is more than a bound from above
     /// may pass with: nothing may be dropped, and 99.9 % must be sent.
     pub(super) fn unsent(&self) -> Option<(u64, u64)> {
@@ -112,7 +130,6 @@ fn slowest(times: &Histogram, many: u64) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::loads::Second;
 
     fn times(all: &[(u64, u64)]) -> Histogram {
         let mut times = Histogram::default();

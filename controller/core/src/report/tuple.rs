@@ -62,6 +62,7 @@ pub(crate) fn watched<'a>(
         | Judge::Latency { .. }
         | Judge::Certificate { .. }
         | Judge::Distribution { .. }
+        | Judge::Concurrency { .. }
         | Judge::Same { .. } => None,
     };
     let things: Vec<_> = scope

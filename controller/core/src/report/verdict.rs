@@ -83,6 +83,38 @@ pub(super) enum Ground {
     LagHidesMin { lag: Nanos },
     /// Without what the generator's lanes saw more than its reference lane it may be otherwise.
     Loaded(Compared),
+    /// It did not pass while the generator had no time left: so much of its core was used, in
+    /// thousandths, or it stood still for so long.
+    Busy { core: u32, gap: Nanos },
+    /// A generator said nothing of a part of the time: nobody knows what was sent.
+    Silent,
+}
+
+impl Ground {
+    /// Whether the generator's own doing keeps anybody from judging the target.
+    pub(super) const fn is_of_generator(&self) -> bool {
+        match self {
+            Self::LateSender { .. }
+            | Self::Overdue { .. }
+            | Self::Unsent { .. }
+            | Self::Crowded { .. }
+            | Self::LagHidesMin { .. }
+            | Self::Loaded(_)
+            | Self::Busy { .. } => true,
+            Self::Met
+            | Self::Failures
+            | Self::NothingSucceeded
+            | Self::Slow
+            | Self::Stalled { .. }
+            | Self::Fast
+            | Self::Missing
+            | Self::TooFew { .. }
+            | Self::Unsure { .. }
+            | Self::Ending
+            | Self::NoCertificate
+            | Self::Silent => false,
+        }
+    }
 }
 
 /// Judges a sample of at least one planned request.
@@ -114,8 +146,9 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
             observed: (said!("nothing was said", "没有任何报告"), observed(sample)),
             uncertainty: None,
         },
-        // And what targets say of themselves is with the events (`finding/same.rs`).
-        Judge::Same { .. } => Judged {
+        // What targets say of themselves is with the events (`finding/same.rs`), and stairs are parts
+        // of the stage, each with a sample of its own (`finding/climb.rs`).
+        Judge::Same { .. } | Judge::Concurrency { .. } => Judged {
             verdict: Verdict::Inconclusive,
             ground: Ground::Missing,
             observed: (said!("nothing was said", "没有任何报告"), observed(sample)),

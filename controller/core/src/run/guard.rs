@@ -204,6 +204,7 @@ fn breaks<'a>(one: &AbortIf, spans: impl Iterator<Item = &'a Span>) -> Option<St
         Judge::Certificate { .. }
         | Judge::Resource { .. }
         | Judge::Same { .. }
+        | Judge::Concurrency { .. }
         | Judge::Distribution { .. } => None,
     }
 }

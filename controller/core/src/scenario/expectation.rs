@@ -1,22 +1,25 @@
 //! What is expected of a step.
 
+mod concurrency;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::StepName,
-    plan::{Amount, Dimension, FACTS, Quantile, Window},
+    plan::{Amount, Dimension, FACTS, LatencyMax, Quantile, Window},
     recording::{Scope, WATCH_GAUGES},
     time::Nanos,
 };
 
+pub(super) use self::concurrency::has_users;
 use super::{
     Ratio,
     amount::{Sort, amount},
     asked,
     duration::{days, duration},
     raw::{
-        RawAbort, RawCertificate, RawCounts, RawDimension, RawDistribution, RawDurations,
-        RawExpectation, RawLatency, RawRatios, RawResource, RawSteady,
+        RawAbort, RawCertificate, RawConcurrency, RawCounts, RawDimension, RawDistribution,
+        RawDurations, RawExpectation, RawLatency, RawRatios, RawResource, RawSteady,
     },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
@@ -84,6 +87,15 @@ pub enum Judge {
         /// Of what: one of `FACTS`.
         fact: &'static str,
     },
+    /// How many users a closed load carries. At least one limit is there.
+    Concurrency {
+        /// The least users.
+        min: u32,
+        /// How slow answers may be.
+        latency: Option<LatencyMax>,
+        /// The least share that must succeed.
+        success_rate: Option<Ratio>,
+    },
 }
 
 impl Judge {
@@ -98,6 +110,11 @@ impl Judge {
             | Self::Distribution { .. }
             | Self::Certificate { .. } => self.as_str(),
             Self::Same { fact } => fact,
+            // Those within one figure of the latency are not those within another.
+            Self::Concurrency { latency, .. } => match latency {
+                Some(LatencyMax { quantile, .. }) => quantile.word(),
+                None => self.as_str(),
+            },
         }
     }
 
@@ -111,6 +128,7 @@ impl Judge {
             | Self::Latency { .. }
             | Self::Certificate { .. }
             | Self::Distribution { .. }
+            | Self::Concurrency { .. }
             | Self::Same { .. } => None,
         }
     }
@@ -122,6 +140,7 @@ impl Judge {
             Self::Failures { .. }
             | Self::SuccessRate { .. }
             | Self::Latency { .. }
+            | Self::Concurrency { .. }
             | Self::Distribution { .. } => true,
             Self::Certificate { .. } | Self::Same { .. } | Self::Resource { .. } => false,
         }
@@ -138,6 +157,7 @@ impl Judge {
             Self::Resource { .. } => "resource",
             Self::Distribution { .. } => "distribution",
             Self::Same { .. } => "same",
+            Self::Concurrency { .. } => "concurrency",
         }
     }
 }
@@ -182,6 +202,9 @@ pub(crate) fn expectation(
 ) -> Option<Expectation> {
     let on = on(checker, &at.key("on"), raw.on.as_deref(), steps);
     let judge = judge(checker, at, &RawJudge::from(raw));
+    if let Some(Judge::Concurrency { .. }) = judge {
+        concurrency::is_of_all(checker, at, raw);
+    }
     let by = dimensions(raw.by.as_deref());
     let during = checker.text(
         &at.key("during"),
@@ -265,6 +288,7 @@ pub(super) struct RawJudge<'a> {
     resource: Option<&'a RawResource>,
     same: Option<&'a str>,
     distribution: Option<&'a RawDistribution>,
+    concurrency: Option<&'a RawConcurrency>,
     confidence: Option<&'a str>,
 }
 
@@ -278,6 +302,7 @@ impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
             resource: raw.resource.as_ref(),
             same: raw.same.as_deref(),
             distribution: raw.distribution.as_ref(),
+            concurrency: raw.concurrency.as_ref(),
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -289,10 +314,11 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
             failures: raw.failures.as_ref(),
             success_rate: raw.success_rate.as_ref(),
             latency: raw.latency.as_ref(),
-            // Two are the same for days, the third is read too seldom.
+            // These are the same for days, need all of a stage, or are read too seldom.
             certificate: None,
             same: None,
             distribution: None,
+            concurrency: None,
             resource: None,
             confidence: raw.confidence.as_deref(),
         }
@@ -308,6 +334,7 @@ impl<'a> From<&'a RawAbort> for RawJudge<'a> {
             certificate: None,
             same: None,
             distribution: None,
+            concurrency: None,
             resource: None,
             confidence: None,
         }
@@ -355,6 +382,8 @@ pub(super) fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> 
         resource(checker, &at.key("resource"), raw)
     } else if let Some(raw) = raw.distribution {
         distribution(checker, &at.key("distribution"), raw, confidence)
+    } else if let Some(raw) = raw.concurrency {
+        concurrency::parse(checker, &at.key("concurrency"), raw)
     } else {
         same(checker, &at.key("same"), raw.same?)
     }
@@ -430,6 +459,7 @@ fn says_one_thing(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> bo
         raw.resource.is_some(),
         raw.same.is_some(),
         raw.distribution.is_some(),
+        raw.concurrency.is_some(),
     ];
     let given = given.into_iter().filter(|given| *given).count();
     if given != 1 && !checker.is_incomplete(at) {
@@ -439,8 +469,8 @@ fn says_one_thing(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> bo
         };
         let problem = Problem::new(Code::ExactlyOne, what)
             .label(
-                "exactly one of `failures`, `success-rate`, `latency`, `certificate`, `resource` \
-                 and `same`",
+                "exactly one of `failures`, `success-rate`, `latency`, `certificate`, `resource`, \
+                 `same`, `distribution` and `concurrency`",
             )
             .help("write one entry for each");
         checker.at_value(&at.key("on"), problem);

@@ -10,9 +10,9 @@ use nepho_common::{
 };
 
 use super::{
-    Expectation, Scenario, Stage, Steady, Step,
+    Expectation, Judge, Scenario, Stage, Steady, Step,
     duration::{duration, print_duration},
-    expectation::{expectation, steady},
+    expectation::{expectation, has_users, steady},
     load::{Files, load},
     probe::probe,
     raw::{RawLostAgent, RawScenario, RawSelector, RawStage, RawStep},
@@ -169,7 +169,8 @@ fn stage(
         .steps
         .as_ref()
         .map(|steps| steps.keys().map(String::as_str).collect());
-    let expect = expectations(checker, &at.key("expect"), raw, known.as_ref(), &steps);
+    let of = (known.as_ref(), &steps, lasts);
+    let expect = expectations(checker, &at.key("expect"), raw, of);
     Some(Stage {
         name: name?,
         title,
@@ -272,8 +273,11 @@ fn expectations(
     checker: &mut Checker,
     at: &Pointer,
     raw: &RawStage,
-    known: Option<&BTreeSet<&str>>,
-    steps: &BTreeMap<StepName, Step>,
+    (known, steps, lasts): (
+        Option<&BTreeSet<&str>>,
+        &BTreeMap<StepName, Step>,
+        Option<Nanos>,
+    ),
 ) -> Vec<Expectation> {
     let mut found: Vec<Expectation> = Vec::new();
     for (index, raw) in raw.expect.iter().flatten().enumerate() {
@@ -282,7 +286,11 @@ fn expectations(
         let Some(one) = expectation(checker, &at, raw, known) else {
             continue;
         };
-        fits(checker, &at, &one, steps.get(&one.on));
+        let step = steps.get(&one.on);
+        fits(checker, &at, &one, step);
+        if let (Judge::Concurrency { min, .. }, Some(step)) = (&one.judge, step) {
+            has_users(checker, &at, (&one, *min), step, lasts);
+        }
         let again = found.iter().any(|other| {
             (&other.on, other.judge.subject(), &other.by, other.during)
                 == (&one.on, one.judge.subject(), &one.by, one.during)

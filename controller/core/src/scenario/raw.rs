@@ -241,7 +241,7 @@ pub(crate) struct RawSelector {
 pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Option<String>>);
 
 /// What is expected of a step. It has one of `failures`, `success-rate`, `latency`,
-/// `certificate`, `resource`, `same` and `distribution`.
+/// `certificate`, `resource`, `same`, `distribution` and `concurrency`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
@@ -268,6 +268,9 @@ pub(crate) struct RawExpectation {
     pub(crate) resource: Option<RawResource>,
     /// How a balancer must spread what a load sends it.
     pub(crate) distribution: Option<RawDistribution>,
+    /// How many users a closed load with `stairs` must carry within limits. It is judged over all
+    /// agents and targets together, and has neither `by` nor `during`.
+    pub(crate) concurrency: Option<RawConcurrency>,
     /// What all targets must say alike of themselves: version, which HTTP answers tell in a header
     /// `X-Version` or as `version` of a JSON object.
     #[schemars(pattern("^version$"))]
@@ -377,6 +380,21 @@ pub(crate) struct RawDistribution {
     /// The weights of versions: {"2.1": 9, "2.2": 1}.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 50))]
     pub(crate) weights: Option<BTreeMap<String, Option<u32>>>,
+}
+
+/// How many users must be carried. It has `latency`, `success-rate` or both. Each stair must keep
+/// both; its first second, in which users come, is left out.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Concurrency", extend("required" = ["min"]))]
+pub(crate) struct RawConcurrency {
+    /// At least this many: the last stair has as many or more.
+    #[schemars(range(min = 1, max = 20_000))]
+    pub(crate) min: Option<u32>,
+    /// How fast the answers must come in each stair: one figure, with `max`.
+    pub(crate) latency: Option<RawLatency>,
+    /// Which share of the requests of each stair must succeed.
+    pub(crate) success_rate: Option<RawRatios>,
 }
 
 /// The least share.

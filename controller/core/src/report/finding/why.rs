@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::{AgentId, InstanceId},
-    plan::{Judge, PlannedStep, Window},
+    plan::{Judge, PlannedStep, Rise, Window},
     time::Nanos,
 };
 
@@ -17,7 +17,7 @@ use crate::{
         cause::{Cause, Failures, slow, slowest},
         loads::Compared,
         measured::Measurements,
-        missing,
+        missing::{self, Gap},
         model::Priority,
         said::{Said, said},
         sample::Sample,
@@ -247,6 +247,44 @@ impl Place<'_> {
                     "请增加负载的 `threads` 并为探针所在主机增加资源，或由更多探针发送，然后重新运行。"
                 ),
             ),
+            Ground::Silent => {
+                let each = sample.silent.iter().map(|agent| {
+                    let none = Gap::default();
+                    let why = missing::reasons(folded, self.stage, Some(&step.name), agent, none);
+                    said!("{agent} ({why})", "{agent}（{why}）"; why)
+                });
+                let who = Said::both(each);
+                let whose = Said::both(sample.silent.iter().map(Said::as_is));
+                Cause::new(
+                    medium,
+                    said!(
+                        "Nothing was told of a part of what was sent by {who}.",
+                        "{who}有一部分发送情况没有上报。";
+                        who
+                    ),
+                    said!(
+                        "Find out what became of {whose}, then run it again.",
+                        "请查明 {whose} 出了什么问题，然后重新运行。";
+                        whose
+                    ),
+                )
+            }
+            Ground::Busy { core, gap } => {
+                let percent = core / 10;
+                Cause::new(
+                    medium,
+                    said!(
+                        "The generator had no time left: a thread used {percent}% of its core, and its \
+                         longest gap was {gap}. That it was too slow says nothing of the target.",
+                        "负载发生器已无余力：有线程占用了所在核的 {percent}%，最长停顿 {gap}。结果偏慢不能说明目标的情况。"
+                    ),
+                    said!(
+                        "Give the load more `threads` or more agents, or the agent's host more room; then \
+                         run it again.",
+                        "请增加负载的 `threads` 或探针，或为探针所在主机增加资源，然后重新运行。"
+                    ),
+                )
+            }
             Ground::LagHidesMin { lag } => Cause::new(
                 medium,
                 said!(
@@ -286,6 +324,7 @@ const fn figure(judge: &Judge) -> &'static str {
         | Judge::Certificate { .. }
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
+        | Judge::Concurrency { .. }
         | Judge::Same { .. } => judge.kind(),
     }
 }
@@ -299,6 +338,7 @@ fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
         | Judge::Latency { .. }
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
+        | Judge::Concurrency { .. }
         | Judge::Same { .. } => Nanos(0),
     };
     let mut soon: BTreeMap<&InstanceId, i64> = BTreeMap::new();
@@ -375,12 +415,13 @@ fn unseen(sample: &Sample<'_>) -> Cause {
 /// How many are named; the rest is counted.
 const NAMED: usize = 5;
 
-/// How long a load would take for so many samples, with its warm-up, as it went in so long.
+/// How long a load would take for so many samples, with what is left out before, as it went in so long.
 fn sent_in(during: Window, part: Nanos, sample: &Sample<'_>, needed: u64) -> Nanos {
     let planned: u64 = sample.paths.iter().map(|path| path.planned).sum();
     let lasts = u128::from(part.0) * u128::from(needed) / u128::from(planned.max(1));
     let warm_up = match during {
         Window::Warm(warm_up) => warm_up,
+        Window::Stair { .. } => Rise::CLIMB,
         Window::Stage | Window::Baseline | Window::Before(_) | Window::After(_) => Nanos(0),
     };
     let seconds = (lasts + u128::from(warm_up.0)).div_ceil(1_000_000_000);
@@ -408,6 +449,12 @@ fn longer(during: Window, step: &PlannedStep, sample: &Sample<'_>, needed: u64) 
         return said!(
             "Let `over` be {lasts} at least, or ask more often.",
             "请把 `over` 设为 {lasts} 以上，或提高请求频率。"
+        );
+    }
+    if matches!(during, Window::Stair { .. }) {
+        return said!(
+            "Let each stair last {lasts} at least.",
+            "请让每级持续 {lasts} 以上。"
         );
     }
     said!(

@@ -8,7 +8,7 @@ use super::{
     catalogue::Say,
     escape::markdown as safe,
     lang::Lang,
-    words,
+    stairs, words,
 };
 
 /// How many findings that share their reason are named; a skipped stage has hundreds.
@@ -203,6 +203,11 @@ impl Page {
             self.fact(&Say::SameFor, &lang.sentence(&lang.list(&ids)));
         }
         self.line("");
+        let heads = stairs::heads(finding);
+        if !heads.is_empty() {
+            self.table(&heads, stairs::rows(lang, finding));
+            self.line("");
+        }
     }
 
     fn loads(&mut self, report: &Report) {

@@ -8,7 +8,8 @@
 //! - [`terminal`]: the short summary at the end of a run.
 //! - [`Lang`]: in which language; `catalogue`: everything that is said in words of ours.
 //! - `svg`: charts.
-//! - `escape`: foreign text made harmless; `words`: what several renderers say alike.
+//! - `escape`: foreign text made harmless; `words`: what several renderers say alike; `stairs`: a table
+//!   that some findings have.
 
 mod catalogue;
 mod escape;
@@ -20,9 +21,11 @@ pub mod json;
 pub mod junit;
 mod lang;
 pub mod markdown;
+mod stairs;
 mod svg;
 pub mod terminal;
 mod words;
 
 pub use lang::Lang;
+pub(super) use stairs::shown;
 pub(super) use words::outcome;

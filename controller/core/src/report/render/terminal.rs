@@ -10,7 +10,7 @@ use super::{
     catalogue::Say,
     escape::plain as safe,
     lang::Lang,
-    words,
+    stairs, words,
 };
 
 /// Whether the summary may use colours.
@@ -199,6 +199,15 @@ impl Summary {
             if let Some(text) = text {
                 let said = lang.labelled(&self.say(&word), &safe(text));
                 self.line(format!("  {said}"));
+            }
+        }
+        let heads = stairs::heads(finding);
+        let heads: Vec<_> = heads.iter().map(|head| self.say(head)).collect();
+        if !heads.is_empty() {
+            let mut rows = vec![heads];
+            rows.extend(stairs::rows(lang, finding));
+            for line in aligned(&rows) {
+                self.line(format!("    {line}"));
             }
         }
         let named = more.iter().take(NAMED).map(|finding| safe(&finding.id));

@@ -1,14 +1,14 @@
 use nepho_common::{
     event::What,
     journal::Seal,
-    plan::{Expectation, Judge, Quantile},
+    plan::{Expectation, Judge, Quantile, Ratio, Rise},
     recording::Outcome,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
     super::{
-        fixture::{agent, ended, good, journal, plan, told_by, whole},
+        fixture::{agent, ended, good, journal, load, plan, told_by, whole},
         known,
         render::{Lang, json},
         report, report_rolled,
@@ -105,7 +105,15 @@ fn closed(mut entries: Vec<Entry>) -> Vec<Entry> {
 
 #[test]
 fn a_report_from_roll_ups_is_the_one_from_records_byte_for_byte() {
-    for entries in [long(), closed(long()), whole(), closed(whole())] {
+    let rise = Rise::new(10, 50, 5).unwrap();
+    let concurrency = Judge::Concurrency {
+        min: 30,
+        latency: None,
+        success_rate: Some(Ratio(990_000)),
+    };
+    let of_users = load::of_users(&[concurrency], rise);
+    let stairs = load::journal(&of_users, |_| load::Told::of(load::Went::well(load::RATE)));
+    for entries in [long(), closed(long()), whole(), closed(whole()), stairs] {
         let expected = of_records(entries.clone());
         for which in [0, 1, 2, 5, 255] {
             let found = rolled_report(entries.clone(), |number| which >> (number % 8) & 1 == 1);

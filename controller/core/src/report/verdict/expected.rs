@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use nepho_common::plan::{Judge, Ratio};
+use nepho_common::plan::{Judge, LatencyMax, Ratio};
 
 use super::certificate::long;
 use crate::report::{
@@ -83,6 +83,34 @@ pub(crate) fn expected(judge: &Judge) -> (Said, Expected) {
             };
             (
                 said!("all say the same {fact}", "全部报告相同的 {fact}"),
+                figures,
+            )
+        }
+        Judge::Concurrency {
+            min,
+            latency,
+            success_rate,
+        } => {
+            let latency_within = latency.map(|LatencyMax { quantile, max }| {
+                let word = quantile.word();
+                said!("{word} at most {max}", "{word} 不超过 {max}")
+            });
+            let share =
+                success_rate.map(|min| said!("at least {min} successes", "成功率不低于 {min}"));
+            let within = Said::both(latency_within.into_iter().chain(share));
+            let figures = Expected {
+                min_users: Some(*min),
+                quantile: latency.map(|latency| latency.quantile),
+                max_ns: latency.map(|latency| latency.max),
+                min_success_ppm: success_rate.map(|min| min.0),
+                ..Expected::default()
+            };
+            (
+                said!(
+                    "at least {min} users carried with {within}",
+                    "至少承载 {min} 个用户，且{within}";
+                    within
+                ),
                 figures,
             )
         }

@@ -170,7 +170,9 @@ impl Latency {
             | Ground::Unsent { .. }
             | Ground::Crowded { .. }
             | Ground::Loaded(_)
-            | Ground::LagHidesMin { .. } => found,
+            | Ground::LagHidesMin { .. }
+            | Ground::Busy { .. }
+            | Ground::Silent => found,
         }
     }
 

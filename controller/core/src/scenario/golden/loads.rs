@@ -84,6 +84,109 @@ fn each_load_says_what_is_wrong_with_it() {
     );
 }
 
+/// The scenario with a closed load in stairs as its last step, of which this is expected.
+fn expecting(expected: &str) -> String {
+    let step = "load: {closed: {stairs: {from: 10, to: 100, count: 10}}, requests: [{get: /}]}";
+    doing(step).replace("success-rate: {min: 99%}", expected)
+}
+
+#[test]
+fn each_expectation_of_users_says_what_is_wrong_with_it() {
+    let p95 = "{min: 50, latency: {p95: {max: 1s}}}";
+    let good = format!("concurrency: {p95}");
+    let mut shown = Vec::new();
+    let mut say = |wrong: &str, file: &str| {
+        let found = load(&bundle(file, FLEET)).expect_err(wrong);
+        let text = found.render(false);
+        let told = text.lines().filter(|line| {
+            let line = line.trim_start();
+            line.starts_with("error") || line.contains('^') || line.contains("= ")
+        });
+        shown.push(format!("{wrong}\n{}", told.collect::<Vec<_>>().join("\n")));
+    };
+    for wrong in [
+        "concurrency: {min: 50}",
+        "concurrency: {latency: {p95: {max: 1s}}}",
+        "concurrency: {min: 0, latency: {p95: {max: 1s}}}",
+        "concurrency: {min: 101, latency: {p95: {max: 1s}}}",
+        "concurrency: {min: 50, latency: {}}",
+        "concurrency: {min: 50, latency: {p50: {max: 1s}, p95: {max: 2s}}}",
+        "concurrency: {min: 50, latency: {p95: {min: 1s}}}",
+        "concurrency: {min: 50, latency: {p95: {min: 1ms, max: 1s}}}",
+        "concurrency: {min: 50, success-rate: {min: 101%}}",
+        "concurrency: {min: 50, failures: {max: 0}}",
+        "concurrency: {min: 50, success-rate: {min: 99%}}, by: [from]",
+        "concurrency: {min: 50, success-rate: {min: 99%}}, during: stage",
+        "concurrency: {min: 50, success-rate: {min: 99%}}, confidence: 95%",
+        "concurrency: {min: 50, success-rate: {min: 99%}}, failures: {max: 0}",
+    ] {
+        say(wrong, &expecting(wrong));
+    }
+    for wrong in [
+        "closed: {users: 100}",
+        "open: {rate: 5/s}",
+        "open: {stairs: {from: 1/s, to: 9/s, count: 3}}",
+        "closed: {warm-up: 9s, stairs: {from: 10, to: 100, count: 10}}",
+    ] {
+        let step = format!("load: {{{wrong}, requests: [{{get: /}}]}}");
+        say(
+            wrong,
+            &doing(&step).replace("success-rate: {min: 99%}", &good),
+        );
+    }
+    let many = "closed: {stairs: {from: 10, to: 1000, count: 101}}";
+    let step = format!("load: {{{many}, requests: [{{get: /}}]}}");
+    let file = doing(&step).replace("success-rate: {min: 99%}", &good);
+    say(many, &file.replace("lasts: 1m30s", "lasts: 202s"));
+    say(
+        "on a probe",
+        &SCENARIO.replace("success-rate: {min: 99%}", &good),
+    );
+    let watch = "on: port, concurrency: {min: 1, success-rate: {min: 99%}}";
+    let file = doing("watch: {host: {}}").replace("on: port, success-rate: {min: 99%}", watch);
+    say("on a watch", &file);
+    insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[test]
+fn users_are_expected_within_a_latency_or_a_share_of_successes_or_both() {
+    for (text, quantile, share) in [
+        (
+            "{min: 100, latency: {max: {max: 1s}}}",
+            Some(Quantile::Max),
+            None,
+        ),
+        ("{min: 1, success-rate: {min: 99.9%}}", None, Some(999_000)),
+        (
+            "{min: 50, latency: {p99.9: {max: 1s}}, success-rate: {min: 99%}}",
+            Some(Quantile::P999),
+            Some(990_000),
+        ),
+    ] {
+        let file = expecting(&format!("concurrency: {text}"));
+        let loaded = load(&bundle(&file, FLEET)).unwrap_or_else(|found| panic!("{found}"));
+        let expected = loaded.scenario.stages[2].expect.last().unwrap();
+        let Judge::Concurrency {
+            latency,
+            success_rate,
+            ..
+        } = &expected.judge
+        else {
+            panic!("{expected:?}");
+        };
+        assert_eq!(latency.map(|limit| limit.quantile), quantile);
+        assert_eq!(success_rate.map(|min| min.ppm()), share);
+    }
+    // Each figure of the latency has an entry of its own, and one alone.
+    let p50 = "concurrency: {min: 50, latency: {p50: {max: 1s}}}";
+    let two = |more| expecting(&format!("{p50}}}\n      - {{on: port, concurrency: {more}"));
+    let p95 = two("{min: 50, latency: {p95: {max: 2s}}}");
+    assert!(load(&bundle(&p95, FLEET)).is_ok());
+    let again = two("{min: 60, latency: {p50: {max: 2s}}}");
+    let codes: Vec<_> = mistakes(&again, FLEET).iter().map(|one| one.code).collect();
+    assert_eq!(codes, [Code::DuplicateName]);
+}
+
 #[test]
 fn a_load_says_when_what_is_sent_to_whom() {
     let text = "load: {open: {spike: {base: 10/s, peak: 90/s, at: 0s, for: 2s}, arrivals: constant, \

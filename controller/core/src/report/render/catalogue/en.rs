@@ -33,6 +33,8 @@ pub(super) fn say(what: &Say<'_>) -> String {
         }
         Say::SentHead => "sent of due",
         Say::PerSecondHead => "good answers/s",
+        Say::UsersHead => "users",
+        Say::QuantileHead(word) => word,
         Say::ResponseHead => "response p50, p99, max",
         Say::WithFailuresHead => "p99 with failures",
         Say::ServiceHead => "service p50, p99",

@@ -189,6 +189,8 @@ pub(super) enum Say<'a> {
     ServiceHead,
     LagHead,
     GeneratorHead,
+    UsersHead,
+    QuantileHead(&'a str),
     /// So much of so much.
     SentOf(u64, u64),
     Never,

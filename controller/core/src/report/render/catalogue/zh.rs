@@ -36,6 +36,8 @@ pub(super) fn say(what: &Say<'_>) -> String {
         Say::LoadsNote => "响应时间从每个请求到期的时刻起计。计入失败：失败的请求比任何应答都慢。",
         Say::SentHead => "已发出 / 到期",
         Say::PerSecondHead => "正确应答/秒",
+        Say::UsersHead => "用户数",
+        Say::QuantileHead(word) => word,
         Say::ResponseHead => "响应 p50、p99、最大",
         Say::WithFailuresHead => "计入失败的 p99",
         Say::ServiceHead => "服务 p50、p99",

@@ -6,7 +6,7 @@ use super::{
     super::{
         super::model::{Counts, Finding, Priority, Report},
         catalogue::Say,
-        words,
+        stairs, words,
     },
     page::{Cell, Page},
 };
@@ -123,8 +123,20 @@ impl Page {
             self.fact(&Say::MeasuredBy, &lang.clauses(&said));
         }
         self.close("dl");
+        self.stairs(finding);
         self.same(more);
         self.close("article");
+    }
+
+    fn stairs(&mut self, finding: &Finding) {
+        let heads = stairs::heads(finding);
+        if heads.is_empty() {
+            return;
+        }
+        let rows = stairs::rows(self.lang, finding).into_iter();
+        let rows = rows.map(|row| row.into_iter().map(Cell::number).collect());
+        let heads = self.heads(&heads);
+        self.table(&finding.id, &heads, rows);
     }
 
     fn same(&mut self, more: &[&Finding]) {
