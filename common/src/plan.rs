@@ -368,6 +368,15 @@ pub enum Judge {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         success_rate: Option<Ratio>,
     },
+    /// So many requests of a load succeed in a second.
+    Throughput {
+        /// The most that may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max: Option<Rate>,
+        /// The least that must.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min: Option<Rate>,
+    },
 }
 
 /// The most that a quantile of the latency of successes may be.
@@ -400,6 +409,7 @@ impl Judge {
             Self::Distribution { .. } => "distribution",
             Self::Same { .. } => "same",
             Self::Concurrency { .. } => "concurrency",
+            Self::Throughput { .. } => "throughput",
         }
     }
 }

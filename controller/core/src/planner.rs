@@ -227,6 +227,7 @@ impl Draft<'_> {
                 | scenario::Judge::Latency { .. }
                 | scenario::Judge::Distribution { .. }
                 | scenario::Judge::Concurrency { .. }
+                | scenario::Judge::Throughput { .. }
                 | scenario::Judge::Resource { .. } => None,
             }?;
             Some(format!(

@@ -194,6 +194,7 @@ fn needed(judge: &Judge) -> u64 {
         }
         | Judge::Certificate { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Same { .. } => 1,
         Judge::Distribution {
             members,
@@ -268,6 +269,11 @@ pub(super) fn judged(judge: &Judge) -> String {
             ..
         } => format!("distribution over {over} within {tolerance} with {confidence} confidence"),
         Judge::Same { fact } => format!("the same {fact}"),
+        Judge::Throughput { max, min } => {
+            let low = min.map(|min| format!("{min} ≤ ")).unwrap_or_default();
+            let high = max.map(|max| format!(" ≤ {max}")).unwrap_or_default();
+            format!("{low}throughput{high}")
+        }
         Judge::Concurrency {
             min,
             latency,

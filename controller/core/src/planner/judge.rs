@@ -125,6 +125,12 @@ fn judges(judge: &scenario::Judge, pool: Option<&Pool>) -> Vec<Judge> {
             latency: *latency,
             success_rate: success_rate.map(|min| Ratio(min.ppm())),
         }],
+        scenario::Judge::Throughput {
+            bounds: Bounds { min, max },
+        } => vec![Judge::Throughput {
+            max: *max,
+            min: *min,
+        }],
         scenario::Judge::Latency { bounds } => {
             let latency =
                 |(&quantile, &Bounds { min, max }): (&_, &_)| Judge::Latency { quantile, max, min };

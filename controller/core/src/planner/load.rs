@@ -291,6 +291,7 @@ pub(super) fn answered_within<'a>(judges: impl Iterator<Item = &'a Judge>) -> Op
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Same { .. } => None,
     });
     let each = bounds.flatten();

@@ -283,7 +283,8 @@ impl Place<'_> {
             judge @ (Judge::Failures { .. }
             | Judge::SuccessRate { .. }
             | Judge::Certificate { .. }
-            | Judge::Concurrency { .. }) => judge.kind().to_owned(),
+            | Judge::Concurrency { .. }
+            | Judge::Throughput { .. }) => judge.kind().to_owned(),
             Judge::Resource { name, .. } => format!("resource.{name}"),
             Judge::Distribution { over, .. } => format!("distribution.{over}"),
             Judge::Same { fact } => format!("same.{fact}"),

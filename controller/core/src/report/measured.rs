@@ -318,6 +318,7 @@ pub(super) fn slot(stage: &PlannedStage, step: &StepName) -> Option<Nanos> {
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Same { .. } => false,
     };
     let wanted = stage.expectations.iter().any(wanted);

@@ -276,6 +276,12 @@ pub struct Expected {
     /// The least users that must be carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_users: Option<u32>,
+    /// The least successes of a load in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_rate: Option<Rate>,
+    /// The most successes of a load in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<Rate>,
 }
 
 /// What was seen.
@@ -306,6 +312,9 @@ pub struct Observed {
     /// Of a distribution: what each got.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<GivenShare>,
+    /// Successes of a load in a second, where that is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// Users of the highest stair that held with all below it; absent when the first did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_users: Option<u32>,

@@ -8,6 +8,7 @@ mod load;
 mod same;
 mod spread;
 mod steady;
+mod throughput;
 mod used;
 
 use nepho_common::{

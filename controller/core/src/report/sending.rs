@@ -69,6 +69,14 @@ impl Sample<'_> {
         (cpu > BUSY || gap > GAP_MAX).then_some(Ground::Busy { core, gap })
     }
 
+    /// How late requests were sent at the 99th percentile, and the longest gap, if either has shaped the
+    /// arrivals that a target saw.
+    pub(super) fn shaped(&self) -> Option<(Nanos, Nanos)> {
+        let lag = self.lag.quantile(99, 100).unwrap_or_default();
+        let gap = self.generator.gap;
+        (lag > LATE || gap > GAP_MAX).then_some((lag, gap))
+    }
+
     /// How many were due, and how many of those were not sent, if that is more than a bound from above
     /// may pass with: nothing may be dropped, and 99.9 % must be sent.
     pub(super) fn unsent(&self) -> Option<(u64, u64)> {

@@ -63,6 +63,7 @@ pub(crate) fn watched<'a>(
         | Judge::Certificate { .. }
         | Judge::Distribution { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Same { .. } => None,
     };
     let things: Vec<_> = scope

@@ -8,6 +8,8 @@
 //! | success-rate | it failed | it succeeded |
 //! | latency, max | it took for ever | it took no time |
 //! | latency, min | it took no time | it took for ever |
+//! | throughput, min | it failed | it succeeded |
+//! | throughput, max | it succeeded | it failed |
 //!
 //! With a confidence, a share passes only when what was seen shows it, and fails only when what was
 //! seen shows that it is not so; what shows neither is inconclusive.
@@ -16,6 +18,7 @@ mod certificate;
 mod expected;
 mod latency;
 mod share;
+mod throughput;
 
 use std::collections::BTreeMap;
 
@@ -86,6 +89,12 @@ pub(super) enum Ground {
     /// It did not pass while the generator had no time left: so much of its core was used, in
     /// thousandths, or it stood still for so long.
     Busy { core: u32, gap: Nanos },
+    /// Fewer succeed in a second than must.
+    Few,
+    /// More succeed in a second than may.
+    Many,
+    /// Requests were not sent when they were due, which shaped what the target saw.
+    Shaped { lag: Nanos, gap: Nanos },
     /// A generator said nothing of a part of the time: nobody knows what was sent.
     Silent,
 }
@@ -100,6 +109,7 @@ impl Ground {
             | Self::Crowded { .. }
             | Self::LagHidesMin { .. }
             | Self::Loaded(_)
+            | Self::Shaped { .. }
             | Self::Busy { .. } => true,
             Self::Met
             | Self::Failures
@@ -112,6 +122,8 @@ impl Ground {
             | Self::Unsure { .. }
             | Self::Ending
             | Self::NoCertificate
+            | Self::Few
+            | Self::Many
             | Self::Silent => false,
         }
     }
@@ -129,6 +141,7 @@ pub(super) fn judge(judge: &Judge, sample: &Sample<'_>) -> Judged {
         }
         .judge(sample),
         Judge::Certificate { min } => certificate::judge(*min, sample),
+        Judge::Throughput { max, min } => throughput::judge((*min, *max), sample),
         // Readings are judged where they are (`finding/used.rs`); a sample has none.
         Judge::Resource { .. } => Judged {
             verdict: Verdict::Inconclusive,

@@ -205,6 +205,7 @@ fn breaks<'a>(one: &AbortIf, spans: impl Iterator<Item = &'a Span>) -> Option<St
         | Judge::Resource { .. }
         | Judge::Same { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Distribution { .. } => None,
     }
 }

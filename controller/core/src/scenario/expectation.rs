@@ -1,17 +1,18 @@
 //! What is expected of a step.
 
 mod concurrency;
+mod throughput;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use nepho_common::{
     id::StepName,
-    plan::{Amount, Dimension, FACTS, LatencyMax, Quantile, Window},
+    plan::{Amount, Dimension, FACTS, LatencyMax, Quantile, Rate, Window},
     recording::{Scope, WATCH_GAUGES},
     time::Nanos,
 };
 
-pub(super) use self::concurrency::has_users;
+pub(super) use self::{concurrency::has_users, throughput::is_of_load};
 use super::{
     Ratio,
     amount::{Sort, amount},
@@ -19,7 +20,7 @@ use super::{
     duration::{days, duration},
     raw::{
         RawAbort, RawCertificate, RawConcurrency, RawCounts, RawDimension, RawDistribution,
-        RawDurations, RawExpectation, RawLatency, RawRatios, RawResource, RawSteady,
+        RawDurations, RawExpectation, RawLatency, RawRatios, RawResource, RawSteady, RawThroughput,
     },
 };
 use crate::diagnose::{Checker, Code, Pointer, Problem, quoted};
@@ -96,6 +97,11 @@ pub enum Judge {
         /// The least share that must succeed.
         success_rate: Option<Ratio>,
     },
+    /// How many requests of a load succeed in a second.
+    Throughput {
+        /// Over all of the time that is judged.
+        bounds: Bounds<Rate>,
+    },
 }
 
 impl Judge {
@@ -108,6 +114,7 @@ impl Judge {
             | Self::SuccessRate { .. }
             | Self::Latency { .. }
             | Self::Distribution { .. }
+            | Self::Throughput { .. }
             | Self::Certificate { .. } => self.as_str(),
             Self::Same { fact } => fact,
             // Those within one figure of the latency are not those within another.
@@ -129,6 +136,7 @@ impl Judge {
             | Self::Certificate { .. }
             | Self::Distribution { .. }
             | Self::Concurrency { .. }
+            | Self::Throughput { .. }
             | Self::Same { .. } => None,
         }
     }
@@ -141,6 +149,7 @@ impl Judge {
             | Self::SuccessRate { .. }
             | Self::Latency { .. }
             | Self::Concurrency { .. }
+            | Self::Throughput { .. }
             | Self::Distribution { .. } => true,
             Self::Certificate { .. } | Self::Same { .. } | Self::Resource { .. } => false,
         }
@@ -158,6 +167,7 @@ impl Judge {
             Self::Distribution { .. } => "distribution",
             Self::Same { .. } => "same",
             Self::Concurrency { .. } => "concurrency",
+            Self::Throughput { .. } => "throughput",
         }
     }
 }
@@ -289,6 +299,7 @@ pub(super) struct RawJudge<'a> {
     same: Option<&'a str>,
     distribution: Option<&'a RawDistribution>,
     concurrency: Option<&'a RawConcurrency>,
+    throughput: Option<&'a RawThroughput>,
     confidence: Option<&'a str>,
 }
 
@@ -303,6 +314,7 @@ impl<'a> From<&'a RawExpectation> for RawJudge<'a> {
             same: raw.same.as_deref(),
             distribution: raw.distribution.as_ref(),
             concurrency: raw.concurrency.as_ref(),
+            throughput: raw.throughput.as_ref(),
             confidence: raw.confidence.as_deref(),
         }
     }
@@ -319,6 +331,7 @@ impl<'a> From<&'a RawSteady> for RawJudge<'a> {
             same: None,
             distribution: None,
             concurrency: None,
+            throughput: None,
             resource: None,
             confidence: raw.confidence.as_deref(),
         }
@@ -335,6 +348,7 @@ impl<'a> From<&'a RawAbort> for RawJudge<'a> {
             same: None,
             distribution: None,
             concurrency: None,
+            throughput: None,
             resource: None,
             confidence: None,
         }
@@ -384,6 +398,8 @@ pub(super) fn judge(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> 
         distribution(checker, &at.key("distribution"), raw, confidence)
     } else if let Some(raw) = raw.concurrency {
         concurrency::parse(checker, &at.key("concurrency"), raw)
+    } else if let Some(raw) = raw.throughput {
+        throughput::parse(checker, &at.key("throughput"), raw)
     } else {
         same(checker, &at.key("same"), raw.same?)
     }
@@ -460,6 +476,7 @@ fn says_one_thing(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> bo
         raw.same.is_some(),
         raw.distribution.is_some(),
         raw.concurrency.is_some(),
+        raw.throughput.is_some(),
     ];
     let given = given.into_iter().filter(|given| *given).count();
     if given != 1 && !checker.is_incomplete(at) {
@@ -470,7 +487,7 @@ fn says_one_thing(checker: &mut Checker, at: &Pointer, raw: &RawJudge<'_>) -> bo
         let problem = Problem::new(Code::ExactlyOne, what)
             .label(
                 "exactly one of `failures`, `success-rate`, `latency`, `certificate`, `resource`, \
-                 `same`, `distribution` and `concurrency`",
+                 `same`, `distribution`, `concurrency` and `throughput`",
             )
             .help("write one entry for each");
         checker.at_value(&at.key("on"), problem);

@@ -12,7 +12,7 @@ use nepho_common::{
 use super::{
     Expectation, Judge, Scenario, Stage, Steady, Step,
     duration::{duration, print_duration},
-    expectation::{expectation, has_users, steady},
+    expectation::{expectation, has_users, is_of_load, steady},
     load::{Files, load},
     probe::probe,
     raw::{RawLostAgent, RawScenario, RawSelector, RawStage, RawStep},
@@ -288,6 +288,9 @@ fn expectations(
         };
         let step = steps.get(&one.on);
         fits(checker, &at, &one, step);
+        if let Some(step) = step {
+            is_of_load(checker, &at, &one, step);
+        }
         if let (Judge::Concurrency { min, .. }, Some(step)) = (&one.judge, step) {
             has_users(checker, &at, (&one, *min), step, lasts);
         }

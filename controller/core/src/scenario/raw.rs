@@ -241,7 +241,7 @@ pub(crate) struct RawSelector {
 pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Option<String>>);
 
 /// What is expected of a step. It has one of `failures`, `success-rate`, `latency`,
-/// `certificate`, `resource`, `same`, `distribution` and `concurrency`.
+/// `certificate`, `resource`, `same`, `distribution`, `concurrency` and `throughput`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(
@@ -249,7 +249,7 @@ pub(crate) struct RawLabelValues(#[schemars(length(min = 1))] pub(crate) Vec<Opt
     extend(
         "required" = ["on"],
         "x-later" = [
-            "failover", "over", "throughput", "unaffected"
+            "failover", "over", "unaffected"
         ]
     )
 )]
@@ -271,6 +271,8 @@ pub(crate) struct RawExpectation {
     /// How many users a closed load with `stairs` must carry within limits. It is judged over all
     /// agents and targets together, and has neither `by` nor `during`.
     pub(crate) concurrency: Option<RawConcurrency>,
+    /// How many requests of a load succeed in a second, by when they were due.
+    pub(crate) throughput: Option<RawThroughput>,
     /// What all targets must say alike of themselves: version, which HTTP answers tell in a header
     /// `X-Version` or as `version` of a JSON object.
     #[schemars(pattern("^version$"))]
@@ -395,6 +397,17 @@ pub(crate) struct RawConcurrency {
     pub(crate) latency: Option<RawLatency>,
     /// Which share of the requests of each stair must succeed.
     pub(crate) success_rate: Option<RawRatios>,
+}
+
+/// Bounds of the throughput; at least one of them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Throughput")]
+pub(crate) struct RawThroughput {
+    /// At least so many: 500/s, 0.5/s, 30/m.
+    pub(crate) min: Option<String>,
+    /// At most so many, as a limit of rates lets through.
+    pub(crate) max: Option<String>,
 }
 
 /// The least share.

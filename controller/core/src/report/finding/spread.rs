@@ -12,7 +12,6 @@ use nepho_common::{
 use super::{Place, distrusted};
 use crate::report::{
     cause::Cause,
-    loads::GAP_MAX,
     model::{Finding, GivenShare, Observed, Priority, Uncertainty, Verdict},
     said::{Said, said},
     sample::Sample,
@@ -24,8 +23,6 @@ use crate::report::{
 
 /// How many are named; the rest is counted.
 const NAMED: usize = 5;
-/// A 99th percentile of the send lag above this has shaped the arrivals that the balancer saw.
-const LAG_MAX: Nanos = Nanos::from_millis(1);
 
 /// What an expectation says of the pool.
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +61,9 @@ impl Place<'_> {
         } = spread;
         let found = distribution(&heard.back_ends, decides_on, tolerance, confidence);
         let spoiled = self.spoiled(sample);
-        let lag = sample.lag.quantile(99, 100).unwrap_or_default();
-        let gap = sample.generator.gap;
         let (verdict, cause) = if found.decisions == 0 {
             (Verdict::Inconclusive, Some(nobody(spread, &heard)))
-        } else if lag > LAG_MAX || gap > GAP_MAX {
+        } else if let Some((lag, gap)) = sample.shaped() {
             (Verdict::Inconclusive, Some(shaped(lag, gap)))
         } else if found.verdict == Verdict::Pass && heard.nameless > 0 {
             (Verdict::Inconclusive, Some(nobody(spread, &heard)))
@@ -246,7 +241,7 @@ fn nobody(spread: Spread<'_>, heard: &Heard) -> Cause {
     )
 }
 
-fn shaped(lag: Nanos, gap: Nanos) -> Cause {
+pub(super) fn shaped(lag: Nanos, gap: Nanos) -> Cause {
     Cause::new(
         Priority::Low,
         said!(

@@ -11,6 +11,7 @@ use nepho_common::{
 use super::{
     Place,
     crowded::{crowded, is_crowded},
+    spread::shaped,
 };
 use crate::{
     report::{
@@ -269,6 +270,38 @@ impl Place<'_> {
                     ),
                 )
             }
+            Ground::Shaped { lag, gap } => shaped(lag, gap),
+            Ground::Few if sample.failures() > 0 => Failures {
+                plan: self.plan,
+                measurements,
+                witnessed: &folded.story.witnessed,
+                stage: self.stage,
+                step,
+            }
+            .cause(sample),
+            Ground::Few => Cause::new(
+                medium,
+                said!(
+                    "Whatever was asked succeeded: no more was asked than that.",
+                    "发出的请求全部成功：发出的请求本身就不够多。"
+                ),
+                said!(
+                    "Send more, or let more users ask; where users wait for slow answers, look what makes \
+                     those slow.",
+                    "请提高速率或增加用户；若用户在等待缓慢的应答，请检查应答为何缓慢。"
+                ),
+            ),
+            Ground::Many => Cause::new(
+                medium,
+                said!(
+                    "More requests get through than may: nothing holds them back.",
+                    "通过的请求多于允许的数量：没有受到限制。"
+                ),
+                said!(
+                    "Look at the limit of rates that should hold them back, and whom it counts together.",
+                    "请检查应当起作用的限流规则，以及它按什么合并计数。"
+                ),
+            ),
             Ground::Busy { core, gap } => {
                 let percent = core / 10;
                 Cause::new(
@@ -325,6 +358,7 @@ const fn figure(judge: &Judge) -> &'static str {
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Same { .. } => judge.kind(),
     }
 }
@@ -339,6 +373,7 @@ fn ending(judge: &Judge, sample: &Sample<'_>) -> Cause {
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
         | Judge::Concurrency { .. }
+        | Judge::Throughput { .. }
         | Judge::Same { .. } => Nanos(0),
     };
     let mut soon: BTreeMap<&InstanceId, i64> = BTreeMap::new();

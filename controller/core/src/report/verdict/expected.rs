@@ -86,6 +86,23 @@ pub(crate) fn expected(judge: &Judge) -> (Said, Expected) {
                 figures,
             )
         }
+        Judge::Throughput { max, min } => {
+            let figures = Expected {
+                max_rate: *max,
+                min_rate: *min,
+                ..Expected::default()
+            };
+            let text = match (min, max) {
+                (Some(min), Some(max)) => said!(
+                    "throughput at least {min} and at most {max}",
+                    "吞吐量不低于 {min} 且不超过 {max}"
+                ),
+                (Some(min), None) => said!("throughput at least {min}", "吞吐量不低于 {min}"),
+                (None, Some(max)) => said!("throughput at most {max}", "吞吐量不超过 {max}"),
+                (None, None) => said!("any throughput", "任意吞吐量"),
+            };
+            (text, figures)
+        }
         Judge::Concurrency {
             min,
             latency,

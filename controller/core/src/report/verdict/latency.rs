@@ -172,6 +172,9 @@ impl Latency {
             | Ground::Loaded(_)
             | Ground::LagHidesMin { .. }
             | Ground::Busy { .. }
+            | Ground::Few
+            | Ground::Many
+            | Ground::Shaped { .. }
             | Ground::Silent => found,
         }
     }

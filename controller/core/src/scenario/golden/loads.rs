@@ -149,6 +149,42 @@ fn each_expectation_of_users_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn each_expectation_of_a_throughput_says_what_is_wrong_with_it() {
+    let step = "load: {open: {rate: 100/s}, requests: [{get: /}]}";
+    for (text, codes) in [
+        ("throughput: {min: 90/s, max: 100/s}", &[][..]),
+        (
+            "throughput: {max: 6000/m}, by: [from], during: baseline",
+            &[],
+        ),
+        ("throughput: {}", &[Code::BadBounds]),
+        ("throughput: {min: 0/s}", &[Code::BadBounds]),
+        ("throughput: {min: 100/s, max: 90/s}", &[Code::BadBounds]),
+        ("throughput: {min: 100}", &[Code::WrongType]),
+        ("throughput: {min: 100/h}", &[Code::BadSchedule]),
+        ("throughput: {least: 100/s}", &[Code::UnknownKey]),
+        (
+            "throughput: {min: 90/s}, confidence: 95%",
+            &[Code::ComesLater],
+        ),
+        (
+            "throughput: {min: 90/s}, failures: {max: 0}",
+            &[Code::ExactlyOne],
+        ),
+    ] {
+        let file = doing(step).replace("success-rate: {min: 99%}", text);
+        let found: Vec<_> = match load(&bundle(&file, FLEET)) {
+            Ok(_) => Vec::new(),
+            Err(found) => found.iter().map(|one| one.code).collect(),
+        };
+        assert_eq!(found, codes, "{text}");
+    }
+    let probe = SCENARIO.replace("success-rate: {min: 99%}", "throughput: {min: 1/s}");
+    let codes: Vec<_> = mistakes(&probe, FLEET).iter().map(|one| one.code).collect();
+    assert_eq!(codes, [Code::NotOneOf]);
+}
+
+#[test]
 fn users_are_expected_within_a_latency_or_a_share_of_successes_or_both() {
     for (text, quantile, share) in [
         (

@@ -90,6 +90,7 @@ fn how(climb: Climb, stair: &Stair<'_>) -> Said {
         | Judge::Resource { .. }
         | Judge::Distribution { .. }
         | Judge::Same { .. }
+        | Judge::Throughput { .. }
         | Judge::Concurrency { .. } => match (climb.latency, stair.quantile(climb)) {
             (Some(LatencyMax { quantile, max }), Some(at)) => {
                 let word = quantile.word();
@@ -156,6 +157,9 @@ impl Place<'_> {
             | Ground::LagHidesMin { .. }
             | Ground::Loaded(_)
             | Ground::Busy { .. }
+            | Ground::Few
+            | Ground::Many
+            | Ground::Shaped { .. }
             | Ground::Silent => Some(Cause::new(Priority::Medium, told, room)),
         }
     }
