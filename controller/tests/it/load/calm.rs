@@ -36,6 +36,15 @@ pub(super) enum Came<T> {
 }
 
 impl Came<()> {
+    /// The same, of this.
+    pub(super) fn with<T>(self, found: T) -> Came<T> {
+        match self {
+            Self::Expected(()) => Came::Expected(found),
+            Self::Undecided => Came::Undecided,
+            Self::Contrary(what) => Came::Contrary(what),
+        }
+    }
+
     /// What these verdicts are beside those that were expected.
     pub(super) fn of<'a>(
         mut pairs: impl Iterator<Item = (&'a str, Verdict, Verdict)> + Clone,

@@ -73,13 +73,18 @@ impl Light {
     }
 }
 
-/// The process that this one started, if it did already.
+/// The generator that this one started, if it did already: it asks the same program for its version
+/// before.
 pub(super) fn child(running: &Running) -> Option<Pid> {
     let pid = running.pid().as_raw_nonzero();
     let path = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(path).ok()?;
-    let first = children.split_whitespace().next()?;
-    Pid::from_raw(first.parse().ok()?)
+    let is_generator = |child: &&str| {
+        let words = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        words.split(|byte| *byte == 0).any(|word| word == b"load")
+    };
+    let generator = children.split_whitespace().find(is_generator)?;
+    Pid::from_raw(generator.parse().ok()?)
 }
 
 /// The process that this one starts.
