@@ -172,10 +172,16 @@ impl Shared {
         }
     }
 
-    /// When a user begins to ask whose users come in stairs. He has a number among those of all lanes
-    /// and agents, as requests have one: so each stair has exactly its users.
+    /// When a user of a closed model begins to ask: with the start, and where users come in stairs with
+    /// his own. He has a number among those of all lanes and agents, as requests have one: so each
+    /// stair has exactly its users.
     pub(super) fn comes(&self, nth: usize) -> Option<Mono> {
-        let rise = self.work.model.rise()?;
+        if self.work.model.is_open() {
+            return None;
+        }
+        let Some(rise) = self.work.model.rise() else {
+            return Some(self.start);
+        };
         let (first, step) = (self.stripe.index(), self.stripe.of());
         let number = u64::from(first) + nth as u64 * u64::from(step);
         let lasts = self.work.lasts;
@@ -187,7 +193,7 @@ impl Shared {
     pub(super) fn follows(&self, due: Due, now: Mono) -> Option<Due> {
         let call = due.call + 1;
         let follows = self.work.follows.get(usize::from(call));
-        if follows != Some(&true) || self.mode.get() > Mode::Send {
+        if follows != Some(&true) || self.mode.get() > Mode::Send || self.is_past(now) {
             return None;
         }
         self.sheet.borrow_mut().counts(now).offered += 1;
@@ -197,6 +203,11 @@ impl Shared {
             dispatched: now,
             ..due
         })
+    }
+
+    /// Whether what would be due now comes too late for the load, told or not that it is over.
+    pub(super) fn is_past(&self, now: Mono) -> bool {
+        now >= self.start.plus(self.work.lasts)
     }
 
     /// From now on nothing more is due.

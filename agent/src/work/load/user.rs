@@ -104,7 +104,7 @@ impl<C: Carrier> User<'_, C> {
                 return Poll::Ready(None);
             }
             if !self.shared.work.model.is_open() {
-                return Poll::Ready(Some(self.asks()));
+                return Poll::Ready(self.asks());
             }
             self.freed = None;
             self.place().wakes(cx.waker());
@@ -142,9 +142,9 @@ impl<C: Carrier> User<'_, C> {
     }
 
     /// The next request of a user who waits for answers is due as soon as he asks.
-    fn asks(&mut self) -> (Due, Mono) {
+    fn asks(&mut self) -> Option<(Due, Mono)> {
         let now = self.now();
-        (self.shared.asks(now), now)
+        (!self.shared.is_past(now)).then(|| (self.shared.asks(now), now))
     }
 
     /// What goes out behind this one in its flow, with what that gave.
@@ -157,7 +157,7 @@ impl<C: Carrier> User<'_, C> {
         self.shared.follows(due, now)
     }
 
-    /// Waits for the stair that he comes with; one whom none has waits for the end.
+    /// Waits for the start, or for the stair that he comes with; one whom none has waits for the end.
     async fn comes(&mut self) {
         if let Some(at) = self.shared.comes(self.nth) {
             self.sleeps(at).await;

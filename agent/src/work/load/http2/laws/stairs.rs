@@ -88,3 +88,39 @@ async fn each_stair_has_its_users_over_all_agents_and_lanes() {
         assert_eq!(users, due);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_ask_from_the_start_that_all_have_in_common_to_its_end_and_not_outside() {
+    const AHEAD: Duration = Duration::from_millis(300);
+    for is_http2 in [false, true] {
+        let (to, carried) = notes(is_http2).await;
+        let order = Order {
+            carried: over(is_http2),
+            model: Model::Closed {
+                think: Nanos(0),
+                rise: None,
+            },
+            connections: 16,
+            lanes: 1,
+            in_flight_max: 16,
+            lasts: Nanos::from_secs(1),
+            ..order(to)
+        };
+        let (told, begun) = (Instant::now() + AHEAD, clock::now());
+        let begun = Mono(begun.0 + u64::try_from(AHEAD.as_nanos()).unwrap());
+        let mut due_after = 0;
+        let counts = each_from(&order, begun, |one| {
+            due_after += if one.second > 0 {
+                one.counts.offered
+            } else {
+                0
+            };
+        });
+        let counts = counts.await;
+        let asked = carried.lock().unwrap().clone();
+        let before = asked.iter().filter(|(_, at)| *at < told).count();
+        println!("{is_http2}: {before} before the start, {due_after} after the end, {counts:?}");
+        assert!(counts.sent > 100, "the control: they do ask");
+        assert_eq!((before, due_after), (0, 0));
+    }
+}
