@@ -1,6 +1,9 @@
 //! How users were carried, stair by stair: a table below a finding that is told in full.
 
-use nepho_common::{plan::Rate, time::Nanos};
+use nepho_common::{
+    plan::{Quantile, Rate},
+    time::Nanos,
+};
 
 use super::{
     super::model::{Finding, StairFigures},
@@ -14,8 +17,7 @@ pub(super) fn heads(finding: &Finding) -> Vec<Say<'static>> {
     if finding.observed.stairs.is_empty() {
         return Vec::new();
     }
-    let quantile = finding.expected.quantile;
-    let quantile = quantile.map(|quantile| Say::QuantileHead(quantile.word()));
+    let quantile = beside_median(finding).map(|quantile| Say::QuantileHead(quantile.word()));
     [Say::UsersHead, Say::PerSecondHead, Say::QuantileHead("p50")]
         .into_iter()
         .chain(quantile)
@@ -23,13 +25,21 @@ pub(super) fn heads(finding: &Finding) -> Vec<Say<'static>> {
         .collect()
 }
 
+/// The quantile that is judged, where it is another one than is always told.
+fn beside_median(finding: &Finding) -> Option<Quantile> {
+    let quantile = finding.expected.quantile;
+    quantile.filter(|quantile| *quantile != Quantile::P50)
+}
+
 /// The rows below them.
 pub(super) fn rows(lang: Lang, finding: &Finding) -> Vec<Vec<String>> {
     let time = |time: Option<Nanos>| time.map_or_else(|| "–".to_owned(), |time| time.to_string());
     let row = |stair: &StairFigures| {
+        // What it is per is in the head.
         let rate = shown(stair.rate).to_string();
+        let rate = rate.trim_end_matches("/s").to_owned();
         let mut row = vec![stair.users.to_string(), rate, time(stair.p50_ns)];
-        row.extend(finding.expected.quantile.map(|_| time(stair.quantile_ns)));
+        row.extend(beside_median(finding).map(|_| time(stair.quantile_ns)));
         let verdict = lang.say(&Say::Verdict(stair.verdict));
         row.extend([
             stair.failures.to_string(),
